@@ -1,0 +1,91 @@
+"""The `normline` command.
+
+Commands are found through the entry-point group `normline.commands`, so the agent serves the
+commands of training, calibration and deploy without importing them: a station that was
+installed without torch still lists `train`, and says which extra it needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+
+import click
+
+from agent import __version__
+
+GROUP = "normline.commands"
+
+
+class StageCommands(click.Group):
+    """Loads a command only when it is asked for: `normline watch` never imports a runtime."""
+
+    def _entries(self) -> dict[str, EntryPoint]:
+        return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._entries())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = self._entries().get(cmd_name)
+        if entry is None:
+            return None
+        try:
+            command: click.Command = entry.load()
+        except ModuleNotFoundError as error:
+            return _needs_extra(cmd_name, error.name or "a package")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, command.get_short_help_str(90))
+                    for name in self.list_commands(ctx)
+                    if (command := self.get_command(ctx, name)) is not None
+                ]
+            )
+
+
+def _needs_extra(name: str, module: str) -> click.Command:
+    message = f"normline {name} needs {module}: pip install 'normline[train]'"
+
+    @click.command(
+        name,
+        short_help="(needs the extra `train`)",
+        context_settings={"ignore_unknown_options": True},
+        add_help_option=False,
+    )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def refuse(arguments: tuple[str, ...]) -> None:
+        raise click.UsageError(message)
+
+    return refuse
+
+
+@click.group(cls=StageCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="normline")
+def cli() -> None:
+    """Inspect parts on a production line, from images of good parts alone."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a user's mistake ends in one line on stderr and exit code 2."""
+    try:
+        sys.exit(cli.main(args=arguments, prog_name="normline", standalone_mode=False))
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except Exception as error:
+        # training and agent know nothing of each other: what their input errors share is the
+        # exit code that they carry. Anything else is a defect of ours and keeps its traceback.
+        code = getattr(error, "exit_code", None)
+        if code is None:
+            raise
+        _fail(str(error), code)
+
+
+def _fail(message: str, exit_code: int) -> None:
+    click.echo(f"normline: error: {' '.join(message.split())}", err=True)
+    sys.exit(exit_code)

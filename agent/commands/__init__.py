@@ -1,0 +1,1 @@
+"""The commands of the station, one file each."""

@@ -1,0 +1,1 @@
+"""Reject thresholds from normal samples, with the false-reject rate they support."""

@@ -1,0 +1,1 @@
+"""DiffusionAD in PyTorch: diffusion, networks, anomaly synthesis, data, trainer, metrics."""

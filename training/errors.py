@@ -1,0 +1,12 @@
+"""Errors that a vision engineer can act on."""
+
+from __future__ import annotations
+
+
+class InputError(Exception):
+    """Something given to training is wrong; the message says what, and what to do.
+
+    The command line prints it as one line and exits with `exit_code`.
+    """
+
+    exit_code = 2
