@@ -1,0 +1,27 @@
+"""Reference arrays that several tests of training compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors gain nothing from threads, and machines that run tests have other work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def diffusion_numbers(shared: Path) -> dict[str, Tensor]:
+    """What the official diffusion code computed, by the names of the reference's README."""
+    with np.load(shared / "reference" / "diffusion_fixtures.npz") as arrays:
+        return {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
