@@ -1,0 +1,55 @@
+"""The losses and the score reproduce the official code, and stay finite where it would not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from training.losses import (
+    FOCAL_WEIGHT,
+    focal_loss,
+    segmentation_loss,
+    smooth_l1_loss,
+    top_k_score,
+)
+
+
+@pytest.fixture
+def logits(diffusion_numbers: dict[str, Tensor]) -> Tensor:
+    return diffusion_numbers["seg_prob"].logit()
+
+
+def test_each_loss_is_the_official_one(
+    logits: Tensor, diffusion_numbers: dict[str, Tensor]
+) -> None:
+    mask = diffusion_numbers["seg_mask"]
+    focal = diffusion_numbers["focal_alpha05_gamma4"].item()
+    smooth_l1 = diffusion_numbers["smooth_l1"].item()
+    assert focal_loss(logits, mask).item() == pytest.approx(focal, abs=1e-5)
+    assert smooth_l1_loss(logits, mask).item() == pytest.approx(smooth_l1, abs=1e-5)
+    total = FOCAL_WEIGHT * focal + smooth_l1
+    assert segmentation_loss(logits, mask).item() == pytest.approx(total, abs=1e-5)
+
+
+def test_score_is_the_mean_of_the_50_largest_pixels(diffusion_numbers: dict[str, Tensor]) -> None:
+    score = top_k_score(diffusion_numbers["seg_prob"], k=50)
+    torch.testing.assert_close(score, diffusion_numbers["topk50_score"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_saturated_mistake_still_has_a_gradient(sign: float) -> None:
+    """Clamped probabilities give a confidently wrong pixel no gradient to recover with."""
+    logits = torch.full((1, 1, 2, 2), 60.0 * sign, requires_grad=True)
+    mask = torch.zeros(1, 1, 2, 2) if sign > 0 else torch.ones(1, 1, 2, 2)
+    loss = focal_loss(logits, mask)
+    loss.backward()
+    assert loss.item() == pytest.approx(30.0, rel=1e-5)
+    assert logits.grad is not None and (logits.grad * sign > 0).all()
+
+
+def test_anomalous_pixels_weigh_alpha() -> None:
+    logits = torch.zeros(1, 1, 1, 1)
+    missed = focal_loss(logits, torch.ones(1, 1, 1, 1), alpha=0.8)
+    false_alarm = focal_loss(logits, torch.zeros(1, 1, 1, 1), alpha=0.8)
+    assert (missed / false_alarm).item() == pytest.approx(4.0)

@@ -1,0 +1,47 @@
+"""What the segmentation net is trained on, and the score that a verdict rests on.
+
+All functions take logits, not probabilities: the exported graph ends in logits, and the log of a
+sigmoid keeps its digits where the sigmoid has saturated.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+FOCAL_ALPHA = 0.5
+FOCAL_GAMMA = 4.0
+FOCAL_WEIGHT = 5.0
+
+
+def focal_loss(
+    logits: Tensor, mask: Tensor, alpha: float = FOCAL_ALPHA, gamma: float = FOCAL_GAMMA
+) -> Tensor:
+    """Focal loss, averaged over all pixels (Lin et al., "Focal Loss for Dense Object Detection").
+
+    `logits` and `mask` (0 or 1) have the same shape; anomalous pixels weigh `alpha`, normal ones
+    `1 - alpha`. Returns a float32 scalar.
+    """
+    logits, mask = logits.float(), mask.float()
+    # sigmoid(-x) = 1 - sigmoid(x), without the cancellation.
+    anomalous = -alpha * (-logits).sigmoid().pow(gamma) * F.logsigmoid(logits)
+    normal = -(1.0 - alpha) * logits.sigmoid().pow(gamma) * F.logsigmoid(-logits)
+    return (mask * anomalous + (1.0 - mask) * normal).mean()
+
+
+def smooth_l1_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """Smooth L1 between the probability of an anomaly and the mask, averaged over all pixels."""
+    return F.smooth_l1_loss(logits.float().sigmoid(), mask.float())
+
+
+def segmentation_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """5 focal + smooth L1, the segmentation's share of DiffusionAD's loss (arXiv 2303.08730)."""
+    return FOCAL_WEIGHT * focal_loss(logits, mask) + smooth_l1_loss(logits, mask)
+
+
+def top_k_score(maps: Tensor, k: int) -> Tensor:
+    """Image score [B]: mean of the `k` largest pixels of each map [B, ...].
+
+    The official code averages the 50 largest of 256 x 256 probabilities.
+    """
+    return maps.flatten(1).topk(k, dim=1).values.mean(1)
