@@ -1,0 +1,154 @@
+"""How well anomaly scores and maps separate defects from good parts.
+
+Everything is exact over every distinct threshold, and the three pixel metrics share one sort:
+500 maps of 256 x 256 are 33 million pixels. Without torch, so that any runtime's maps can be
+judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from training.errors import InputError
+
+AUPRO_LIMIT = 0.3
+
+
+@dataclass(frozen=True)
+class PixelMetrics:
+    """Localisation over all pixels of all test images, each from 0 to 1.
+
+    auroc: area under the receiver operating characteristic.
+    ap: average precision, the sum over thresholds of precision times the recall gained.
+    aupro: area under the curve of per-region overlap against false-positive rate, up to a rate
+        of 0.3 and divided by it (Bergmann et al., "The MVTec Anomaly Detection Dataset").
+    """
+
+    auroc: float
+    ap: float
+    aupro: float
+
+
+def image_auroc(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the receiver operating characteristic of image scores.
+
+    labels: [N], non-zero where the image is defective. scores: [N], larger is more anomalous.
+    Raises InputError where shapes differ, a score is not finite or only one class is there.
+    """
+    defective = np.asarray(labels).astype(bool)
+    values = _checked(np.asarray(scores), defective, "image scores", "labels")
+    _need_both(defective, "images")
+    return _auroc(*_counts(_Ranking.of(values), defective))
+
+
+def pixel_metrics(maps: ArrayLike, masks: ArrayLike) -> PixelMetrics:
+    """Pixel AUROC, pixel AP and AUPRO.
+
+    maps: float [N, H, W], larger is more anomalous. masks: [N, H, W], non-zero where defective.
+    Regions are 8-connected. Raises InputError where shapes differ, a map is not finite, or the
+    masks mark no pixel or every pixel.
+    """
+    defective = np.asarray(masks).astype(bool)
+    if defective.ndim != 3:
+        raise InputError(f"masks must be [N, H, W], not of shape {defective.shape}")
+    values = _checked(np.asarray(maps), defective, "anomaly maps", "masks")
+    _need_both(defective, "pixels")
+    ranking = _Ranking.of(values.ravel())
+    hits, alarms = _counts(ranking, defective.ravel())
+    weights, regions = _region_weights(defective)
+    overlap = ranking.cumulative(weights.ravel(), np.float64) / regions
+    return PixelMetrics(
+        auroc=_auroc(hits, alarms),
+        ap=_average_precision(hits, alarms),
+        aupro=_area_up_to(alarms / alarms[-1], overlap, AUPRO_LIMIT),
+    )
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """Items from the highest to the lowest score, in groups of equal score.
+
+    order: int [N], the items. last: int [D], where in `order` each group of equal score ends:
+    one group for every distinct threshold.
+    """
+
+    order: NDArray[np.intp]
+    last: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, scores: NDArray[np.floating]) -> _Ranking:
+        order = np.argsort(scores)[::-1]
+        ranked = scores[order]
+        ends = np.flatnonzero(ranked[1:] != ranked[:-1])
+        return cls(order, np.append(ends, len(ranked) - 1))
+
+    def cumulative(self, weights: NDArray, dtype: type[np.number]) -> NDArray:
+        """[D]: the weight of all items at or above each distinct threshold."""
+        return np.cumsum(weights[self.order], dtype=dtype)[self.last]
+
+
+def _checked(
+    values: NDArray, defective: NDArray[np.bool_], name: str, truth: str
+) -> NDArray[np.floating]:
+    if values.shape != defective.shape:
+        raise InputError(f"{name} have shape {values.shape}, their {truth} {defective.shape}")
+    if not np.isfinite(values).all():
+        raise InputError(f"{name} are not finite: the model that made them has diverged")
+    return values
+
+
+def _need_both(defective: NDArray[np.bool_], items: str) -> None:
+    if defective.all() or not defective.any():
+        found = "defective" if defective.any() else "good"
+        raise InputError(f"the metrics need good and defective {items}, and all are {found}")
+
+
+def _counts(
+    ranking: _Ranking, defective: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """True positives [D] and false positives [D] at each distinct threshold."""
+    hits = ranking.cumulative(defective, np.int64)
+    return hits, ranking.last + 1 - hits
+
+
+def _auroc(hits: NDArray[np.int64], alarms: NDArray[np.int64]) -> float:
+    return _area_up_to(alarms / alarms[-1], hits / hits[-1], 1.0)
+
+
+def _average_precision(hits: NDArray[np.int64], alarms: NDArray[np.int64]) -> float:
+    gained = np.diff(hits, prepend=0) / hits[-1]
+    return float((gained * (hits / (hits + alarms))).sum())
+
+
+def _region_weights(defective: NDArray[np.bool_]) -> tuple[NDArray[np.float32], int]:
+    """1 / (area of its region) for every defective pixel [N, H, W], and the number of regions.
+
+    Summed over the pixels above a threshold, the weights are the sum of the regions' overlaps.
+    """
+    weights = np.zeros(defective.shape, np.float32)
+    regions = 0
+    for weight, mask in zip(weights, defective, strict=True):
+        if not mask.any():
+            continue
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(
+            mask.astype(np.uint8), connectivity=8
+        )
+        weight[mask] = 1.0 / stats[labels[mask], cv2.CC_STAT_AREA]
+        regions += count - 1  # label 0 is the background
+    return weights, regions
+
+
+def _area_up_to(x: NDArray[np.float64], y: NDArray[np.float64], limit: float) -> float:
+    """Area under the curve from (0, 0) through (x, y) up to x = `limit`, divided by `limit`.
+
+    x: [D], rising to 1. The curve is linear between its points, and cut at the limit.
+    """
+    x, y = np.concatenate(([0.0], x)), np.concatenate(([0.0], y))
+    inside = int(np.searchsorted(x, limit, side="right"))
+    heights = np.append(y[:inside], np.interp(limit, x, y))
+    widths = np.diff(np.append(x[:inside], limit))
+    return float((widths * (heights[1:] + heights[:-1])).sum() / (2.0 * limit))
