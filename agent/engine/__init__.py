@@ -1,0 +1,26 @@
+"""The engine: a bundle's graph on one runtime and device, from frame to score.
+
+    engine = load_engine(open_bundle(path), runtime="openvino", device="CPU", precision="int8")
+    self_test(engine, bundle)
+    inspection = engine.infer(frame)
+
+A runtime is imported only when an engine of it is loaded.
+"""
+
+from agent.engine.base import Engine, EngineFault, Fingerprint, Inspection
+from agent.engine.load import RUNTIMES, load_engine
+from agent.engine.selftest import Deviation, deviation, self_test
+from agent.manifest import PRECISIONS
+
+__all__ = [
+    "PRECISIONS",
+    "RUNTIMES",
+    "Deviation",
+    "Engine",
+    "EngineFault",
+    "Fingerprint",
+    "Inspection",
+    "deviation",
+    "load_engine",
+    "self_test",
+]

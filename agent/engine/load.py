@@ -1,0 +1,49 @@
+"""Choosing a runtime by name."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from agent.bundle import Bundle
+from agent.engine.base import Engine
+from agent.errors import InputError
+from agent.manifest import PRECISIONS
+
+RUNTIMES = ("openvino", "onnxruntime")
+
+
+def load_engine(
+    bundle: Bundle, *, runtime: str, device: str = "CPU", precision: str = "int8"
+) -> Engine:
+    """Load one model of a bundle on exactly the runtime and device that were named.
+
+    Args:
+        bundle: from `agent.bundle.open_bundle`.
+        runtime: one of RUNTIMES.
+        device: OpenVINO: CPU, GPU or NPU (GPU.1 for a second one);
+            ONNX Runtime: CPU, CUDA or TensorRT.
+        precision: one of PRECISIONS that the bundle holds.
+
+    Raises:
+        InputError: an unknown name, a runtime that is not installed, a device that is not there
+            (there is no fallback to another), or a model that the runtime refuses.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"no precision {precision}: choose one of {', '.join(PRECISIONS)}")
+    if runtime not in RUNTIMES:
+        raise InputError(f"no runtime {runtime}: choose one of {', '.join(RUNTIMES)}")
+    if find_spec(runtime) is None:
+        there = [name for name in RUNTIMES if find_spec(name) is not None]
+        raise InputError(
+            f"the runtime {runtime} is not installed (found: {', '.join(there) or 'none'}): "
+            f"pip install {runtime}"
+        )
+    model = bundle.model(precision)
+    input_size = bundle.manifest.input_size
+    if runtime == "openvino":
+        from agent.engine.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(model, input_size, device=device, precision=precision)
+    from agent.engine.onnxruntime import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(model, input_size, device=device, precision=precision)

@@ -1,0 +1,112 @@
+"""OpenVINO: Intel CPUs, GPUs and NPUs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from agent.engine.base import INPUT, Engine, EngineFault, Fingerprint, Tensors, check_graph
+from agent.engine.cpu import physical_cores
+from agent.errors import InputError
+
+INSTALL_DEVICE = {
+    "GPU": "install Intel's compute runtime (intel-opencl-icd) and give the user /dev/dri",
+    "NPU": "install Intel's NPU driver (intel-level-zero-npu) and give the user /dev/accel",
+}
+
+
+def version() -> str:
+    """The runtime's release number, such as 2026.4.1."""
+    found = re.match(r"[\d.]+\d", ov.get_version())
+    return found.group() if found else ov.get_version()
+
+
+def devices() -> list[str]:
+    """The devices that OpenVINO can use here."""
+    return list(ov.Core().available_devices)
+
+
+def inference_precision(device: str, precision: str) -> str:
+    """The number format of what is not INT8, pinned so that no driver chooses another.
+
+    CPUs calculate in f32 whatever the file holds: left to itself, OpenVINO takes bf16 or f16 on
+    the CPUs that have it, and the same bundle scores differently on two stations. GPUs and NPUs
+    calculate the fp16 and INT8 models in f16, which is what they are fast at.
+
+    Raises:
+        InputError: an fp32 model on an NPU, which has no f32.
+    """
+    kind = device.partition(".")[0]
+    if kind == "NPU" and precision == "fp32":
+        raise InputError("an NPU does not calculate in fp32: choose the precision int8 or fp16")
+    return "f32" if kind == "CPU" or precision == "fp32" else "f16"
+
+
+def compile_options(device: str, precision: str, threads: int) -> dict[str, Any]:
+    """OpenVINO's properties for one model that answers one frame at a time."""
+    options: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": inference_precision(device, precision),
+    }
+    if device == "CPU":
+        options |= {"NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": threads}
+    return options
+
+
+class OpenVinoEngine(Engine):
+    """An ONNX model compiled by OpenVINO, with one infer request that is reused."""
+
+    def __init__(
+        self, model: bytes, input_size: tuple[int, int], *, device: str, precision: str
+    ) -> None:
+        core = ov.Core()
+        there = list(core.available_devices)
+        # One device answers to both GPU and GPU.0; AUTO, MULTI and HETERO would choose for us.
+        if device not in {*there, *(name.partition(".")[0] for name in there)}:
+            hint = INSTALL_DEVICE.get(device.partition(".")[0], "choose one of these")
+            raise InputError(
+                f"OpenVINO has no device {device} here (found: {', '.join(there)}): {hint}"
+            )
+        options = compile_options(device, precision, physical_cores())
+        try:
+            graph = core.read_model(model)
+            check_graph(input_size, _tensors(graph.inputs), _tensors(graph.outputs))
+            compiled = core.compile_model(graph, device, options)
+        except RuntimeError as error:
+            raise InputError(f"OpenVINO cannot load the {precision} model: {error}") from error
+        self._request = compiled.create_infer_request()
+        self._frame = np.empty((1, *input_size, 3), np.uint8)
+        self._request.set_tensor(INPUT, ov.Tensor(self._frame, shared_memory=True))
+        self._outputs = {
+            output.any_name: self._request.get_tensor(output) for output in compiled.outputs
+        }
+        super().__init__(
+            Fingerprint(runtime="openvino", version=version(), device=device, precision=precision),
+            input_size,
+        )
+
+    def _run(self, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        self._frame[0] = frame
+        try:
+            self._request.infer()
+        except RuntimeError as error:
+            raise EngineFault(f"OpenVINO failed: {error}") from error
+        return {name: tensor.data for name, tensor in self._outputs.items()}
+
+    def close(self) -> None:
+        """Give the compiled model back."""
+        self._outputs = {}
+        del self._request
+
+
+def _tensors(ports: list[Any]) -> Tensors:
+    found: Tensors = {}
+    for port in ports:
+        shape = port.get_partial_shape()
+        static = tuple(shape.to_shape()) if shape.is_static else ()
+        found[port.any_name] = (np.dtype(port.get_element_type().to_dtype()).name, static)
+    return found

@@ -1,0 +1,60 @@
+"""The golden self-test: does this engine still say what the fp32 model said at export?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.bundle import Bundle, Golden
+from agent.engine.base import Engine, EngineFault
+from agent.errors import InputError
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Distance from the golden values, in logits, defined as the manifest's tolerances are.
+
+    score: largest absolute difference of a frame's score.
+    map: mean absolute difference over a frame's map, on the worst frame.
+    """
+
+    score: float
+    map: float
+
+
+def deviation(engine: Engine, golden: Golden) -> Deviation:
+    """Measure an engine on the golden frames.
+
+    Raises:
+        EngineFault: a frame has no finite score.
+    """
+    score = map_ = 0.0
+    for frame, golden_score, golden_map in zip(
+        golden.frames, golden.scores, golden.maps, strict=True
+    ):
+        inspection = engine.infer(frame)
+        score = max(score, abs(inspection.score - float(golden_score)))
+        map_ = max(map_, float(np.abs(inspection.anomaly_map - golden_map).mean()))
+    return Deviation(score, map_)
+
+
+def self_test(engine: Engine, bundle: Bundle) -> Deviation:
+    """Refuse an engine that strays from the golden values beyond the manifest's tolerance.
+
+    Raises:
+        InputError: with the figures.
+    """
+    precision = engine.fingerprint.precision
+    tolerance = bundle.manifest.tolerances[precision]
+    try:
+        found = deviation(engine, bundle.golden())
+    except EngineFault as fault:
+        raise InputError(f"the self-test failed on {engine.fingerprint}: {fault}") from fault
+    if not (found.score <= tolerance.score and found.map <= tolerance.map):
+        raise InputError(
+            f"the self-test failed on {engine.fingerprint}: scores differ from the golden ones by "
+            f"{found.score:.4g} (tolerance {tolerance.score:.4g}) and maps by {found.map:.4g} "
+            f"(tolerance {tolerance.map:.4g}): use another precision, runtime or device"
+        )
+    return found
