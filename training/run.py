@@ -1,0 +1,121 @@
+"""A run: the folder that training leaves and export reads.
+
+    settings.json          what was trained, from what, how
+    weights.safetensors    the chosen weights (exponential moving average)
+    calibration.txt        normals set aside for the threshold, never trained or selected on
+    metrics.jsonl          losses and selection scores over time
+    resume/                the trainer's last state
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from training.errors import InputError
+from training.model import DiffusionAD, FixedNoise
+from training.presets import Prediction
+
+SETTINGS, WEIGHTS, CALIBRATION = "settings.json", "weights.safetensors", "calibration.txt"
+
+
+class RunSettings(BaseModel):
+    """Everything that a run's weights need to be understood, and where they came from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    product: str
+    preset: str
+    family: Literal["official", "edge"]
+    unet: dict[str, Any]
+    segmentation: dict[str, Any]
+    prediction: Prediction
+    input_size: tuple[int, int]
+    noise_seed: int = 0
+    code_version: str
+    data_digest: str
+    training: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run read back: `inspector` maps frames to scores."""
+
+    folder: Path
+    settings: RunSettings
+    inspector: FixedNoise
+
+
+def save_run(
+    folder: Path,
+    settings: RunSettings,
+    unet_state: dict[str, Tensor],
+    seg_state: dict[str, Tensor],
+) -> None:
+    """Write settings and weights; either the whole run is there afterwards, or the one before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"unet.{name}": tensor.contiguous() for name, tensor in unet_state.items()}
+    tensors |= {f"segmentation.{name}": tensor.contiguous() for name, tensor in seg_state.items()}
+    save_tensors(folder / WEIGHTS, tensors)
+    replace_text(folder / SETTINGS, settings.model_dump_json(indent=2) + "\n")
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run; InputError where it is none, or its weights are not those of its settings."""
+    settings = read_settings(folder)
+    model = DiffusionAD(
+        settings.family, settings.unet, settings.segmentation, settings.prediction
+    )
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except FileNotFoundError:
+        raise InputError(f"{folder} has no {WEIGHTS}: training has not finished there") from None
+    except (SafetensorError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InputError(f"{folder / WEIGHTS} does not hold this run's weights: {first}") from None
+    inspector = FixedNoise(model, settings.input_size, settings.noise_seed).eval()
+    return Run(folder, settings, inspector)
+
+
+def read_settings(folder: Path) -> RunSettings:
+    """The settings of a run."""
+    path = folder / SETTINGS
+    try:
+        return RunSettings.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{folder} is not a run: it has no {SETTINGS}; `normline train` makes one"
+        ) from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "file"
+        raise InputError(f"{path}: {where}: {problem['msg']}") from None
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write safetensors through a temporary file, so that a power cut leaves the old or the new."""
+    temporary = path.with_name(path.name + ".part")
+    save_file(tensors, temporary)
+    os.replace(temporary, path)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write text likewise."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def append_json(path: Path, entry: dict[str, Any]) -> None:
+    """Add one line of JSON."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")

@@ -1,0 +1,66 @@
+"""Which checkpoint to keep, judged on held-out normals with synthetic anomalies.
+
+The official code looks at the test set every 50 epochs and keeps the best; its figures are
+optimistic by that much, and a user has no defects to look at anyway.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.metrics import image_auroc, pixel_metrics
+from training.model import FixedNoise
+from training.synthesis import Synthesizer
+
+CHUNK = 8
+
+
+@dataclass(frozen=True)
+class SelectionScore:
+    """How well synthetic anomalies are told from held-out normals."""
+
+    image_auroc: float
+    pixel_ap: float
+
+    @property
+    def value(self) -> float:
+        """The figure that the checkpoint is chosen by."""
+        return (self.image_auroc + self.pixel_ap) / 2
+
+
+class SelectionSet:
+    """Every held-out normal twice, as it is and with a synthetic anomaly.
+
+    Args:
+        normals: uint8 [N, H, W, 3] BGR, none of them trained on.
+        synthesizer: built on `normals`.
+    """
+
+    def __init__(self, normals: NDArray[np.uint8], synthesizer: Synthesizer, seed: int) -> None:
+        rng = np.random.default_rng((seed, 2 << 32))
+        pasted = [
+            synthesizer.paste(image, synthesizer.foreground(index), rng)
+            for index, image in enumerate(normals)
+        ]
+        self.frames = np.concatenate((normals, np.stack([image for image, _ in pasted])))
+        clean = np.zeros(normals.shape[:3], np.bool_)
+        self.masks = np.concatenate((clean, np.stack([mask for _, mask in pasted])))
+        self.labels = np.repeat((0, 1), len(normals))
+
+    @torch.inference_mode()
+    def score(self, inspector: FixedNoise) -> SelectionScore:
+        """Run `inspector` (in evaluation mode) over the set."""
+        device = inspector.noise_normal.device
+        maps, scores = [], []
+        for frames in np.array_split(self.frames, max(1, len(self.frames) // CHUNK)):
+            logits, score, _ = inspector(torch.from_numpy(frames).to(device))
+            maps.append(logits.float().cpu().numpy())
+            scores.append(score.float().cpu().numpy())
+        return SelectionScore(
+            image_auroc=image_auroc(self.labels, np.concatenate(scores)),
+            pixel_ap=pixel_metrics(np.concatenate(maps), self.masks).ap,
+        )

@@ -1,0 +1,163 @@
+"""Drawn defects: cracks, scratches, spots, stains, chips, displaced pieces.
+
+Each painter takes an image float32 [H, W, 3] in 0..1, and gives (painted, alpha): the picture of
+the defect and its opacity float32 [H, W]; the caller mixes them. Strength is drawn relative to
+the picture's own contrast, from just visible upwards, so that one recipe serves dull castings
+and bright prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from training.synthesis.noise import perlin
+
+Field = NDArray[np.float32]
+Painter = Callable[[Field, tuple[int, int], Generator], tuple[Field, Field]]
+SUBPIXEL_BITS = 4
+
+
+def crack(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+    """A wandering line, mostly dark, of uneven width, sometimes branched."""
+    alpha = _line(image.shape, at, rng, wander=rng.uniform(0.1, 0.6), thickest=4)
+    if rng.random() < 0.25:
+        branch = _line(image.shape, at, rng, wander=0.5, thickest=2)
+        alpha = np.maximum(alpha, branch)
+    return _shifted(image, rng, darker=0.85), alpha
+
+
+def scratch(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+    """A nearly straight, thin line, bright or dark."""
+    alpha = _line(image.shape, at, rng, wander=rng.uniform(0.0, 0.06), thickest=2)
+    return _shifted(image, rng, darker=0.5), alpha
+
+
+def spot(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+    """A hole or inclusion: a small ragged ellipse, often with a rim."""
+    alpha = _ellipse(image.shape, at, rng, radius=(1.5, 14.0))
+    painted = _shifted(image, rng, darker=0.75)
+    if rng.random() < 0.3:
+        rim = cv2.dilate(alpha, np.ones((3, 3), np.uint8)) - alpha
+        painted = painted + rim[..., None] * np.float32(rng.choice((-0.3, 0.3)))
+        alpha = np.maximum(alpha, rim)
+    return painted, alpha
+
+
+def stain(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+    """A wide patch of changed tone with a soft or a sharp edge; the grain shows through."""
+    alpha = _ellipse(image.shape, at, rng, radius=(10.0, 70.0))
+    if rng.random() < 0.5:
+        alpha = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(1, 6)))
+    gain = rng.choice((rng.uniform(0.45, 0.9), rng.uniform(1.1, 1.7)))
+    tint = 1.0 + rng.normal(0.0, 0.06, 3) * (rng.random() < 0.5)
+    return image * (gain * tint).astype(np.float32), alpha
+
+
+def chip(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+    """A piece broken out: a polygon with straight flanks, filled with a flat, shaded tone."""
+    height, width = image.shape[:2]
+    corners = int(rng.integers(3, 7))
+    radius = rng.uniform(5, 40)
+    angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
+    radii = radius * rng.uniform(0.4, 1.0, corners)
+    points = np.stack((at[1] + radii * np.cos(angles), at[0] + radii * np.sin(angles)), axis=-1)
+    alpha = np.zeros((height, width), np.float32)
+    cv2.fillPoly(alpha, [_fixed_point(points)], 1.0, cv2.LINE_AA, SUBPIXEL_BITS)
+    tone = image[at] if rng.random() < 0.3 else image.reshape(-1, 3).min(axis=0)
+    tone = tone * rng.uniform(0.5, 1.2) + rng.uniform(0.0, 0.15)
+    shade = 1.0 + 0.3 * perlin(height, width, (4, 4), rng)[..., None]
+    return (tone * shade).astype(np.float32), alpha
+
+
+def displaced(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+    """A piece of the part itself in the wrong place, turned or mirrored."""
+    height, width = image.shape[:2]
+    moved = np.roll(
+        image,
+        (
+            int(rng.integers(height // 10, height - height // 10)),
+            int(rng.integers(width // 10, width - width // 10)),
+        ),
+        axis=(0, 1),
+    )
+    moved = moved[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
+    if rng.random() < 0.5:
+        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.uniform(-90, 90)), 1.0)
+        moved = cv2.warpAffine(moved, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+    if rng.random() < 0.5:
+        return moved, _ellipse(image.shape, at, rng, radius=(6.0, 50.0))
+    alpha = np.zeros((height, width), np.float32)
+    half_y, half_x = rng.uniform(4, 50, 2)
+    box = cv2.boxPoints(((at[1], at[0]), (2 * half_x, 2 * half_y), float(rng.uniform(0, 90))))
+    cv2.fillPoly(alpha, [_fixed_point(box)], 1.0, cv2.LINE_AA, SUBPIXEL_BITS)
+    return moved, alpha
+
+
+PAINTERS: dict[str, Painter] = {
+    painter.__name__: painter for painter in (crack, scratch, spot, stain, chip, displaced)
+}
+
+
+def _line(
+    shape: tuple[int, ...], at: tuple[int, int], rng: Generator, *, wander: float, thickest: int
+) -> Field:
+    height, width = shape[:2]
+    length = min(height, width) * float(np.exp(rng.uniform(np.log(0.06), np.log(0.9))))
+    steps = max(3, int(length / 5))
+    headings = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0.0, wander, steps))
+    x = at[1] + np.cumsum(5 * np.cos(headings))
+    y = at[0] + np.cumsum(5 * np.sin(headings))
+    points = _fixed_point(np.stack((x, y), axis=-1))
+    alpha = np.zeros((height, width), np.float32)
+    start = 0
+    while start < steps - 1:
+        end = min(steps, start + int(rng.integers(3, 12)))
+        thickness = 1 + min(int(rng.exponential(0.7)), thickest - 1)
+        cv2.polylines(
+            alpha, [points[start:end]], False, 1.0, thickness, cv2.LINE_AA, SUBPIXEL_BITS
+        )
+        start = end - 1
+    if rng.random() < 0.4:
+        alpha = np.minimum(cv2.GaussianBlur(alpha, (0, 0), 0.7) * 1.4, 1.0)
+    return alpha
+
+
+def _ellipse(
+    shape: tuple[int, ...], at: tuple[int, int], rng: Generator, *, radius: tuple[float, float]
+) -> Field:
+    """A turned ellipse whose outline is pushed in and out by noise; edges one pixel soft."""
+    height, width = shape[:2]
+    size = np.exp(rng.uniform(np.log(radius[0]), np.log(radius[1])))
+    aspect = np.exp(rng.uniform(0.0, np.log(3.0)))
+    major, minor = size * np.sqrt(aspect), size / np.sqrt(aspect)
+    angle = rng.uniform(0, np.pi)
+    y = np.arange(height, dtype=np.float32)[:, None] - at[0]
+    x = np.arange(width, dtype=np.float32)[None, :] - at[1]
+    along = (x * np.cos(angle) + y * np.sin(angle)) / major
+    across = (y * np.cos(angle) - x * np.sin(angle)) / minor
+    distance = np.sqrt(along**2 + across**2)
+    if size > 3:
+        cells = int(np.clip(height / size, 2, 32))
+        distance = distance * (1 + 0.6 * rng.random() * perlin(height, width, (cells, cells), rng))
+    soft: Field = np.clip((1.0 - distance) * minor + 0.5, 0.0, 1.0).astype(np.float32)
+    return soft
+
+
+def _shifted(image: Field, rng: Generator, *, darker: float) -> Field:
+    """The image, darker (with that probability) or brighter by a visible amount."""
+    contrast = float(image.std()) + 0.02
+    amount = contrast * np.exp(rng.uniform(np.log(0.7), np.log(6.0)))
+    if rng.random() < darker:
+        # Towards black in proportion to the tone, so that dark surroundings get darker still.
+        return image * np.float32(max(0.0, 1.0 - amount / max(float(image.mean()), 0.05)))
+    return image + np.float32(amount)
+
+
+def _fixed_point(points: NDArray[np.floating]) -> NDArray[np.int32]:
+    fixed: NDArray[np.int32] = np.round(points * (1 << SUBPIXEL_BITS)).astype(np.int32)
+    return fixed

@@ -1,0 +1,60 @@
+"""Where the part is, found from the images of good parts themselves.
+
+A plain background shows itself at the border: there every image has nearly one colour. Where that
+is so, the pixels that differ from it are the part; where it is not (a texture that fills the
+picture), the whole picture is the part.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+BORDER_SHARE = 0.03
+# The part must fill this much of the picture in nearly every image for the split to be believed.
+PLAUSIBLE_AREA = (0.05, 0.95)
+
+
+def find_foregrounds(images: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """Foreground masks bool [N, H, W] of images uint8 [N, H, W, 3]; None where all is the part."""
+    background = _background_colour(images)
+    if background is None:
+        return None
+    distance = np.abs(images.astype(np.int16) - background).max(axis=-1).astype(np.uint8)
+    sample = distance[:: max(1, len(distance) // 64)].reshape(-1, 1)
+    cut, _ = cv2.threshold(sample, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    # Otsu separates the part's tones from the background's; the part's own dark pixels lie
+    # nearer to the background, so half way down is taken and holes are closed.
+    masks = np.stack([_solid(d > 0.5 * cut) for d in distance])
+    area = masks.mean(axis=(1, 2))
+    plausible = np.mean((area > PLAUSIBLE_AREA[0]) & (area < PLAUSIBLE_AREA[1]))
+    return masks if plausible > 0.95 else None
+
+
+def _background_colour(images: NDArray[np.uint8]) -> NDArray[np.int16] | None:
+    border = _border_pixels(images)
+    colour = np.median(border, axis=0)
+    near = np.abs(border - colour).max(axis=-1)
+    interior_spread = float(images[:, ::8, ::8].std())
+    # Plain: nine border pixels of ten lie close to one colour, compared with the whole picture.
+    if float(np.quantile(near, 0.9)) > max(8.0, 0.5 * interior_spread):
+        return None
+    background: NDArray[np.int16] = colour.astype(np.int16)
+    return background
+
+
+def _border_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    depth = max(2, round(BORDER_SHARE * min(images.shape[1:3])))
+    sample = images[:: max(1, len(images) // 64)]
+    sides = (sample[:, :depth], sample[:, -depth:], sample[:, :, :depth], sample[:, :, -depth:])
+    pixels = np.concatenate([side.reshape(-1, side.shape[-1]) for side in sides])
+    return pixels.astype(np.float32)
+
+
+def _solid(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    side = max(3, mask.shape[0] // 40) | 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return opened.astype(np.bool_)

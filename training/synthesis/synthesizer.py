@@ -1,0 +1,119 @@
+"""Pastes anomalies onto images of good parts (paper, section 3.4, and drawn defects beside it)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from training.synthesis.defects import PAINTERS
+from training.synthesis.foreground import find_foregrounds
+from training.synthesis.noise import perlin_blobs
+from training.synthesis.textures import procedural_bank, vary
+
+# A change below this mean over its own area, in grey levels, is not a defect that anyone sees.
+VISIBLE_LEVELS = 5.0
+TEXTURE_SHARE = 0.3
+PATCH_GRID = 8
+
+
+class Synthesizer:
+    """Makes (anomalous image, mask) pairs from good images.
+
+    Args:
+        normals: uint8 [N, H, W, 3], the training images; also the source of foregrounds.
+        textures: uint8 [M, H, W, 3] foreign textures, or None for procedural ones alone.
+        rng: draws the procedural textures.
+    """
+
+    def __init__(
+        self, normals: NDArray[np.uint8], textures: NDArray[np.uint8] | None, rng: Generator
+    ) -> None:
+        height, width = normals.shape[1:3]
+        drawn = procedural_bank(height, width, rng)
+        self.textures = drawn if textures is None else np.concatenate((drawn, textures))
+        # On grey images a coloured anomaly would be no test: foreign colour goes.
+        self.grey = bool((normals == normals[..., :1]).all())
+        self.foregrounds = find_foregrounds(normals)
+
+    def foreground(self, index: int) -> NDArray[np.bool_] | None:
+        """Foreground bool [H, W] of normal `index`; None where the whole picture is the part."""
+        return None if self.foregrounds is None else self.foregrounds[index]
+
+    def paste(
+        self, image: NDArray[np.uint8], foreground: NDArray[np.bool_] | None, rng: Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Paste one to three visible anomalies: (image uint8 [H, W, 3], mask bool [H, W])."""
+        result = image.astype(np.float32) / np.float32(255)
+        mask = np.zeros(image.shape[:2], np.bool_)
+        wanted = 1 + int(rng.random() < 0.3) + int(rng.random() < 0.1)
+        pasted = 0
+        while pasted < wanted:
+            changed, area = self._one(result, foreground, rng)
+            if not area.any():
+                continue
+            visible = np.abs(changed - result)[area].mean() * 255 >= VISIBLE_LEVELS
+            if visible:
+                result, mask = changed, mask | area
+                pasted += 1
+        return np.round(result * 255).astype(np.uint8), mask
+
+    def _one(
+        self, image: NDArray[np.float32], foreground: NDArray[np.bool_] | None, rng: Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        if rng.random() < TEXTURE_SHARE:
+            source, alpha = self._texture(image, foreground is not None, rng)
+        else:
+            painter = PAINTERS[str(rng.choice(list(PAINTERS)))]
+            source, alpha = painter(image, _point(image.shape, foreground, rng), rng)
+            # Opacity of a drawn defect: hair-thin and faint ones are the hard cases.
+            alpha = alpha * np.float32(rng.uniform(0.4, 1.0))
+        if self.grey:
+            source = np.repeat(source.mean(axis=-1, keepdims=True), 3, axis=-1)
+        if foreground is not None:
+            alpha = alpha * foreground
+        mixed = image + alpha[..., None] * (source - image)
+        area = alpha > 0.25 * max(float(alpha.max()), 1e-6)
+        return np.clip(mixed, 0.0, 1.0), area & (alpha > 0.05)
+
+    def _texture(
+        self, image: NDArray[np.float32], is_object: bool, rng: Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The paper's anomaly: I_s = I (1-M) + (1-beta) A M + beta I M, beta in 0.2 .. 0.8."""
+        height, width = image.shape[:2]
+        if is_object and rng.random() < 0.5:
+            source = _shuffled_patches(image, rng)
+        else:
+            source = vary(self.textures[rng.integers(len(self.textures))], rng)
+        opacity = 1.0 - rng.uniform(0.2, 0.8)
+        return source, perlin_blobs(height, width, rng).astype(np.float32) * np.float32(opacity)
+
+
+def _point(
+    shape: tuple[int, ...], foreground: NDArray[np.bool_] | None, rng: Generator
+) -> tuple[int, int]:
+    """A random pixel (row, column) of the part."""
+    if foreground is None or not foreground.any():
+        return int(rng.integers(shape[0])), int(rng.integers(shape[1]))
+    flat = np.flatnonzero(foreground)
+    row, column = divmod(int(flat[rng.integers(len(flat))]), shape[1])
+    return row, column
+
+
+def _shuffled_patches(image: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
+    """The image cut in an 8 x 8 grid, its patches in random order, photometrically varied."""
+    height, width = image.shape[:2]
+    rows, columns = height // PATCH_GRID, width // PATCH_GRID
+    grid = image[: rows * PATCH_GRID, : columns * PATCH_GRID].reshape(
+        PATCH_GRID, rows, PATCH_GRID, columns, 3
+    )
+    patches = grid.transpose(0, 2, 1, 3, 4).reshape(-1, rows, columns, 3)
+    patches = patches[rng.permutation(len(patches))]
+    shuffled = (
+        patches.reshape(PATCH_GRID, PATCH_GRID, rows, columns, 3)
+        .transpose(0, 2, 1, 3, 4)
+        .reshape(rows * PATCH_GRID, columns * PATCH_GRID, 3)
+    )
+    whole = cv2.resize(shuffled, (width, height), interpolation=cv2.INTER_NEAREST)
+    return vary((whole * 255).astype(np.uint8), rng)

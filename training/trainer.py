@@ -1,0 +1,263 @@
+"""The training loop: steps, learning rate, averaging, selection, resume."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from training.batches import Batch, BatchMaker
+from training.device import autocast
+from training.diffusion import noise_loss
+from training.ema import ModelAverage
+from training.errors import InputError
+from training.losses import segmentation_loss, top_k_score
+from training.model import DiffusionAD, FixedNoise, top_pixels
+from training.presets import Preset
+from training.run import append_json, replace_text, save_tensors
+from training.selection import SelectionScore, SelectionSet
+
+log = logging.getLogger(__name__)
+
+WARM_UP, FINAL_RATE = 0.05, 0.02
+# Squared errors of images in 0..1 are near 0.003: brought to the size of the other losses.
+IMAGE_WEIGHT = 10.0
+SELECTIONS, SELECT_AFTER = 8, 0.4
+LOG_EVERY, SAVE_EVERY_S = 20, 120.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: a number of steps (repeatable exactly) or of seconds (on time)."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    def progress(self, step: int, elapsed_s: float) -> float:
+        """Share of the budget that is used, 0 .. 1 and above."""
+        if self.steps is not None:
+            return step / self.steps
+        assert self.seconds is not None
+        return elapsed_s / self.seconds
+
+
+class Trainer:
+    """Trains `model` and keeps the averaged weights that do best on the selection set.
+
+    Args:
+        model: fresh networks, on the device to train on.
+        preset: recipe.
+        batches: makes the training batches.
+        selection: judges checkpoints.
+        budget: when to stop.
+        folder: run folder; the state for a resume and the metrics go there.
+    """
+
+    def __init__(
+        self,
+        model: DiffusionAD,
+        preset: Preset,
+        batches: BatchMaker,
+        selection: SelectionSet,
+        budget: Budget,
+        folder: Path,
+        *,
+        noise_seed: int,
+    ) -> None:
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.preset = preset
+        self.batches = batches
+        self.selection = selection
+        self.budget = budget
+        self.folder = folder
+        self.device = next(model.parameters()).device
+        self.average = ModelAverage(model)
+        self.input_size = batches.normals.shape[1:3]
+        self.noise_seed = noise_seed
+        unet_rate, seg_rate = preset.learning_rate
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": list(model.unet.parameters()), "peak": unet_rate},
+                {"params": list(model.segmentation.parameters()), "peak": seg_rate},
+            ],
+            weight_decay=1e-4 if preset.family == "edge" else 0.0,
+        )
+        self.step = 0
+        self.elapsed_s = 0.0
+        self.selections_done = 0
+        self.best: dict[str, Tensor] = {}
+        self.best_score: SelectionScore | None = None
+
+    def train(self) -> SelectionScore:
+        """Train to the end of the budget; the best averaged weights are in `best` afterwards."""
+        self.model.train()
+        last_save = time.monotonic()
+        bar = tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}")
+        progress = self.budget.progress(self.step, self.elapsed_s)
+        for batch in self.batches.stream(self.step):
+            if progress >= 1.0:
+                break
+            started = time.monotonic()
+            losses = self._train_step(batch, progress)
+            self.step += 1
+            if self.step % LOG_EVERY == 0:
+                values = {name: round(float(value), 5) for name, value in losses.items()}
+                if not all(map(_is_finite, values.values())):
+                    raise InputError(
+                        f"training diverged at step {self.step} ({values}): the images may hold "
+                        "extreme values; look at them, or train again with another --seed"
+                    )
+                self._record({"losses": values})
+                bar.set_postfix(step=self.step, **{k: f"{v:.3f}" for k, v in values.items()})
+            self.elapsed_s += time.monotonic() - started
+            progress = self.budget.progress(self.step, self.elapsed_s)
+            if self._selection_due(progress):
+                started = time.monotonic()
+                self._select()
+                self.elapsed_s += time.monotonic() - started
+            if time.monotonic() - last_save > SAVE_EVERY_S:
+                self.save()
+                last_save = time.monotonic()
+            bar.n = min(100, round(100 * progress, 1))
+            bar.refresh()
+        bar.close()
+        if self.best_score is None:
+            self._select()
+        assert self.best_score is not None
+        self.save()
+        return self.best_score
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """The terms of the loss, already weighted, of one batch."""
+        device, recipe = self.device, self.preset
+        image, clean = batch.image.to(device), batch.clean.to(device)
+        mask, anomalous = batch.mask.to(device), batch.anomalous.to(device)
+
+        def scale(limits: tuple[int, int]) -> Tensor:
+            return torch.randint(*limits, (len(image),), generator=generator).to(device)
+
+        def noise() -> Tensor:
+            return torch.randn(image.shape, generator=generator).to(device)
+
+        t_normal, t_noisier = scale(recipe.t_normal), scale(recipe.t_noisier)
+        noise_normal, noise_noisier = noise(), noise()
+        with autocast(device):
+            predicted = self.model.reconstruct(
+                image, t_normal, t_noisier, noise_normal, noise_noisier
+            )
+            logits = self.model.segment(image, predicted.guided)
+        terms = {"segmentation": segmentation_loss(logits, mask)}
+        if predicted.eps is not None:
+            eps_normal, eps_noisier = predicted.eps
+            terms["noise"] = noise_loss(
+                eps_normal, noise_normal, eps_noisier, noise_noisier, anomalous
+            )
+        else:
+            # Towards the clean image, under a pasted anomaly too: what the paper hopes the noise
+            # removes is here asked for.
+            error = F.mse_loss(predicted.normal, clean) + F.mse_loss(predicted.noisier, clean)
+            terms["image"] = IMAGE_WEIGHT * error
+        if recipe.score_weight:
+            score = top_k_score(logits, top_pixels(self.input_size))
+            hit = F.binary_cross_entropy_with_logits(score, anomalous.float())
+            terms["score"] = recipe.score_weight * hit
+        return terms
+
+    def _train_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * _rate(progress)
+        generator = torch.Generator().manual_seed(self.batches.seed * 1_000_003 + self.step)
+        terms = self.losses(batch, generator)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.update(self.model)
+        return terms
+
+    def _selection_due(self, progress: float) -> bool:
+        span = (1.0 - SELECT_AFTER) / SELECTIONS
+        return progress >= SELECT_AFTER + (self.selections_done + 1) * span
+
+    def _select(self) -> None:
+        averaged = self.average.model.eval()
+        with autocast(self.device):
+            inspector = FixedNoise(averaged, self.input_size, self.noise_seed).to(self.device)
+            score = self.selection.score(inspector)
+        self.selections_done += 1
+        self._record({"selection": {"image_auroc": score.image_auroc, "pixel_ap": score.pixel_ap}})
+        if self.best_score is None or score.value >= self.best_score.value:
+            self.best_score = score
+            self.best = {k: v.detach().clone().cpu() for k, v in averaged.state_dict().items()}
+
+    def _record(self, entry: dict[str, Any]) -> None:
+        entry = {"step": self.step, "elapsed_s": round(self.elapsed_s, 1), **entry}
+        append_json(self.folder / "metrics.jsonl", entry)
+
+    def save(self) -> None:
+        """Write the whole state, so that `resume` goes on from here."""
+        folder = self.folder / "resume"
+        folder.mkdir(exist_ok=True)
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.model.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        optimizer = self.optimizer.state_dict()
+        for index, state in optimizer["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
+        save_tensors(
+            folder / "state.safetensors", {k: v.contiguous() for k, v in tensors.items()}
+        )
+        best = self.best_score
+        counters = {
+            "step": self.step,
+            "elapsed_s": self.elapsed_s,
+            "selections_done": self.selections_done,
+            "best_score": best and [best.image_auroc, best.pixel_ap],
+        }
+        replace_text(folder / "state.json", json.dumps(counters))
+
+    def resume(self) -> bool:
+        """Go on from the saved state, if there is one; says whether there was."""
+        folder = self.folder / "resume"
+        if not (folder / "state.json").is_file():
+            return False
+        counters = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in load_file(folder / "state.safetensors").items():
+            part, key = name.split(".", 1)
+            parts.setdefault(part, {})[key] = tensor
+        self.model.load_state_dict(parts["model"])
+        self.average.load(parts["average"], counters["step"])
+        self.best = parts.get("best", {})
+        saved = self.optimizer.state_dict()
+        for key, tensor in parts.get("optimizer", {}).items():
+            index, name = key.split(".", 1)
+            saved["state"].setdefault(int(index), {})[name] = tensor
+        self.optimizer.load_state_dict(saved)
+        self.step, self.elapsed_s = counters["step"], counters["elapsed_s"]
+        self.selections_done = counters["selections_done"]
+        if counters["best_score"]:
+            self.best_score = SelectionScore(*counters["best_score"])
+        return True
+
+
+def _rate(progress: float) -> float:
+    """One cycle: a short linear warm-up, then a cosine down to `FINAL_RATE`."""
+    if progress < WARM_UP:
+        return 0.1 + 0.9 * progress / WARM_UP
+    rest = min(1.0, (progress - WARM_UP) / (1.0 - WARM_UP))
+    cosine = 0.5 * (1.0 + float(torch.cos(torch.tensor(rest * torch.pi))))
+    return FINAL_RATE + (1.0 - FINAL_RATE) * cosine
+
+
+def _is_finite(value: float) -> bool:
+    return value == value and abs(value) != float("inf")
