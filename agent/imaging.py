@@ -42,9 +42,9 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise InputError(f"cannot read the image {path}: {error.strerror}") from error
     if _ends_early(data):
         raise InputError(f"the image {path} is cut short: copy it again or remove it")
-    level = cv2.getLogLevel()
+    level = cv2.utils.logging.getLogLevel()
     # What OpenCV would print is said in the InputError below.
-    cv2.setLogLevel(0)
+    cv2.utils.logging.setLogLevel(0)
     try:
         image = cv2.imdecode(
             np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
@@ -52,7 +52,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     except cv2.error:
         image = None
     finally:
-        cv2.setLogLevel(level)
+        cv2.utils.logging.setLogLevel(level)
     if image is None:
         raise InputError(f"{path} is not an image that can be read: replace or remove it")
     return _to_bgr8(image, str(path))
@@ -91,7 +91,7 @@ def to_model_frame(
     Raises:
         InputError: another shape or dtype, or a region of interest outside the image.
     """
-    frame = _to_bgr8(image, "the image")
+    frame: NDArray[Any] = _to_bgr8(image, "the image")
     height, width = frame.shape[:2]
     if roi is not None:
         if roi.x + roi.width > width or roi.y + roi.height > height:
@@ -117,7 +117,7 @@ def _to_bgr8(image: NDArray[Any], what: str) -> NDArray[np.uint8]:
             f"{what} is {image.dtype} {list(image.shape)}: "
             "expected 8 or 16 bits a channel, grey or BGR"
         )
-    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if grey else image
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if grey else image, np.uint8)
 
 
 def _ends_early(data: bytes) -> bool:

@@ -54,8 +54,8 @@ Tensors = dict[str, tuple[str, tuple[int, ...]]]
 def graph_contract(input_size: tuple[int, int]) -> tuple[Tensors, Tensors]:
     """Inputs and outputs of every graph in a bundle, by name, for (height, width)."""
     height, width = input_size
-    inputs = {INPUT: ("uint8", (1, height, width, 3))}
-    outputs = {
+    inputs: Tensors = {INPUT: ("uint8", (1, height, width, 3))}
+    outputs: Tensors = {
         MAP: ("float32", (1, height, width)),
         SCORE: ("float32", (1,)),
         RECONSTRUCTION: ("uint8", (1, height, width, 3)),

@@ -36,7 +36,7 @@ PROVIDERS = {
 INSTALL_DEVICE = "pip install onnxruntime-gpu in place of onnxruntime, with NVIDIA's driver"
 ERRORS_ONLY = 3
 # ONNX Runtime's exceptions share no base class but Exception.
-FAILURES = (
+FAILURES: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
     *(

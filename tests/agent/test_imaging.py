@@ -1,0 +1,161 @@
+"""Images from files and cameras become the frame that the graph takes, or are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.errors import InputError
+from agent.imaging import Roi, list_images, read_image, to_model_frame
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """uint8 [90, 120, 3]: noise, so that a compressed file has bytes to lose everywhere."""
+    return np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+
+
+def write(path: Path, image: np.ndarray) -> Path:
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+def test_a_lossless_image_is_read_as_it_was_written(tmp_path: Path, picture: np.ndarray) -> None:
+    np.testing.assert_array_equal(read_image(write(tmp_path / "a.png", picture)), picture)
+
+
+def test_a_16_bit_image_keeps_its_upper_eight_bits(tmp_path: Path, picture: np.ndarray) -> None:
+    deep = picture.astype(np.uint16) * 256 + 255
+    np.testing.assert_array_equal(read_image(write(tmp_path / "a.png", deep)), picture)
+
+
+def test_a_grey_image_gets_three_equal_channels(tmp_path: Path, picture: np.ndarray) -> None:
+    image = read_image(write(tmp_path / "a.bmp", picture[:, :, 0]))
+    np.testing.assert_array_equal(image, np.repeat(picture[:, :, :1], 3, axis=2))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tif", ".webp"])
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.9, 0.99])
+def test_a_truncated_image_is_refused(
+    tmp_path: Path, picture: np.ndarray, suffix: str, kept: float, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / f"a{suffix}", picture)
+    read_image(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(InputError, match=path.name):
+        read_image(path)
+    assert "OpenCV" not in capfd.readouterr().err
+
+
+def test_the_end_of_an_embedded_thumbnail_is_not_the_end_of_a_jpeg(
+    tmp_path: Path, picture: np.ndarray
+) -> None:
+    data = write(tmp_path / "a.jpg", picture).read_bytes()
+    thumbnail = b"Exif\0\0" + data
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    whole = data[:2] + segment + data[2:]
+    (tmp_path / "whole.jpg").write_bytes(whole)
+    assert read_image(tmp_path / "whole.jpg").shape == (90, 120, 3)
+    (tmp_path / "cut.jpg").write_bytes(whole[:-100])
+    with pytest.raises(InputError, match="cut short"):
+        read_image(tmp_path / "cut.jpg")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file"),
+        (b"", "not an image"),
+        (b"this is text", "not an image"),
+    ],
+)
+def test_what_is_no_image_is_refused(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    path = tmp_path / "a.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_image(path)
+
+
+def test_a_floating_point_image_is_refused(tmp_path: Path, picture: np.ndarray) -> None:
+    path = write(tmp_path / "a.tiff", picture.astype(np.float32))
+    with pytest.raises(InputError, match="float32"):
+        read_image(path)
+
+
+def test_images_are_listed_sorted_from_every_level(tmp_path: Path) -> None:
+    names = ["b/2.PNG", "b/1.jpeg", "a.Tif", "c/d/e.webp"]
+    for name in [*names, "notes.txt", "b/mask.npy"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert list_images(tmp_path) == sorted(tmp_path / name for name in names)
+
+
+@pytest.mark.parametrize("make", [False, True], ids=["missing", "without images"])
+def test_a_folder_without_images_is_refused(tmp_path: Path, make: bool) -> None:
+    folder = tmp_path / "good"
+    if make:
+        folder.mkdir()
+    with pytest.raises(InputError, match="good"):
+        list_images(folder)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((64, 64), 7, np.uint8),
+        np.full((64, 64, 1), 7, np.uint8),
+        np.full((64, 64), 7 * 256 + 200, np.uint16),
+        np.full((200, 100, 3), 7, np.uint8),
+        np.full((10, 10, 3), 7, np.uint8),
+    ],
+    ids=["grey", "grey with an axis", "16 bits", "larger", "smaller"],
+)
+def test_every_camera_image_becomes_the_same_kind_of_frame(image: np.ndarray) -> None:
+    frame = to_model_frame(image, (32, 48))
+    assert frame.dtype == np.uint8
+    assert frame.flags.c_contiguous
+    np.testing.assert_array_equal(frame, np.full((32, 48, 3), 7))
+
+
+def test_shrinking_averages_and_enlarging_interpolates(picture: np.ndarray) -> None:
+    shrunk = to_model_frame(picture, (45, 60))
+    means = picture.reshape(45, 2, 60, 2, 3).mean(axis=(1, 3))
+    assert np.abs(shrunk - means).max() <= 0.5
+    enlarged = to_model_frame(picture[:2, :2], (8, 8))
+    assert len(np.unique(enlarged[:, :, 0])) > 4
+
+
+def test_a_near_black_image_stays_near_black() -> None:
+    assert to_model_frame(np.ones((32, 32, 3), np.uint8), (32, 32)).max() == 1
+
+
+def test_only_the_region_of_interest_is_seen(picture: np.ndarray) -> None:
+    frame = to_model_frame(picture, (40, 50), Roi(x=10, y=20, width=50, height=40))
+    np.testing.assert_array_equal(frame, picture[20:60, 10:60])
+
+
+def test_a_region_of_interest_outside_the_image_is_refused(picture: np.ndarray) -> None:
+    with pytest.raises(InputError, match="120x90"):
+        to_model_frame(picture, (40, 50), Roi(x=100, y=0, width=21, height=40))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((8,), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+    ],
+    ids=["alpha", "float", "row", "empty"],
+)
+def test_an_array_that_is_no_image_is_refused(image: np.ndarray) -> None:
+    with pytest.raises(InputError, match="expected 8 or 16 bits"):
+        to_model_frame(image, (8, 8))
