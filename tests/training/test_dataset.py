@@ -1,0 +1,154 @@
+"""Folders become data sets, or one line that says what is wrong with them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from training.dataset import data_digest, load_labelled_images, read_dataset, split_normals
+from training.errors import InputError
+
+
+def save(path: Path, grey: int = 90, size: tuple[int, int] = (12, 10)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.full((*size, 3), grey, np.uint8)
+    image[: size[0] // 2] = 255 - grey
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An MVTec-AD folder: ten good parts, then one good and three defective test images."""
+    root = tmp_path / "tile"
+    for index in range(10):
+        save(root / "train" / "good" / f"{index:03}.png", 60 + index)
+    save(root / "test" / "good" / "000.png")
+    for kind, name in (("crack", "000"), ("crack", "001"), ("blowhole", "000")):
+        save(root / "test" / kind / f"{name}.png")
+        save(root / "ground_truth" / kind / f"{name}_mask.png", 0)
+    return root
+
+
+def test_an_mvtec_folder(root: Path) -> None:
+    (root / "train" / "good" / "notes.txt").write_text("not an image")
+    dataset = read_dataset(root)
+    assert [path.name for path in dataset.train_good] == [f"{i:03}.png" for i in range(10)]
+    assert [(item.kind, item.path.name, item.defective) for item in dataset.test] == [
+        ("blowhole", "000.png", True),
+        ("crack", "000.png", True),
+        ("crack", "001.png", True),
+        ("good", "000.png", False),
+    ]
+    masks = [item.mask_path for item in dataset.test]
+    assert masks[2] == root / "ground_truth" / "crack" / "001_mask.png" and masks[3] is None
+
+
+def test_a_plain_folder_of_good_images(root: Path) -> None:
+    dataset = read_dataset(root / "train" / "good")
+    assert len(dataset.train_good) == 10 and dataset.test == []
+
+
+def test_a_data_set_without_ground_truth_still_has_labels(root: Path) -> None:
+    shutil.rmtree(root / "ground_truth")
+    assert [item.mask_path for item in read_dataset(root).test] == [None] * 4
+
+
+def test_defects_below_a_plain_folder_are_not_taken_for_good_parts(root: Path) -> None:
+    """Searching every folder below would train on test/crack."""
+    shutil.rmtree(root / "train")
+    with pytest.raises(InputError, match="no train/good nor images"):
+        read_dataset(root)
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gone is not a folder"):
+        read_dataset(tmp_path / "gone")
+
+
+@pytest.mark.parametrize(
+    ("folder", "count", "message"),
+    [
+        ("", 0, "holds no train/good nor images"),
+        ("train/good", 0, "good holds no images"),
+        ("", 7, "holds 7 images of good parts: training needs at least 8"),
+        ("train/good", 1, "holds 1 images of good parts"),
+    ],
+)
+def test_too_few_images(folder: str, count: int, message: str, tmp_path: Path) -> None:
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        save(tmp_path / folder / f"{index}.png")
+    with pytest.raises(InputError, match=message):
+        read_dataset(tmp_path)
+
+
+def test_one_forgotten_mask_is_named(root: Path) -> None:
+    """Taken for a good image, it would count every found defect as a false alarm."""
+    (root / "ground_truth" / "crack" / "001_mask.png").unlink()
+    with pytest.raises(InputError, match=r"crack/001.png .* no mask: expected .*001_mask.png"):
+        read_dataset(root)
+
+
+def test_test_images_load_with_their_masks(root: Path) -> None:
+    images, masks = load_labelled_images(read_dataset(root).test, (6, 8))
+    assert images.shape == (4, 6, 8, 3) and images.dtype == np.uint8
+    assert masks.shape == (4, 6, 8) and masks.dtype == np.bool_
+    assert masks[:3, :3].all() and not masks[:3, 3:].any() and not masks[3].any()
+
+
+def test_a_mask_of_another_size_is_refused(root: Path) -> None:
+    save(root / "ground_truth" / "crack" / "000_mask.png", 0, size=(10, 12))
+    with pytest.raises(InputError, match="000_mask.png is 12x10 pixels, its image 10x12"):
+        load_labelled_images(read_dataset(root).test, (8, 8))
+
+
+def test_digest_follows_names_and_bytes_but_not_the_place(root: Path, tmp_path: Path) -> None:
+    paths = read_dataset(root).train_good
+    digest = data_digest(paths)
+    moved = Path(shutil.copytree(root / "train" / "good", tmp_path / "elsewhere"))
+    assert data_digest(reversed(read_dataset(moved).train_good)) == digest
+    assert data_digest(paths[1:]) != digest
+    (moved / "000.png").rename(moved / "0.png")
+    assert data_digest(read_dataset(moved).train_good) != digest
+    paths[3].write_bytes(paths[3].read_bytes() + b"\0")
+    assert data_digest(paths) != digest
+
+
+NAMES = [Path("parts") / f"{index:04}.png" for index in range(200)]
+
+
+def test_split_parts_the_normals_once() -> None:
+    train, held_out = split_normals(NAMES, seed=1)
+    assert len(held_out) == 20 and sorted(train + held_out) == NAMES
+
+
+def test_split_depends_on_names_and_seed_alone() -> None:
+    _, held_out = split_normals(NAMES, seed=1)
+    moved = [Path("elsewhere") / path.name for path in reversed(NAMES)]
+    assert [path.name for path in split_normals(moved, seed=1)[1]] == [p.name for p in held_out]
+    assert split_normals(NAMES, seed=2)[1] != held_out
+
+
+def test_split_hardly_moves_when_images_are_added() -> None:
+    before = set(split_normals(NAMES, seed=1)[1])
+    more = [*NAMES, *(Path("parts") / f"new-{index}.png" for index in range(5))]
+    assert len(before & set(split_normals(more, seed=1)[1])) >= len(before) - 3
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_split_leaves_something_on_each_side(count: int) -> None:
+    train, held_out = split_normals(NAMES[:count], seed=0)
+    assert held_out and train
+
+
+def test_the_magnetic_tiles(shared: Path) -> None:
+    dataset = read_dataset(shared / "data" / "magnetic_tile")
+    assert len(dataset.train_good) == 774 and len(dataset.test) == 566
+    cracks = [item for item in dataset.test if item.kind == "crack"][:3]
+    images, masks = load_labelled_images(cracks, (64, 64))
+    assert images.std() > 5 and masks.any(axis=(1, 2)).all() and masks.mean() < 0.2

@@ -1,0 +1,138 @@
+"""Images are read whole or refused, and reach the model as the agent's frames do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agent.imaging import to_model_frame
+from training.errors import InputError
+from training.images import load_images, read_image, read_mask, resize_image, resize_mask
+
+
+def picture(height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
+    """A smooth colour picture: sharp noise would not survive a JPEG."""
+    random = np.random.default_rng(height * width)
+    noise = random.integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.uint8)
+
+
+def save(path: Path, image: NDArray) -> Path:
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+def test_colour_order_is_that_of_opencv(tmp_path: Path) -> None:
+    blue = np.zeros((4, 5, 3), np.uint8)
+    blue[..., 0] = 200
+    read = read_image(save(tmp_path / "blue.png", blue))
+    assert read.shape == (4, 5, 3) and (read[..., 0] == 200).all() and not read[..., 1:].any()
+
+
+def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
+    grey = picture(6, 7)[..., 0]
+    read = read_image(save(tmp_path / "grey.png", grey))
+    assert (read == grey[..., None]).all()
+
+
+def test_sixteen_bits_keep_their_upper_eight(tmp_path: Path) -> None:
+    deep = np.full((3, 3), 0x12FF, np.uint16)
+    read = read_image(save(tmp_path / "deep.png", deep))
+    assert read.dtype == np.uint8 and (read == 0x12).all()
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.bmp", "a.tif", "a.webp"])
+def test_truncated_images_are_refused(name: str, kept: float, tmp_path: Path) -> None:
+    """cv2.imread turns the missing part of a JPEG grey, and the model learns it as normal."""
+    path = save(tmp_path / name, picture(60, 80))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data))])
+    with pytest.raises(InputError, match=name):
+        read_image(path)
+
+
+def test_a_thumbnails_end_is_not_the_images(tmp_path: Path) -> None:
+    """Cameras put a small JPEG into the header of the large one; both end in FF D9."""
+    path = save(tmp_path / "photo.jpg", picture(60, 80))
+    photo = path.read_bytes()
+    thumbnail = cv2.imencode(".jpg", picture(12, 16))[1].tobytes()
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    whole = photo[:2] + segment + photo[2:]
+    path.write_bytes(whole)
+    assert read_image(path).shape == (60, 80, 3)
+    path.write_bytes(whole[:-100])
+    with pytest.raises(InputError, match="cut short"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", b"\xff\xd8\xff\xd9"])
+def test_files_that_are_no_images_are_refused(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "odd.png"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="not an image that can be read"):
+        read_image(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gone.png: No such file"):
+        read_image(tmp_path / "gone.png")
+
+
+def test_floating_point_images_are_refused(tmp_path: Path) -> None:
+    """What its values mean nobody wrote down: 0 to 1, or 0 to 255?"""
+    path = save(tmp_path / "float.tif", np.zeros((4, 4, 3), np.float32))
+    with pytest.raises(InputError, match="float32"):
+        read_image(path)
+
+
+def test_a_mask_is_true_where_it_is_white(tmp_path: Path) -> None:
+    grey = np.array([[0, 9, 127], [128, 240, 255]], np.uint8)
+    mask = read_mask(save(tmp_path / "mask.png", grey), (2, 3))
+    assert mask.tolist() == [[False, False, False], [True, True, True]]
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "mask.png", np.zeros((20, 30), np.uint8))
+    with pytest.raises(InputError, match="is 30x20 pixels, its image 20x30"):
+        read_mask(path, (30, 20))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((90, 120), (64, 64)),  # shrinks
+        ((20, 30), (64, 64)),  # grows
+        ((20, 200), (64, 64)),  # grows and shrinks
+        ((64, 64), (64, 64)),  # stays
+        ((250, 100), (48, 80)),  # to another shape
+    ],
+)
+def test_frames_are_those_of_the_agent(before: tuple[int, int], after: tuple[int, int]) -> None:
+    """A model that trained on one resampling and runs on another sees another texture."""
+    image = picture(*before)
+    assert np.array_equal(resize_image(image, after), to_model_frame(image, after))
+
+
+def test_masks_shrink_to_the_nearest_pixel() -> None:
+    mask = np.zeros((8, 8), bool)
+    mask[:4] = True
+    assert resize_mask(mask, (4, 2)).tolist() == [[True] * 2] * 2 + [[False] * 2] * 2
+
+
+def test_images_load_in_order(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{side}.png", picture(side, 40)) for side in (32, 40, 64)]
+    images = load_images(paths, (32, 32))
+    assert images.shape == (3, 32, 32, 3) and images.dtype == np.uint8
+    for path, image in zip(paths, images, strict=True):
+        assert np.array_equal(image, resize_image(read_image(path), (32, 32)))
+
+
+def test_an_image_of_one_colour_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "capped.png", np.full((9, 9, 3), (3, 40, 7), np.uint8))
+    with pytest.raises(InputError, match="capped.png is of one colour"):
+        load_images([path], (8, 8))
