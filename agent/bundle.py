@@ -56,6 +56,8 @@ class Golden:
                     f"golden {name}: expected {np.dtype(dtype)} {list(shape)} with at least one "
                     f"frame, got {array.dtype} {list(array.shape)}"
                 )
+        if not (np.isfinite(self.scores).all() and np.isfinite(self.maps).all()):
+            raise InputError("golden scores and maps must be finite")
 
     def to_bytes(self) -> bytes:
         """The member `golden.npz`; the same arrays always give the same bytes."""

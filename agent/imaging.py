@@ -46,9 +46,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     # What OpenCV would print is said in the InputError below.
     cv2.utils.logging.setLogLevel(0)
     try:
-        image = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-        )
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         image = None
     finally:

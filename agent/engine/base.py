@@ -74,8 +74,7 @@ def check_graph(input_size: tuple[int, int], inputs: Tensors, outputs: Tensors) 
     ):
         if found != expected:
             raise InputError(
-                f"the model is not one of normline's: its {kind}s are {found}, "
-                f"expected {expected}"
+                f"the model is not one of normline's: its {kind}s are {found}, expected {expected}"
             )
 
 

@@ -256,6 +256,11 @@ def test_golden_arrays_agree_in_shape(
     frames: tuple[int, ...], scores: tuple[int, ...], maps: tuple[int, ...], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        Golden(
-            np.zeros(frames, np.uint8), np.zeros(scores, np.float32), np.zeros(maps, np.float32)
-        )
+        Golden(np.zeros(frames, np.uint8), np.zeros(scores, np.float32), np.zeros(maps, np.float32))
+
+
+def test_golden_values_are_finite() -> None:
+    maps = np.zeros((1, 8, 8), np.float32)
+    maps[0, 3, 3] = np.nan
+    with pytest.raises(InputError, match="finite"):
+        Golden(np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.float32), maps)

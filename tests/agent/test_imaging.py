@@ -73,9 +73,7 @@ def test_the_end_of_an_embedded_thumbnail_is_not_the_end_of_a_jpeg(
         (b"this is text", "not an image"),
     ],
 )
-def test_what_is_no_image_is_refused(
-    tmp_path: Path, content: bytes | None, message: str
-) -> None:
+def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "a.png"
     if content is not None:
         path.write_bytes(content)

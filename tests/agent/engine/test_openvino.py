@@ -1,0 +1,56 @@
+"""OpenVINO calculates in the format that was asked for, not in one that the CPU happens to have."""
+
+from __future__ import annotations
+
+import openvino as ov
+import pytest
+
+from agent.engine.openvino import OpenVinoEngine, compile_options, inference_precision, version
+from agent.errors import InputError
+from tests.tiny import tiny_graph
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "expected"),
+    [
+        ("CPU", "fp32", "f32"),
+        ("CPU", "fp16", "f32"),
+        ("CPU", "int8", "f32"),
+        ("GPU", "fp32", "f32"),
+        ("GPU.1", "fp16", "f16"),
+        ("GPU", "int8", "f16"),
+        ("NPU", "int8", "f16"),
+    ],
+)
+def test_the_calculation_format_is_pinned(device: str, precision: str, expected: str) -> None:
+    assert inference_precision(device, precision) == expected
+
+
+def test_an_npu_does_not_run_fp32_in_fewer_bits() -> None:
+    with pytest.raises(InputError, match="NPU does not calculate in fp32"):
+        inference_precision("NPU", "fp32")
+
+
+def test_threads_are_the_cpus_alone() -> None:
+    assert compile_options("CPU", "int8", 6)["INFERENCE_NUM_THREADS"] == 6
+    assert "INFERENCE_NUM_THREADS" not in compile_options("GPU", "int8", 6)
+
+
+def test_the_compiled_model_has_taken_the_options() -> None:
+    core = ov.Core()
+    model = core.read_model(tiny_graph((32, 32), "int8"))
+    compiled = core.compile_model(model, "CPU", compile_options("CPU", "int8", 1))
+    assert compiled.get_property("INFERENCE_PRECISION_HINT") == ov.Type.f32
+    assert compiled.get_property("NUM_STREAMS") == 1
+    assert compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") == 1
+
+
+def test_the_version_is_the_release_number_alone() -> None:
+    assert ov.get_version().startswith(version())
+    assert set(version()) <= set("0123456789.")
+
+
+def test_the_fingerprint_names_the_device() -> None:
+    engine = OpenVinoEngine(tiny_graph((32, 32), "fp32"), (32, 32), device="CPU", precision="fp32")
+    assert str(engine.fingerprint) == f"openvino {version()} on CPU, fp32"
+    engine.close()

@@ -1,0 +1,129 @@
+"""A threshold is used with the model and the engine that it was taken on, or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.bundle import Bundle, open_bundle
+from agent.engine import Fingerprint
+from agent.errors import InputError
+from agent.record import CalibrationRecord, check_record, read_record, write_record
+from tests.tiny import write_tiny_bundle, write_tiny_record
+
+ENGINE = Fingerprint(runtime="openvino", version="2026.4.1", device="CPU", precision="int8")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return open_bundle(write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.nlb"))
+
+
+@pytest.fixture
+def path(tmp_path: Path, bundle: Bundle) -> Path:
+    return write_tiny_record(tmp_path / "tiny.cal.json", bundle, ENGINE, 1.0)
+
+
+@pytest.fixture
+def record(path: Path) -> CalibrationRecord:
+    return read_record(path)
+
+
+def test_a_record_survives_its_file_to_the_last_bit(tmp_path: Path, path: Path) -> None:
+    scores = np.sort(np.random.default_rng(0).normal(size=99)).astype(np.float32)
+    record = read_record(path).model_copy(
+        update={"scores": [float(s) for s in scores], "threshold": float(scores[-1])}
+    )
+    write_record(tmp_path / "again.cal.json", record)
+    assert read_record(tmp_path / "again.cal.json") == record
+
+
+def test_the_matching_bundle_and_engine_are_accepted(
+    record: CalibrationRecord, bundle: Bundle
+) -> None:
+    check_record(record, bundle, ENGINE)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("runtime", "onnxruntime"),
+        ("version", "2026.5.0"),
+        ("device", "GPU"),
+        ("precision", "fp16"),
+    ],
+)
+def test_another_engine_is_refused_by_what_differs(
+    record: CalibrationRecord, bundle: Bundle, field: str, value: str
+) -> None:
+    engine = ENGINE.model_copy(update={field: value})
+    with pytest.raises(InputError) as refused:
+        check_record(record, bundle, engine)
+    assert f"{field} {getattr(ENGINE, field)} instead of {value}" in str(refused.value)
+    for other in {"bundle", *Fingerprint.model_fields} - {field}:
+        assert f"{other} " not in str(refused.value).partition(": run ")[0].partition("with ")[2]
+
+
+def test_another_bundle_is_refused(
+    record: CalibrationRecord, tmp_path: Path, bundle: Bundle
+) -> None:
+    other = open_bundle(write_tiny_bundle(tmp_path / "other.nlb", product="other"))
+    with pytest.raises(InputError, match=f"bundle {bundle.sha256[:12]} instead of"):
+        check_record(record, other, ENGINE)
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        (0.5, 1.0),
+        (1.0, 1.0),
+        (1.5, 4 / 5),
+        (2.0, 4 / 5),
+        (3.0, 2 / 5),
+        (3.5, 1 / 5),
+        (float("inf"), 1 / 5),
+        (float("nan"), 1 / 5),
+    ],
+)
+def test_the_p_value_counts_normal_scores_at_least_as_large(
+    record: CalibrationRecord, score: float, expected: float
+) -> None:
+    small = record.model_copy(update={"scores": [1.0, 2.0, 2.0, 3.0], "n": 4})
+    assert small.p_value(score) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema": 2}, "schema 2, this normline reads up to 1: update normline"),
+        ({"threshold": float("nan")}, "threshold"),
+        ({"threshold": "high"}, "threshold"),
+        ({"n": 98}, "n is 98, but there are 99 scores"),
+        ({"scores": [2.0] + [1.0] * 98}, "ascending"),
+        ({"requested_false_reject_rate": 1.5}, "requested_false_reject_rate"),
+        ({"colour": "red"}, "colour"),
+        ({"engine": {"runtime": "openvino"}}, "engine.version"),
+    ],
+)
+def test_a_record_that_makes_no_sense_is_refused(
+    path: Path, changes: dict[str, object], message: str
+) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(InputError, match=message):
+        read_record(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"\xff\xfe", b"[]", b"{}"],
+    ids=["missing", "empty", "bytes", "list", "no"],
+)
+def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "odd.cal.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="odd.cal.json"):
+        read_record(path)
