@@ -1,0 +1,246 @@
+"""`normline calibrate` from the outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+import pytest
+
+from agent.bundle import open_bundle
+from agent.camera import Camera, CameraFault, EndOfStream, Frame
+from agent.cli import main
+from agent.record import read_record
+from calibration.commands import Rate
+from tests.tiny import tiny_frames, write_tiny_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.nlb")
+
+
+@pytest.fixture(scope="module")
+def normals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 30 good parts."""
+    folder = tmp_path_factory.mktemp("normals")
+    for index, frame in enumerate(tiny_frames(60, (64, 64), seed=5)[0::2]):
+        assert cv2.imwrite(str(folder / f"{index:02}.png"), frame)
+    return folder
+
+
+def calibrate(*arguments: str | Path) -> int:
+    """Run the command; returns its exit code."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["calibrate", *map(str, arguments)])
+    return int(stopped.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("0.01", 0.01), ("1%", 0.01), ("0.7%", 0.007), (" 2 %", 0.02), ("500ppm", 0.0005)],
+)
+def test_a_rate_is_written_in_three_ways(text: str, rate: float) -> None:
+    assert Rate().convert(text, None, None) == rate
+
+
+@pytest.mark.parametrize("text", ["0", "1", "100%", "-1%", "one", "", "1e6ppm", "nan", "2 percent"])
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="such as 0.01, 1% or 500ppm"):
+        Rate().convert(text, None, None)
+
+
+def test_a_folder_of_good_parts_gives_a_record(
+    bundle: Path, normals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tiny.cal.json"
+    assert calibrate(bundle, normals, "--false-reject-rate", "10%", "--out", out) == 0
+    record = read_record(out)
+    assert record.bundle_sha256 == open_bundle(bundle).sha256
+    assert (record.n, record.engine.runtime, record.engine.precision) == (30, "openvino", "int8")
+    assert record.threshold == record.scores[-3]
+    assert record.camera_settings_digest is None
+    assert "number 3 from the top of 30" in capsys.readouterr().out
+
+
+def test_json_is_the_record_and_nothing_else(
+    bundle: Path, normals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tiny.cal.json"
+    options = ("--runtime", "onnxruntime", "--precision", "fp32", "--json")
+    assert calibrate(bundle, normals, "--false-reject-rate", "0.1", "--out", out, *options) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(out.read_text())
+
+
+def test_too_few_parts_are_refused_before_any_is_scored(
+    bundle: Path,
+    normals: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("calibration.commands.load_engine", None)
+    out = tmp_path / "tiny.cal.json"
+    assert calibrate(bundle, normals, "--false-reject-rate", "1%", "--out", out) == 2
+    error = capsys.readouterr().err
+    assert "30 normal samples do not support" in error
+    assert "at least 99 are needed" in error
+    assert not out.exists()
+
+
+def test_best_effort_writes_what_the_parts_support(
+    bundle: Path, normals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tiny.cal.json"
+    arguments = ("--false-reject-rate", "1%", "--best-effort", "--out", out)
+    assert calibrate(bundle, normals, *arguments) == 0
+    record = read_record(out)
+    assert record.threshold == record.scores[-1]
+    assert record.requested_false_reject_rate == 0.01
+    assert record.supported_false_reject_rate == pytest.approx(1 / 31)
+    assert "ABOVE the rate asked for" in capsys.readouterr().out
+
+
+class ScriptedCamera(Camera):
+    """Gives its images, then ends or fails."""
+
+    period_s = 0.0
+    waits = True
+
+    def __init__(self, images: np.ndarray, end: Exception) -> None:
+        self.images, self.end = images, end
+        self.read_count = 0
+        self.closed = False
+
+    def read(self) -> Frame:
+        if self.read_count == len(self.images):
+            raise self.end
+        index = self.read_count
+        self.read_count += 1
+        return Frame(self.images[index], index, f"{index:06}", 0)
+
+    def settings(self) -> dict[str, str | int | float]:
+        return {"exposure": 157}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def camera(monkeypatch: pytest.MonkeyPatch) -> ScriptedCamera:
+    """A camera of 25 good parts, opened by any address."""
+    camera = ScriptedCamera(tiny_frames(50, (80, 80), seed=5)[0::2], EndOfStream("done"))
+    monkeypatch.setattr("calibration.sources.open_camera", lambda uri: camera)
+    return camera
+
+
+def test_a_camera_gives_as_many_parts_as_asked(
+    bundle: Path, camera: ScriptedCamera, tmp_path: Path
+) -> None:
+    out = tmp_path / "tiny.cal.json"
+    arguments = ("--false-reject-rate", "10%", "--out", out, "--count", "20")
+    assert calibrate(bundle, "v4l2:///dev/video0", *arguments) == 0
+    record = read_record(out)
+    assert (record.n, camera.read_count, camera.closed) == (20, 20, True)
+    assert record.camera_settings_digest is not None
+
+
+def test_a_camera_that_ends_early_leaves_too_few_parts(
+    bundle: Path, camera: ScriptedCamera, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tiny.cal.json"
+    arguments = ("--false-reject-rate", "1%", "--out", out, "--count", "99")
+    assert calibrate(bundle, "v4l2:///dev/video0", *arguments) == 2
+    assert "25 normal samples do not support" in capsys.readouterr().err
+    assert camera.closed
+    assert not out.exists()
+
+
+def test_a_camera_that_fails_says_after_how_many_frames(
+    bundle: Path, camera: ScriptedCamera, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    camera.end = CameraFault("cable pulled")
+    arguments = ("--false-reject-rate", "10%", "--out", tmp_path / "c.json", "--count", "30")
+    assert calibrate(bundle, "v4l2:///dev/video0", *arguments) == 2
+    assert "the camera failed after 25 frames: cable pulled" in capsys.readouterr().err
+
+
+def _data_set(folder: Path) -> list[str | Path]:
+    (folder / "train" / "good").mkdir(parents=True)
+    return [folder]
+
+
+def _empty(folder: Path) -> list[str | Path]:
+    (folder / "empty").mkdir()
+    return [folder / "empty"]
+
+
+def _twice(folder: Path) -> list[str | Path]:
+    for name, frame in zip("abc", tiny_frames(3, (64, 64))[[0, 2, 0]], strict=True):
+        assert cv2.imwrite(str(folder / f"{name}.png"), frame)
+    return [folder, "--best-effort"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: [folder / "missing"], "is not a folder"),
+        (_empty, "holds no images"),
+        (_data_set, "whole data set"),
+        (_twice, "c.png is the same image as"),
+        (lambda folder: ["v4l2:///dev/video0"], "--count"),
+        (lambda folder: [folder, "--count", "5"], "--count is for cameras"),
+        (lambda folder: ["nothing://x", "--count", "5"], "no camera of scheme nothing"),
+    ],
+    ids=["missing", "empty", "data set", "twice", "endless", "count", "scheme"],
+)
+def test_a_wrong_source_is_one_line_and_exit_code_2(
+    make: object,
+    message: str,
+    bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    arguments = make(folder)  # type: ignore[operator]
+    out = tmp_path / "c.json"
+    assert calibrate(bundle, *arguments, "--false-reject-rate", "50%", "--out", out) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("normline: error: ")
+    assert message in error
+    assert not out.exists()
+
+
+def test_an_unwritable_result_is_found_before_the_work(
+    bundle: Path,
+    normals: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("calibration.commands.open_bundle", None)
+    out = tmp_path / "missing" / "c.json"
+    assert calibrate(bundle, normals, "--false-reject-rate", "10%", "--out", out) == 2
+    assert f"cannot write {out}" in capsys.readouterr().err
+
+
+def test_an_engine_that_fails_its_self_test_is_not_calibrated(
+    bundle: Path,
+    normals: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from agent.engine import selftest
+
+    monkeypatch.setattr(
+        selftest, "deviation", lambda engine, golden: selftest.Deviation(score=9.0, map=0.0)
+    )
+    out = tmp_path / "c.json"
+    assert calibrate(bundle, normals, "--false-reject-rate", "10%", "--out", out) == 2
+    assert "self-test failed" in capsys.readouterr().err
+    assert not out.exists()
