@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.imaging import to_model_frame
+from agent import imaging
 from training.errors import InputError
 from training.images import load_images, read_image, read_mask, resize_image, resize_mask
 
@@ -115,7 +115,18 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_frames_are_those_of_the_agent(before: tuple[int, int], after: tuple[int, int]) -> None:
     """A model that trained on one resampling and runs on another sees another texture."""
     image = picture(*before)
-    assert np.array_equal(resize_image(image, after), to_model_frame(image, after))
+    assert np.array_equal(resize_image(image, after), imaging.to_model_frame(image, after))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(f"a.{suffix}", kind) for suffix in ("png", "jpg", "tif") for kind in ("colour", "grey")]
+    + [("a.png", "deep"), ("a.tif", "deep")],
+)
+def test_files_are_read_as_the_agent_reads_them(name: str, kind: str, tmp_path: Path) -> None:
+    image = picture(30, 40) if kind == "colour" else picture(30, 40)[..., 0]
+    path = save(tmp_path / name, image.astype(np.uint16) * 257 if kind == "deep" else image)
+    assert np.array_equal(read_image(path), imaging.read_image(path))
 
 
 def test_masks_shrink_to_the_nearest_pixel() -> None:
