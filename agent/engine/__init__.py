@@ -9,7 +9,7 @@ A runtime is imported only when an engine of it is loaded.
 
 from agent.engine.base import Engine, EngineFault, Fingerprint, Inspection
 from agent.engine.load import RUNTIMES, load_engine
-from agent.engine.selftest import Deviation, deviation, self_test
+from agent.engine.selftest import Deviation, deviation, self_test, within_tolerance
 from agent.manifest import PRECISIONS
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "deviation",
     "load_engine",
     "self_test",
+    "within_tolerance",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 
 from agent.bundle import Bundle
@@ -32,18 +33,23 @@ def load_engine(
         raise InputError(f"no precision {precision}: choose one of {', '.join(PRECISIONS)}")
     if runtime not in RUNTIMES:
         raise InputError(f"no runtime {runtime}: choose one of {', '.join(RUNTIMES)}")
-    if find_spec(runtime) is None:
-        there = [name for name in RUNTIMES if find_spec(name) is not None]
-        raise InputError(
-            f"the runtime {runtime} is not installed (found: {', '.join(there) or 'none'}): "
-            f"pip install {runtime}"
-        )
     model = bundle.model(precision)
     input_size = bundle.manifest.input_size
-    if runtime == "openvino":
-        from agent.engine.openvino import OpenVinoEngine
+    engine_class: Callable[..., Engine]
+    try:
+        if runtime == "openvino":
+            from agent.engine.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(model, input_size, device=device, precision=precision)
-    from agent.engine.onnxruntime import OnnxRuntimeEngine
+            engine_class = OpenVinoEngine
+        else:
+            from agent.engine.onnxruntime import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(model, input_size, device=device, precision=precision)
+            engine_class = OnnxRuntimeEngine
+    except ImportError as error:
+        # Installed without a library that it needs counts as well: the error says which.
+        there = [name for name in RUNTIMES if name != runtime and find_spec(name) is not None]
+        raise InputError(
+            f"the runtime {runtime} is not installed here ({error}; "
+            f"found: {', '.join(there) or 'no other'}): pip install {runtime}"
+        ) from error
+    return engine_class(model, input_size, device=device, precision=precision)

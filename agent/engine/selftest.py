@@ -9,6 +9,7 @@ import numpy as np
 from agent.bundle import Bundle, Golden
 from agent.engine.base import Engine, EngineFault
 from agent.errors import InputError
+from agent.manifest import Tolerance
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ def deviation(engine: Engine, golden: Golden) -> Deviation:
     return Deviation(score, map_)
 
 
+def within_tolerance(found: Deviation, tolerance: Tolerance) -> bool:
+    """Whether an engine is as close to the golden values as the bundle demands."""
+    return found.score <= tolerance.score and found.map <= tolerance.map
+
+
 def self_test(engine: Engine, bundle: Bundle) -> Deviation:
     """Refuse an engine that strays from the golden values beyond the manifest's tolerance.
 
@@ -51,7 +57,7 @@ def self_test(engine: Engine, bundle: Bundle) -> Deviation:
         found = deviation(engine, bundle.golden())
     except EngineFault as fault:
         raise InputError(f"the self-test failed on {engine.fingerprint}: {fault}") from fault
-    if not (found.score <= tolerance.score and found.map <= tolerance.map):
+    if not within_tolerance(found, tolerance):
         raise InputError(
             f"the self-test failed on {engine.fingerprint}: scores differ from the golden ones by "
             f"{found.score:.4g} (tolerance {tolerance.score:.4g}) and maps by {found.map:.4g} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -198,7 +199,7 @@ def _twice(folder: Path) -> list[str | Path]:
     ids=["missing", "empty", "data set", "twice", "endless", "count", "scheme"],
 )
 def test_a_wrong_source_is_one_line_and_exit_code_2(
-    make: object,
+    make: Callable[[Path], list[str | Path]],
     message: str,
     bundle: Path,
     tmp_path: Path,
@@ -206,7 +207,7 @@ def test_a_wrong_source_is_one_line_and_exit_code_2(
 ) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
-    arguments = make(folder)  # type: ignore[operator]
+    arguments = make(folder)
     out = tmp_path / "c.json"
     assert calibrate(bundle, *arguments, "--false-reject-rate", "50%", "--out", out) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]

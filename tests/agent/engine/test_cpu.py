@@ -1,4 +1,4 @@
-"""Threads are counted in physical cores."""
+"""What the processor offers is read from the kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.engine.cpu import physical_cores
+from agent.engine.cpu import cpu_flags, cpu_name, int8_support, physical_cores
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,33 @@ def test_two_threads_of_one_core_count_once(
         (tmp_path / f"cpu{cpu}/topology/thread_siblings_list").write_text(text + "\n")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: allowed)
     assert physical_cores(tmp_path) == expected
+
+
+X86 = """processor\t: 0
+model name\t: Intel(R) Core(TM) i5-6500
+flags\t\t: fpu sse2 avx2
+processor\t: 1
+flags\t\t: fpu sse2 avx2
+"""
+ARM = """processor\t: 0
+Features\t: fp asimd asimddp
+"""
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name", "int8"),
+    [
+        (X86, "Intel(R) Core(TM) i5-6500", "slow: no dot product of bytes (avx2)"),
+        (X86.replace("avx2", "avx2 avx_vnni"), "Intel(R) Core(TM) i5-6500", "fast, through AVX V"),
+        (ARM, "unknown", "fast, through Arm dot product"),
+        ("", "unknown", "slow"),
+    ],
+    ids=["before VNNI", "with VNNI", "Arm", "nothing known"],
+)
+def test_int8_is_fast_only_with_a_dot_product_of_bytes(
+    cpuinfo: str, name: str, int8: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text(cpuinfo)
+    assert cpu_name(path) == name
+    assert int8_support(cpu_flags(path)).startswith(int8)

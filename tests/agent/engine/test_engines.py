@@ -189,12 +189,13 @@ def test_an_unknown_name_says_what_there_is(
         load_engine(bundle, **options)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_runtime_that_is_not_installed_says_how_to_install_it(
-    bundle: Bundle, runtime: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("runtime", "other"), [RUNTIMES, RUNTIMES[::-1]])
+def test_a_runtime_that_is_not_installed_says_what_to_install(
+    bundle: Bundle, runtime: str, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.engine.load.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=f"found: none.*pip install {runtime}"):
+    # None in sys.modules is how Python marks a module that cannot be imported.
+    monkeypatch.setitem(sys.modules, f"agent.engine.{runtime}", None)
+    with pytest.raises(InputError, match=f"{runtime} is not .*found: {other}.*install {runtime}"):
         load_engine(bundle, runtime=runtime)
 
 

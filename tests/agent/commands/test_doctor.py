@@ -1,0 +1,150 @@
+"""`normline doctor` finds what is wrong before the line does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent import doctor
+from agent.bundle import open_bundle, write_bundle
+from agent.cli import main
+from agent.engine import EngineFault, load_engine
+from agent.latency import Latency
+from tests.tiny import tiny_graph, write_tiny_bundle
+
+
+@pytest.fixture(autouse=True)
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timing has tests of its own; here it would only take time."""
+    monkeypatch.setattr(
+        doctor, "measure_latency", lambda engine, frames: Latency(1.25, 2.5, len(frames))
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.nlb")
+
+
+@pytest.fixture
+def strayed(bundle: Path, tmp_path: Path) -> Path:
+    """A bundle whose INT8 model is of another kind than its golden values."""
+    opened = open_bundle(bundle)
+    models = {f"model.{p}.onnx": opened.model(p) for p in opened.precisions}
+    models["model.int8.onnx"] = tiny_graph((64, 64), "int8", gain=60)
+    fields = opened.manifest.model_dump(exclude={"schema_version", "members"})
+    write_bundle(tmp_path / "s.nlb", fields, models | {"golden.npz": opened.golden().to_bytes()})
+    return tmp_path / "s.nlb"
+
+
+def run(*arguments: str | Path) -> int:
+    """Run the command; returns its exit code."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["doctor", *map(str, arguments)])
+    return int(stopped.value.code or 0)
+
+
+def test_a_good_bundle_is_healthy_on_every_engine(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(bundle, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["healthy"] is True
+    assert set(report["runtimes"]) == {"openvino", "onnxruntime"}
+    on_cpu = [check for check in report["engines"] if check["device"] == "CPU"]
+    assert len(on_cpu) == 6
+    assert {check["status"] for check in on_cpu} == {"ok"}
+    assert on_cpu[0]["latency"] == {"p50_ms": 1.25, "p99_ms": 2.5, "samples": 4}
+
+
+def test_a_person_reads_the_same(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(bundle) == 0
+    text = capsys.readouterr().out
+    assert "p50 1.25 ms, p99 2.50 ms over 4 frames" in text
+    assert text.splitlines()[-1] == "healthy"
+
+
+def test_a_model_that_strays_is_not_healthy(
+    strayed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(strayed, "--json") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["healthy"] is False
+    statuses = {check["precision"]: check["status"] for check in report["engines"]}
+    assert statuses == {"fp32": "ok", "fp16": "ok", "int8": "failed"}
+    assert all(c["deviation"]["score"] > 1 for c in report["engines"] if c["status"] == "failed")
+
+
+def test_an_engine_that_faults_is_not_healthy(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(engine: object, golden: object) -> None:
+        raise EngineFault("the device went away")
+
+    monkeypatch.setattr(doctor, "deviation", fault)
+    check = doctor.check_engine(open_bundle(bundle), "onnxruntime", "CPU", "int8")
+    assert (check.status, check.reason) == ("failed", "the device went away")
+
+
+def test_an_engine_that_does_not_load_says_why(bundle: Path) -> None:
+    check = doctor.check_engine(open_bundle(bundle), "openvino", "GPU.7", "int8")
+    assert check.status == "unavailable"
+    assert check.reason is not None
+    assert "no device GPU.7" in check.reason
+
+
+def test_a_device_that_does_not_load_leaves_the_others_healthy(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from agent.engine import openvino
+
+    monkeypatch.setattr(openvino, "devices", lambda: ["CPU", "GPU.7"])
+    assert run(bundle) == 0
+    assert "unavailable" in capsys.readouterr().out
+
+
+def test_no_engine_at_all_is_not_healthy(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from agent.engine import onnxruntime, openvino
+
+    monkeypatch.setattr(openvino, "devices", lambda: ["GPU.7"])
+    monkeypatch.setattr(onnxruntime, "devices", list)
+    assert run(bundle) == 1
+
+
+def test_a_runtime_that_is_missing_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # None in sys.modules is how Python marks a module that cannot be imported.
+    monkeypatch.setitem(sys.modules, "agent.engine.openvino", None)
+    assert run() == 0
+    assert "pip install openvino" in capsys.readouterr().out
+
+
+def test_no_runtime_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("openvino", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, f"agent.engine.{name}", None)
+    assert run() == 1
+
+
+def test_a_file_that_is_no_bundle_is_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "odd.nlb"
+    path.write_text("text")
+    assert run(path) == 2
+    assert "not a normline bundle" in capsys.readouterr().err
+
+
+def test_the_engine_is_closed_after_its_check(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_bundle(bundle)
+    engine = load_engine(opened, runtime="onnxruntime")
+    closed: list[bool] = []
+    monkeypatch.setattr(engine, "close", lambda: closed.append(True))
+    monkeypatch.setattr(doctor, "load_engine", lambda *a, **k: engine)
+    doctor.check_engine(opened, "onnxruntime", "CPU", "int8")
+    assert closed == [True]
