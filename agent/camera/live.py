@@ -1,0 +1,113 @@
+"""USB cameras (V4L2) and network cameras (RTSP) through OpenCV.
+
+What OpenCV does not do is done here: time-outs short enough for a line, settings read back
+because drivers round and ignore what they are asked, and no stale frames after a stall.
+"""
+
+from __future__ import annotations
+
+import time
+
+import cv2
+from pydantic import Field
+
+from agent.camera.base import Camera, CameraFault, Frame, Settings
+from agent.camera.opencv import as_uint8, first_image, period_s
+from agent.camera.uri import CameraUri, Options
+from agent.errors import InputError
+
+OPEN_TIMEOUT_MS = 5000
+READ_TIMEOUT_MS = 1500
+# A frame that was there before it was asked for has waited in a buffer. A fresh one takes a
+# good part of a period to arrive.
+FRESH_SHARE = 0.25
+MOST_STALE = 300
+# Drivers round to what the sensor can do; a request is met within this share of it.
+READ_BACK_TOLERANCE = 0.02
+
+
+class V4l2Options(Options):
+    """All as the driver counts them; what is left out stays as it is."""
+
+    width: int | None = Field(None, gt=0, description="pixels")
+    height: int | None = Field(None, gt=0, description="pixels")
+    fps: float | None = Field(None, gt=0, description="frames a second")
+    exposure: float | None = Field(None, gt=0, description="turns automatic exposure off")
+    gain: float | None = Field(None, ge=0, description="of the sensor")
+    white_balance: float | None = Field(None, gt=0, description="kelvin; turns automatic off")
+
+
+PROPERTIES = {
+    "width": cv2.CAP_PROP_FRAME_WIDTH,
+    "height": cv2.CAP_PROP_FRAME_HEIGHT,
+    "fps": cv2.CAP_PROP_FPS,
+    "exposure": cv2.CAP_PROP_EXPOSURE,
+    "gain": cv2.CAP_PROP_GAIN,
+    "white_balance": cv2.CAP_PROP_WB_TEMPERATURE,
+}
+# V4L2's V4L2_EXPOSURE_MANUAL; a fixed exposure is ignored while the automatic one is on.
+MANUAL_EXPOSURE = 1
+
+
+class LiveCamera(Camera):
+    """A camera that shows the world as it goes by: every read gives a frame that is fresh."""
+
+    waits = False
+
+    def __init__(self, uri: CameraUri, capture: cv2.VideoCapture, asked: Settings) -> None:
+        """capture: opened and set; asked: settings to read back."""
+        self._uri = uri
+        self._capture = capture
+        self._frame_id = 0
+        self.period_s = period_s(capture)
+        try:
+            self._size = first_image(capture, uri).shape
+            self._settings = _read_back(capture, uri, asked)
+        except InputError:
+            capture.release()
+            raise
+
+    def read(self) -> Frame:
+        self._grab_fresh()
+        captured_ns = time.monotonic_ns()
+        there, image = self._capture.retrieve()
+        if not there:
+            raise CameraFault(f"camera {self._uri.shown}: a frame could not be decoded")
+        if image.shape != self._size:
+            raise CameraFault(f"camera {self._uri.shown}: the size of its frames has changed")
+        frame = Frame(as_uint8(image), self._frame_id, str(self._frame_id), captured_ns)
+        self._frame_id += 1
+        return frame
+
+    def _grab_fresh(self) -> None:
+        for _ in range(MOST_STALE):
+            began = time.monotonic()
+            if not self._capture.grab():
+                raise CameraFault(
+                    f"camera {self._uri.shown}: no frame: check its power, cable and network"
+                )
+            if time.monotonic() - began >= FRESH_SHARE * self.period_s:
+                return
+        raise CameraFault(f"camera {self._uri.shown}: its frames never catch up with the present")
+
+    def settings(self) -> Settings:
+        height, width = self._size[:2]
+        return {**self._settings, "scheme": self._uri.scheme, "width": width, "height": height}
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def _read_back(capture: cv2.VideoCapture, uri: CameraUri, asked: Settings) -> Settings:
+    """The settings that decide the picture as the driver has them; InputError on a mismatch."""
+    found: Settings = {}
+    for name, value in asked.items():
+        has = capture.get(PROPERTIES[name])
+        if abs(has - float(value)) > READ_BACK_TOLERANCE * float(value):
+            raise InputError(
+                f"camera {uri.shown}: asked for {name} {value:g}, the camera has {has:g}: "
+                "ask for what it supports"
+            )
+        if name != "fps":
+            found[name] = round(has, 3)
+    return found
