@@ -81,9 +81,7 @@ class OpenVinoEngine(Engine):
         self._request = compiled.create_infer_request()
         self._frame = np.empty((1, *input_size, 3), np.uint8)
         self._request.set_tensor(INPUT, ov.Tensor(self._frame, shared_memory=True))
-        self._outputs = {
-            output.any_name: self._request.get_tensor(output) for output in compiled.outputs
-        }
+        self._ports = {port.any_name: port for port in compiled.outputs}
         super().__init__(
             Fingerprint(runtime="openvino", version=version(), device=device, precision=precision),
             input_size,
@@ -95,12 +93,11 @@ class OpenVinoEngine(Engine):
             self._request.infer()
         except RuntimeError as error:
             raise EngineFault(f"OpenVINO failed: {error}") from error
-        return {name: tensor.data for name, tensor in self._outputs.items()}
+        return {name: self._request.get_tensor(port).data for name, port in self._ports.items()}
 
     def close(self) -> None:
         """Give the compiled model back."""
-        self._outputs = {}
-        del self._request
+        del self._request, self._ports
 
 
 def _tensors(ports: list[Any]) -> Tensors:
