@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.errors import InputError
 
+# OpenCV 5 moved its log level; 4 has it at the top.
+CV_LOGGING: Any = getattr(cv2.utils, "logging", cv2)
+
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
@@ -42,15 +45,15 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise InputError(f"cannot read the image {path}: {error.strerror}") from error
     if _ends_early(data):
         raise InputError(f"the image {path} is cut short: copy it again or remove it")
-    level = cv2.utils.logging.getLogLevel()
+    level = CV_LOGGING.getLogLevel()
     # What OpenCV would print is said in the InputError below.
-    cv2.utils.logging.setLogLevel(0)
+    CV_LOGGING.setLogLevel(0)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         image = None
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        CV_LOGGING.setLogLevel(level)
     if image is None:
         raise InputError(f"{path} is not an image that can be read: replace or remove it")
     return _to_bgr8(image, str(path))
