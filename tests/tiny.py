@@ -15,8 +15,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from agent.bundle import Bundle, Golden, write_bundle
+from agent.bundle import Bundle, write_bundle
 from agent.engine import PRECISIONS, Fingerprint
+from agent.golden import Golden
 from agent.record import CalibrationRecord, write_record
 
 TOP = 50

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.bundle import Bundle, Golden
+from agent.bundle import Bundle
 from agent.engine.base import Engine, EngineFault
 from agent.errors import InputError
+from agent.golden import Golden
 from agent.manifest import Tolerance
 
 

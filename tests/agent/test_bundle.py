@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.bundle import SEAL, Golden, open_bundle, write_bundle
+from agent.bundle import SEAL, open_bundle, write_bundle
 from agent.errors import InputError
+from agent.golden import Golden
 from tests.tiny import write_tiny_bundle
 
 
