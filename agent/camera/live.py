@@ -7,12 +7,13 @@ because drivers round and ignore what they are asked, and no stale frames after 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import cv2
 from pydantic import Field
 
 from agent.camera.base import Camera, CameraFault, Frame, Settings
-from agent.camera.opencv import as_uint8, first_image, period_s
+from agent.camera.opencv import as_uint8, first_image, open_capture, period_s
 from agent.camera.uri import CameraUri, Options
 from agent.errors import InputError
 
@@ -96,6 +97,45 @@ class LiveCamera(Camera):
 
     def close(self) -> None:
         self._capture.release()
+
+
+def open_v4l2(uri: CameraUri) -> Camera:
+    """A camera for `v4l2:///dev/video0?width=1280&height=720&fps=30&exposure=157`.
+
+    Raises:
+        InputError: it does not open, gives no frame, or does not take a setting.
+    """
+    options = uri.options(V4l2Options)
+    path = Path(uri.local_path())
+    if not path.exists():
+        raise InputError(f"camera {uri.shown}: there is no such device: is it plugged in?")
+    asked: Settings = options.model_dump(exclude_none=True)
+    # No time-outs: V4L2 knows none, and refuses to open when given any. The capture process is
+    # killed when it hangs.
+    capture = open_capture(uri, str(path), cv2.CAP_V4L2, [])
+    # The oldest frame in a short queue is young.
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    if options.exposure is not None:
+        capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, MANUAL_EXPOSURE)
+    if options.white_balance is not None:
+        capture.set(cv2.CAP_PROP_AUTO_WB, 0)
+    for name, value in asked.items():
+        capture.set(PROPERTIES[name], float(value))
+    return LiveCamera(uri, capture, asked)
+
+
+def open_rtsp(uri: CameraUri) -> Camera:
+    """A camera for `rtsp://user:password@host/path`; raises InputError.
+
+    What follows a `?` is the camera's own and goes to it unread.
+    """
+    params = [
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+        OPEN_TIMEOUT_MS,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+        READ_TIMEOUT_MS,
+    ]
+    return LiveCamera(uri, open_capture(uri, uri.text, cv2.CAP_FFMPEG, params), {})
 
 
 def _read_back(capture: cv2.VideoCapture, uri: CameraUri, asked: Settings) -> Settings:

@@ -37,7 +37,7 @@ class VideoFile(Camera):
         self._first: NDArray[np.uint8] | None = first_image(self._capture, self._uri)
         self._size = self._first.shape
 
-    def open_capture(self) -> cv2.VideoCapture:
+    def _open(self) -> cv2.VideoCapture:
         path = Path(self._uri.local_path())
         if not path.is_file():
             raise InputError(f"camera {self._uri.shown}: there is no such file")

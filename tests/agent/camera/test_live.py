@@ -1,0 +1,141 @@
+"""Live cameras through OpenCV, with a driver that behaves as drivers do."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.camera import CameraFault, live, opencv
+from agent.camera.uri import parse
+from agent.errors import InputError
+
+IMAGE = np.zeros((480, 640, 3), np.uint8)
+
+
+class Driver:
+    """An opened cv2.VideoCapture whose clock moves by what each grab takes.
+
+    properties: what it has, whatever it is asked; takes_s: seconds for each grab, the last one
+    for all that follow; after `frames` grabs there is nothing more.
+    """
+
+    def __init__(self, properties=None, takes_s=(0.1,), frames=1000, images=(IMAGE,)):
+        self.properties = {cv2.CAP_PROP_FPS: 10.0, **(properties or {})}
+        self.takes_s, self.frames, self.images = list(takes_s), frames, list(images)
+        self.now, self.grabbed, self.released = 0.0, 0, False
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def monotonic_ns(self) -> int:
+        return int(self.now * 1e9)
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        return True
+
+    def set(self, name: int, value: float) -> bool:
+        return True
+
+    def get(self, name: int) -> float:
+        return self.properties.get(name, 0.0)
+
+    def grab(self) -> bool:
+        self.now += self.takes_s.pop(0) if len(self.takes_s) > 1 else self.takes_s[0]
+        self.grabbed += 1
+        return self.grabbed <= self.frames
+
+    def retrieve(self):
+        return True, self.images.pop(0) if len(self.images) > 1 else self.images[0]
+
+    def read(self):
+        return self.retrieve() if self.grab() else (False, None)
+
+    def release(self) -> None:
+        self.released = True
+
+
+@pytest.fixture
+def open_driver(monkeypatch: pytest.MonkeyPatch):
+    def open_driver(driver: Driver, query: str = "") -> live.LiveCamera:
+        monkeypatch.setattr(opencv.cv2, "VideoCapture", lambda *_: driver)
+        monkeypatch.setattr(live, "time", driver)
+        return live.open_v4l2(parse(f"v4l2:///dev/null{query}"))
+
+    return open_driver
+
+
+def test_frames_that_waited_in_a_buffer_are_passed_over(open_driver):
+    # The first frame opens the camera; then three stale ones come at once after a stall.
+    driver = Driver(takes_s=[0.1, 0.0005, 0.0005, 0.0005, 0.08])
+    camera = open_driver(driver)
+    frame = camera.read()
+    assert driver.grabbed == 5
+    assert frame.frame_id == 0
+    assert frame.captured_ns == driver.monotonic_ns()
+
+
+def test_a_camera_that_never_catches_up_is_a_fault(open_driver):
+    camera = open_driver(Driver(takes_s=[0.1, 0.0]))
+    with pytest.raises(CameraFault, match="never catch up"):
+        camera.read()
+
+
+def test_no_more_frames_is_a_fault(open_driver):
+    camera = open_driver(Driver(frames=2))
+    camera.read()
+    with pytest.raises(CameraFault, match="no frame"):
+        camera.read()
+
+
+def test_opening_without_a_first_frame_is_refused_and_lets_go_of_the_device(open_driver):
+    driver = Driver(frames=0)
+    with pytest.raises(InputError, match="gives no frame"):
+        open_driver(driver)
+    assert driver.released
+
+
+def test_another_picture_size_under_way_is_a_fault(open_driver):
+    camera = open_driver(Driver(images=[IMAGE, IMAGE[:240]]))
+    with pytest.raises(CameraFault, match="size"):
+        camera.read()
+
+
+@pytest.mark.parametrize(
+    ("query", "has", "differs"),
+    [
+        ("?width=1280", {cv2.CAP_PROP_FRAME_WIDTH: 640}, "width 1280, the camera has 640"),
+        ("?height=720", {cv2.CAP_PROP_FRAME_HEIGHT: 480}, "height 720, the camera has 480"),
+        ("?fps=60", {cv2.CAP_PROP_FPS: 30}, "fps 60, the camera has 30"),
+        ("?exposure=157", {cv2.CAP_PROP_EXPOSURE: 500}, "exposure 157, the camera has 500"),
+        ("?gain=0", {cv2.CAP_PROP_GAIN: 16}, "gain 0, the camera has 16"),
+        # Rounding by the driver is no mismatch.
+        ("?fps=30", {cv2.CAP_PROP_FPS: 29.97}, None),
+        ("?exposure=157", {cv2.CAP_PROP_EXPOSURE: 156}, None),
+    ],
+)
+def test_settings_are_read_back(open_driver, query: str, has: dict, differs: str | None):
+    driver = Driver(properties=has)
+    if differs is None:
+        open_driver(driver, query)
+        return
+    with pytest.raises(InputError, match=differs):
+        open_driver(driver, query)
+    assert driver.released
+
+
+def test_settings_are_what_the_driver_has_and_size_is_what_it_delivers(open_driver):
+    driver = Driver(properties={cv2.CAP_PROP_EXPOSURE: 156.2})
+    camera = open_driver(driver, "?exposure=157")
+    assert camera.settings() == {
+        "scheme": "v4l2",
+        "width": 640,
+        "height": 480,
+        "exposure": 156.2,
+    }
+
+
+@pytest.mark.parametrize(("fps", "period_s"), [(30.0, 1 / 30), (0.0, 0.2), (90000.0, 0.2)])
+def test_a_rate_that_no_camera_has_is_not_believed(open_driver, fps: float, period_s: float):
+    camera = open_driver(Driver(properties={cv2.CAP_PROP_FPS: fps}, takes_s=[0.5]))
+    assert camera.period_s == pytest.approx(period_s)
