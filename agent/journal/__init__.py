@@ -1,0 +1,10 @@
+"""The journal: the durable record of every verdict, and of every part that still awaits one.
+
+Writing goes through one thread that commits in groups, so the line never waits for the disk;
+reading has connections of its own, so a long replay slows nobody.
+"""
+
+from agent.journal.journal import Journal, OpenPart
+from agent.journal.reader import EpochRange, JournalReader, Stored
+
+__all__ = ["EpochRange", "Journal", "JournalReader", "OpenPart", "Stored"]

@@ -1,0 +1,145 @@
+"""The thread that writes the journal: changes in, group commits out."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000
+BACKLOG = 100_000
+RETRY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """Statements that are committed together or not at all.
+
+    `seq` is the verdict that is durable once they are committed; None for other changes.
+    """
+
+    statements: tuple[tuple[str, tuple[Any, ...]], ...]
+    seq: int | None = None
+
+
+class JournalWriter:
+    """Commits changes in the order of their submission, as many at once as are waiting.
+
+    When the disk is full or gone, the batch is tried again until it succeeds; meanwhile up to
+    BACKLOG changes wait, and what comes on top of them is counted as lost. Callers never wait.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, durable_seq: int, keep: int) -> None:
+        """Take over the connection; `durable_seq` is what counts as durable from the start."""
+        self._connection = connection
+        self._keep = keep
+        self._queue: queue.SimpleQueue[tuple[int, Change] | None] = queue.SimpleQueue()
+        self._submitted = 0
+        self._committed = 0
+        self._since_prune = 0
+        self._progress = threading.Condition()
+        self._closing = threading.Event()
+        self.durable_seq = durable_seq
+        self.fault: str | None = None
+        self.lost = 0
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def submit(self, change: Change) -> int:
+        """Queue a change; returns its ticket."""
+        with self._progress:
+            if self._queue.qsize() >= BACKLOG:
+                self.lost += 1
+            else:
+                self._submitted += 1
+                self._queue.put((self._submitted, change))
+            return self._submitted
+
+    def is_durable(self, ticket: int) -> bool:
+        """Whether the change with this ticket is committed to disk."""
+        return self._committed >= ticket
+
+    def wait(self, ticket: int, timeout_s: float) -> bool:
+        """Wait until the change is committed; False when it took longer."""
+        with self._progress:
+            return self._progress.wait_for(lambda: self._committed >= ticket, timeout_s)
+
+    def close(self, timeout_s: float) -> bool:
+        """Commit what is queued and end; False when not all of it could be committed."""
+        self._queue.put(None)
+        self._closing.set()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return False
+        self._connection.close()
+        return self._committed == self._submitted
+
+    def _run(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            while not self._commit(batch):
+                if self._closing.wait(RETRY_S):
+                    log.error("ended with %d changes unwritten: %s", len(batch), self.fault)
+                    return
+
+    def _next_batch(self) -> list[tuple[int, Change]] | None:
+        entry = self._queue.get()
+        batch = []
+        while entry is not None:
+            batch.append(entry)
+            if len(batch) == BATCH:
+                return batch
+            try:
+                entry = self._queue.get_nowait()
+            except queue.Empty:
+                return batch
+        if batch:
+            self._queue.put(None)  # the end comes after this last batch
+            return batch
+        return None
+
+    def _commit(self, batch: list[tuple[int, Change]]) -> bool:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for _, change in batch:
+                for sql, values in change.statements:
+                    self._connection.execute(sql, values)
+            self._prune(sum(change.seq is not None for _, change in batch))
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if self.fault is None:
+                log.error("cannot write the journal, trying again: %s", error)
+            self.fault = str(error)
+            return False
+        if self.fault is not None:
+            log.info("the journal is written again")
+        with self._progress:
+            self.fault = None
+            self._committed = batch[-1][0]
+            self.durable_seq = max(
+                (change.seq for _, change in batch if change.seq is not None),
+                default=self.durable_seq,
+            )
+            self._progress.notify_all()
+        return True
+
+    def _prune(self, verdicts: int) -> None:
+        """Remove the oldest verdicts in strokes: twice as many as came, at most."""
+        self._since_prune += verdicts
+        if self._since_prune < BATCH:
+            return
+        self._connection.execute(
+            "DELETE FROM verdicts WHERE id <= (SELECT MAX(id) FROM verdicts) - ? "
+            "AND id < (SELECT MIN(id) FROM verdicts) + ?",
+            (self._keep, 2 * self._since_prune),
+        )
+        self._connection.execute(
+            "DELETE FROM epochs WHERE epoch < (SELECT epoch FROM verdicts ORDER BY id LIMIT 1)"
+        )
+        self._since_prune = 0

@@ -1,0 +1,1 @@
+"""How a station talks over ZeroMQ: endpoints, topics, sockets, and the three services on them."""

@@ -1,0 +1,178 @@
+"""The replay service: what a subscriber missed, from the journal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import zmq
+from pydantic import TypeAdapter
+
+from agent.journal import Journal, JournalReader
+from agent.messaging.requests import (
+    Acknowledge,
+    PeerGone,
+    Replay,
+    ReplayRequest,
+    RequestSocket,
+    Snapshot,
+)
+from agent.states import State
+
+log = logging.getLogger(__name__)
+
+PAGE = 100
+MAX_JOBS = 32
+IDLE_POLL_MS = 50
+STALLED_POLL_MS = 5
+STALLED_S = 10.0
+ACKNOWLEDGE_S = 2.0
+
+
+@dataclass
+class _Job:
+    """A replay under way: `next` is the sequence number to go on from."""
+
+    envelope: list[bytes]
+    epoch: int
+    next: int
+    last: int
+    moved_at: float
+    count: int = 0
+
+
+class ReplayServer:
+    """Answers snapshot, replay and acknowledge, in a thread of its own.
+
+    Replays take turns page by page, so a long one delays neither another nor, having its own
+    thread and database connection, the line. A peer that reads nothing for STALLED_S is dropped.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        journal: Journal,
+        state: Callable[[], State],
+    ) -> None:
+        """Bind and serve until `close`; `state` is called from the server's thread.
+
+        Raises:
+            InputError: the endpoint is in use or cannot be bound.
+        """
+        self._journal = journal
+        self._state = state
+        self._jobs: list[_Job] = []
+        self._stop = threading.Event()
+        requests: TypeAdapter[Any] = TypeAdapter(ReplayRequest)
+        self._socket = RequestSocket(context, endpoint, requests)
+        self._thread = threading.Thread(target=self._serve, name="replay", daemon=True)
+        self._thread.start()
+
+    @property
+    def malformed(self) -> int:
+        """Requests that could not be understood."""
+        return self._socket.malformed
+
+    def close(self) -> None:
+        """End the thread and close the socket."""
+        self._stop.set()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        reader = self._journal.reader()
+        moved = False
+        while not self._stop.is_set():
+            wait_ms = IDLE_POLL_MS if not self._jobs else 0 if moved else STALLED_POLL_MS
+            received = self._socket.receive(wait_ms)
+            try:
+                if received is not None:
+                    self._answer(reader, *received)
+                moved = self._advance(reader)
+            except sqlite3.Error as error:
+                # Whoever waits for this replay asks again; the next answer may be possible.
+                log.error("cannot read the journal for replay: %s", error)
+                self._jobs.clear()
+        self._socket.close()
+        reader.close()
+
+    def _answer(self, reader: JournalReader, envelope: list[bytes], request: Any) -> None:
+        if isinstance(request, Snapshot):
+            self._socket.reply(envelope, self._snapshot(reader, request.client))
+        elif isinstance(request, Acknowledge):
+            self._socket.reply(envelope, self._acknowledge(request))
+        elif isinstance(request, Replay):
+            if len(self._jobs) >= MAX_JOBS:
+                self._socket.reply(envelope, _error("too many replays under way: ask later"))
+                return
+            self._jobs.append(
+                _Job(envelope, request.epoch, request.first, request.last, time.monotonic())
+            )
+
+    def _snapshot(self, reader: JournalReader, client: str | None) -> dict[str, Any]:
+        content: dict[str, Any] = {
+            "op": "snapshot",
+            "epoch": self._journal.epoch,
+            "first_seq": self._journal.first_seq,
+            "durable_seq": self._journal.durable_seq,
+            "state": self._state().value,
+            "epochs": [asdict(epoch) for epoch in reader.epochs()],
+        }
+        if client is not None:
+            position = reader.acknowledged(client)
+            content["acknowledged"] = position and {"epoch": position[0], "seq": position[1]}
+        return content
+
+    def _acknowledge(self, request: Acknowledge) -> dict[str, Any]:
+        published = (self._journal.epoch, self._journal.last_seq)
+        if (request.epoch, request.seq) > published:
+            return _error(f"nothing is published yet beyond epoch, seq {published}")
+        if not self._journal.acknowledge(request.client, request.epoch, request.seq, ACKNOWLEDGE_S):
+            return _error("the journal cannot be written at the moment: ask later")
+        return {"op": "ack", "seq": request.seq}
+
+    def _advance(self, reader: JournalReader) -> bool:
+        """Send a page of the first replay of every peer; False when no peer took anything."""
+        moved = False
+        busy: set[bytes] = set()
+        for job in list(self._jobs):
+            if job.envelope[0] in busy:
+                continue  # a peer's replays follow each other
+            busy.add(job.envelope[0])
+            before = (job.next, job.count)
+            try:
+                finished = self._send_page(reader, job)
+            except PeerGone:
+                finished = True
+            if finished or (job.next, job.count) != before:
+                job.moved_at = time.monotonic()
+                moved = True
+            elif time.monotonic() - job.moved_at > STALLED_S:
+                log.warning("dropped a replay to a peer that does not read")
+                finished = True
+            if finished:
+                self._jobs.remove(job)
+        return moved
+
+    def _send_page(self, reader: JournalReader, job: _Job) -> bool:
+        """Send what the peer takes of the next page; True when the replay is complete."""
+        page = reader.page(job.epoch, job.next, job.last, PAGE)
+        for stored in page:
+            if not self._socket.send(job.envelope, [stored.topic, stored.payload]):
+                return False
+            job.next = stored.seq + 1
+            job.count += 1
+        if len(page) == PAGE:
+            return False
+        end = {"op": "end", "epoch": job.epoch, "count": job.count}
+        return self._socket.send(job.envelope, [json.dumps(end).encode()])
+
+
+def _error(reason: str) -> dict[str, Any]:
+    return {"op": "error", "reason": reason}

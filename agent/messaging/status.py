@@ -1,0 +1,46 @@
+"""What a station says of itself: heartbeat and changes of state."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Literal
+
+from pydantic import Field
+
+from agent.states import State
+from agent.verdict import Message
+
+
+class Heartbeat(Message):
+    """Sent by the loop that inspects, so its silence means that no part is inspected."""
+
+    schema_id: Literal["normline/heartbeat/1"] = Field("normline/heartbeat/1", alias="schema")
+    epoch: int = Field(ge=1, description="as in the verdicts")
+    sent_at: str = Field(description="UTC, ISO 8601")
+    state: State
+    first_seq: int = Field(description="of this epoch")
+    last_seq: int = Field(description="last verdict published; first_seq - 1 when none was")
+    durable_seq: int = Field(description="last verdict that a power loss would not take")
+    camera: str = Field(description="state of the capture process")
+    frames: int = Field(ge=0, description="frames captured since the start")
+    skipped: int = Field(ge=0, description="frames passed over for a newer one, in free run")
+    camera_restarts: int = Field(ge=0, description="restarts of the capture process")
+    malformed: int = Field(ge=0, description="requests that could not be understood")
+    journal_fault: str | None = Field(description="why nothing can be written; else null")
+
+
+class StateChange(Message):
+    """Sent when the state changes."""
+
+    schema_id: Literal["normline/state/1"] = Field("normline/state/1", alias="schema")
+    epoch: int = Field(ge=1, description="as in the verdicts")
+    sent_at: str = Field(description="UTC, ISO 8601")
+    previous: State
+    state: State
+    cause: str = Field(description="in words")
+
+
+def utc(ago_ns: int = 0) -> str:
+    """Now, or `ago_ns` before now, as ISO 8601 with milliseconds."""
+    moment = datetime.now(timezone.utc) - timedelta(microseconds=ago_ns / 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

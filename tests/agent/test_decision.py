@@ -1,0 +1,84 @@
+"""A part passes only on a finite score at or below the threshold; a reject says where."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agent.decision import MAX_REGIONS, decide, find_regions
+from agent.engine.base import Inspection
+from agent.imaging import Roi
+from agent.verdict import Box, Outcome, Reason
+from tests.agent.factories import make_record
+
+RECORD = make_record([-4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0], threshold=4.0)
+NOTHING = np.zeros((4, 4, 3), np.uint8)
+
+
+def inspection(score: float, peak: float = 9.0) -> Inspection:
+    anomaly_map = np.full((4, 4), -5, np.float32)
+    anomaly_map[1, 2] = peak
+    return Inspection(score, anomaly_map, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("score", "outcome", "reason", "p_value"),
+    [
+        (-9.0, Outcome.PASS, None, 1.0),
+        (3.5, Outcome.PASS, None, 0.2),
+        # the threshold itself is a normal part's score
+        (4.0, Outcome.PASS, None, 0.2),
+        (4.0001, Outcome.REJECT, None, 0.1),
+        # a score that is no number is no reason to let a part through
+        (float("nan"), Outcome.NO_DECISION, Reason.ENGINE_FAULT, None),
+        (float("inf"), Outcome.NO_DECISION, Reason.ENGINE_FAULT, None),
+        (float("-inf"), Outcome.NO_DECISION, Reason.ENGINE_FAULT, None),
+    ],
+)
+def test_the_score_decides(
+    score: float, outcome: Outcome, reason: Reason | None, p_value: float | None
+) -> None:
+    decision = decide(inspection(score), RECORD, (4, 4))
+    assert (decision.outcome, decision.reason) == (outcome, reason)
+    assert decision.p_value == (pytest.approx(p_value) if p_value is not None else None)
+    assert bool(decision.regions) == (outcome is Outcome.REJECT)
+
+
+def test_a_late_part_keeps_its_findings_and_does_not_pass() -> None:
+    late = decide(inspection(-1.0), RECORD, (4, 4)).too_late()
+    assert (late.outcome, late.reason) == (Outcome.NO_DECISION, Reason.DEADLINE)
+    assert late.score == -1.0
+
+
+def test_regions_are_boxes_in_camera_pixels() -> None:
+    anomaly_map = np.full((10, 10), -1, np.float32)
+    anomaly_map[2:4, 5:8] = 3.0
+    anomaly_map[3, 6] = 7.5
+    (region,) = find_regions(anomaly_map, 0.0, Roi(x=100, y=50, width=20, height=30))
+    assert region.box == Box(x=110, y=56, width=6, height=6)
+    assert region.area == 6 * 2 * 3
+    assert region.peak == 7.5
+
+
+def test_the_whole_frame_is_the_region_of_interest_when_none_is_given() -> None:
+    (region,) = decide(inspection(9.0), RECORD, (40, 80)).regions
+    assert region.box == Box(x=40, y=10, width=20, height=10)
+
+
+def test_pixels_that_touch_at_a_corner_are_one_region() -> None:
+    regions = find_regions(np.eye(4, dtype=np.float32), 0.5, Roi(x=0, y=0, width=4, height=4))
+    assert [region.area for region in regions] == [4]
+
+
+def test_the_largest_peaks_come_first_and_their_number_is_bounded() -> None:
+    anomaly_map = np.zeros((20, 20), np.float32)
+    peaks = np.arange(1, 101, dtype=np.float32).reshape(10, 10)
+    anomaly_map[::2, ::2] = peaks
+    found = find_regions(anomaly_map, 0.5, Roi(x=0, y=0, width=20, height=20))
+    assert [region.peak for region in found] == list(range(100, 100 - MAX_REGIONS, -1))
+
+
+def test_a_box_never_leaves_the_region_of_interest() -> None:
+    full = np.ones((7, 7), np.float32)
+    (region,) = find_regions(full, 0.5, Roi(x=3, y=5, width=10, height=11))
+    assert region.box == Box(x=3, y=5, width=10, height=11)
