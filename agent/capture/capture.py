@@ -1,0 +1,220 @@
+"""The line's side of capture: takes frames, supervises the process, opens the camera again."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from types import TracebackType
+
+from agent.camera.base import Frame, Settings
+from agent.camera.uri import parse
+from agent.capture.contract import (
+    Captured,
+    CaptureState,
+    CaptureStatus,
+    Ended,
+    Failed,
+    FromChild,
+    Mode,
+    Opened,
+    Ready,
+    Trigger,
+    Want,
+)
+from agent.capture.stream import Stream
+from agent.errors import InputError
+
+# How often to look whether the process lives while nothing comes.
+LOOK_S = 0.05
+FIRST_BACK_OFF_S = 0.1
+LONGEST_BACK_OFF_S = 2.0
+# Beside the frames that wait: one that the line reads and one that is being written.
+SPARE_SLOTS = 2
+
+
+class Capture:
+    """A supervised camera. For one thread; all supervising happens inside `take`.
+
+    In free run `take` gives the newest frame. In triggered mode it gives, for each accepted
+    trigger in order, one frame captured after it. After a failure the camera is opened again
+    until it works; a frame of an earlier opening is never given, and `lost_parts` tells the
+    triggers that will stay without one.
+    """
+
+    def __init__(self, uri: str, mode: Mode = "free_run", *, pending_limit: int = 8) -> None:
+        """uri: as for `open_camera`; pending_limit: triggers accepted and not yet taken.
+
+        Raises:
+            InputError: `uri` is no address.
+        """
+        self._uri = uri
+        self._shown = parse(uri).shown
+        self._mode = mode
+        self._pending_limit = pending_limit
+        self._stream: Stream | None = None
+        self._settings: Settings = {}
+        self._state = CaptureState.STARTING
+        self._reason = ""
+        self._epoch = 0
+        self._wanted = False
+        self._pending: deque[str] = deque()
+        self._lost: list[str] = []
+        self._frames = 0
+        self._skipped_before = 0
+        self._skipped = 0
+        self._back_off_s = FIRST_BACK_OFF_S
+        self._open_again_s = 0.0
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def status(self) -> CaptureStatus:
+        skipped = self._skipped_before + self._skipped
+        return CaptureStatus(self._state, self._reason, self._frames, skipped, self._epoch)
+
+    @property
+    def settings(self) -> Settings:
+        """The camera's settings; they are the same after every restart."""
+        return dict(self._settings)
+
+    @property
+    def pid(self) -> int | None:
+        """The capture process, None while there is none."""
+        return self._stream.pid if self._stream else None
+
+    def start(self) -> None:
+        """Open the camera and wait for its first frame.
+
+        Raises:
+            InputError: it does not open.
+        """
+        self._open()
+        while self._state is CaptureState.STARTING:
+            self._step(LOOK_S)
+        if self._state is CaptureState.FAULT:
+            self.stop()
+            named = self._shown in self._reason
+            raise InputError(self._reason if named else f"camera {self._shown}: {self._reason}")
+
+    def trigger(self, part_id: str) -> bool:
+        """Ask for a frame of the part that is in place now.
+
+        Returns:
+            Whether a frame will come or `lost_parts` will name the part. False: the camera is not
+            running (see `status`), or too many triggers wait.
+        """
+        if self._stream is None or self._state is not CaptureState.RUNNING:
+            return False
+        if len(self._pending) >= self._pending_limit:
+            return False
+        self._pending.append(part_id)
+        self._stream.send(Trigger(part_id, time.monotonic_ns()))
+        return True
+
+    def take(self, timeout_s: float) -> Captured | None:
+        """Wait for a frame.
+
+        Returns:
+            None when none came in time, and at once when the state has changed or is ENDED.
+
+        Raises:
+            InputError: what the camera was given to show cannot be read.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        state = self._state
+        while self._state is state and state is not CaptureState.ENDED:
+            left_s = deadline_s - time.monotonic()
+            captured = self._step(min(max(left_s, 0), LOOK_S))
+            if captured is not None or left_s <= 0:
+                return captured
+        return None
+
+    def lost_parts(self) -> tuple[str, ...]:
+        """Parts whose trigger was accepted and whose frame will not come; each is named once."""
+        lost = tuple(self._lost)
+        self._lost.clear()
+        return lost
+
+    def stop(self) -> None:
+        """End the capture process, so that nothing of it stays, and with it the capture."""
+        self._state = CaptureState.ENDED
+        self._close()
+
+    def _step(self, timeout_s: float) -> Captured | None:
+        if self._stream is None:
+            wait_s = self._open_again_s - time.monotonic()
+            if wait_s > timeout_s:
+                time.sleep(timeout_s)
+                return None
+            time.sleep(max(wait_s, 0))
+            self._epoch += 1
+            self._open()
+            return None
+        if self._stream.opened is not None and not self._wanted:
+            self._stream.send(Want())
+            self._wanted = True
+        message = self._stream.receive(timeout_s)
+        return None if message is None else self._handle(self._stream, message)
+
+    def _handle(self, stream: Stream, message: FromChild) -> Captured | None:
+        if isinstance(message, Ready):
+            return self._captured(stream, message)
+        if isinstance(message, Opened):
+            self._begin(message)
+        elif isinstance(message, Ended):
+            self.stop()
+        elif message.wrong_input and stream.opened is not None:
+            self.stop()
+            raise InputError(message.reason)
+        else:
+            self._fail(message)
+        return None
+
+    def _begin(self, opened: Opened) -> None:
+        if self._epoch > 0 and opened.settings != self._settings:
+            self._fail(Failed("the camera came back with other settings", False))
+            return
+        self._settings = opened.settings
+        self._state, self._reason = CaptureState.RUNNING, ""
+
+    def _captured(self, stream: Stream, ready: Ready) -> Captured:
+        self._wanted = False
+        self._skipped = ready.skipped
+        self._frames += 1
+        if ready.part_id is not None:
+            self._pending.popleft()
+        image = stream.take_image(ready)
+        frame = Frame(image, ready.frame_id, ready.name, ready.captured_ns)
+        return Captured(frame, ready.part_id, self._epoch)
+
+    def _open(self) -> None:
+        slots = SPARE_SLOTS + (self._pending_limit if self._mode == "triggered" else 1)
+        self._stream = Stream(self._uri, self._mode, slots)
+
+    def _fail(self, failure: Failed) -> None:
+        self._state, self._reason = CaptureState.FAULT, failure.reason
+        stream = self._stream
+        if stream is not None and stream.opened and stream.age_s > LONGEST_BACK_OFF_S:
+            self._back_off_s = FIRST_BACK_OFF_S
+        self._close()
+        self._open_again_s = time.monotonic() + self._back_off_s
+        self._back_off_s = min(2 * self._back_off_s, LONGEST_BACK_OFF_S)
+
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        self._skipped_before += self._skipped
+        self._skipped = 0
+        self._wanted = False
+        self._lost += self._pending
+        self._pending.clear()

@@ -1,0 +1,172 @@
+"""The capture process: reads the camera, keeps what the line may want, hands it over.
+
+Two threads: one reads the camera and may hang in its driver; the main one listens to the line, so
+that the process ends with the line whatever the driver does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection
+
+import cv2
+
+from agent.camera import Camera, CameraFault, EndOfStream, Frame, open_camera
+from agent.capture.contract import (
+    Ended,
+    Failed,
+    FromChild,
+    Mode,
+    Opened,
+    Ready,
+    Release,
+    ToChild,
+    Trigger,
+    Want,
+)
+from agent.capture.ring import Ring
+from agent.errors import InputError
+
+# How often a capture that has nothing to read shows that it lives.
+IDLE_BEAT_S = 0.05
+
+
+def run(uri: str, mode: Mode, connection: Connection, ring: Ring) -> None:
+    """Be the capture process until the pipe to the line ends."""
+    # Ctrl-C reaches every process of a terminal; the line decides when its camera stops.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The cores are the engine's.
+    cv2.setNumThreads(1)
+    recorder = Recorder(uri, mode, connection, ring)
+    threading.Thread(target=recorder.record, daemon=True).start()
+    try:
+        while True:
+            recorder.hear(connection.recv())
+    except (EOFError, ConnectionResetError):
+        # Not sys.exit: a thread that hangs in a driver would be waited for.
+        os._exit(0)
+
+
+class Recorder:
+    """Reads frames and keeps, in free run the newest, in triggered mode one for each trigger."""
+
+    def __init__(self, uri: str, mode: Mode, connection: Connection, ring: Ring) -> None:
+        self._uri = uri
+        self._mode = mode
+        self._connection = connection
+        self._ring = ring
+        # Guards all below, and sending.
+        self._change = threading.Condition()
+        self._free = list(range(len(ring)))
+        self._kept: deque[Ready] = deque()
+        self._triggers: deque[Trigger] = deque()
+        self._wanted = False
+        # What passes before the line has started is not missed by it.
+        self._line_started = False
+        self._skipped = 0
+
+    def hear(self, message: ToChild) -> None:
+        """Take in what the line says."""
+        with self._change:
+            if isinstance(message, Want):
+                self._wanted = self._line_started = True
+            elif isinstance(message, Release):
+                self._free.append(message.slot)
+            else:
+                self._triggers.append(message)
+            self._hand_over()
+            self._change.notify()
+
+    def record(self) -> None:
+        """Read the camera until it ends or fails, and say which."""
+        opened = False
+        try:
+            camera = open_camera(self._uri)
+            first = camera.read()
+            self._send(Opened(camera.settings(), camera.period_s))
+            opened = True
+            self._read_on(camera, first)
+        except EndOfStream:
+            self._finish() if opened else self._send(Failed("the camera gives no frame", True))
+        except (InputError, CameraFault) as error:
+            self._send(Failed(str(error), isinstance(error, InputError)))
+        except BrokenPipeError:
+            return
+        except Exception as error:  # Whatever else a driver raises: to the line it is a fault.
+            self._send(Failed(f"{type(error).__name__}: {error}", False))
+
+    def _read_on(self, camera: Camera, first: Frame) -> None:
+        if camera.waits:
+            # It was read to see that the camera works; it counts as captured when asked for.
+            self._await_demand()
+            self._keep(replace(first, captured_ns=time.monotonic_ns()))
+        elif self._mode == "free_run":
+            self._keep(first)
+        while True:
+            if camera.waits:
+                self._await_demand()
+            began_ns = time.monotonic_ns()
+            frame = camera.read()
+            self._ring.beat(time.monotonic_ns())
+            # A picture that was on its way when the trigger came may show what was there before.
+            if self._mode == "free_run" or camera.waits or self._triggered_before(began_ns):
+                self._keep(frame)
+
+    def _await_demand(self) -> None:
+        """Wait until the line wants a frame, or a part is in place."""
+        triggered = self._mode == "triggered"
+        self._wait_until(lambda: bool(self._triggers) if triggered else self._wanted)
+
+    def _wait_until(self, reached: Callable[[], bool]) -> None:
+        """Wait for what the line says, and show meanwhile that nothing hangs here."""
+        with self._change:
+            while not reached():
+                self._ring.beat(time.monotonic_ns())
+                self._change.wait(IDLE_BEAT_S)
+            self._ring.beat(time.monotonic_ns())
+
+    def _triggered_before(self, began_ns: int) -> bool:
+        with self._change:
+            return bool(self._triggers) and self._triggers[0].triggered_ns <= began_ns
+
+    def _keep(self, frame: Frame) -> None:
+        height, width, channels = frame.image.shape
+        with self._change:
+            part_id = self._triggers.popleft().part_id if self._mode == "triggered" else None
+            if self._mode == "free_run" and self._kept:
+                self._free.append(self._kept.popleft().slot)
+                self._skipped += self._line_started
+            slot = self._free.pop()
+            self._ring.write(slot, frame.image)
+            self._kept.append(
+                Ready(
+                    slot,
+                    (height, width, channels),
+                    frame.frame_id,
+                    frame.name,
+                    frame.captured_ns,
+                    part_id,
+                    self._skipped,
+                )
+            )
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._wanted and self._kept:
+            self._wanted = False
+            self._connection.send(self._kept.popleft())
+
+    def _finish(self) -> None:
+        self._wait_until(lambda: not self._kept)
+        self._send(Ended())
+
+    def _send(self, message: FromChild) -> None:
+        with self._change:
+            self._ring.beat(time.monotonic_ns())
+            self._connection.send(message)

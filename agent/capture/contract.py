@@ -1,0 +1,113 @@
+"""What the line, its capture and the capture process say to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from agent.camera.base import Frame, Settings
+
+Mode = Literal["free_run", "triggered"]
+
+
+class CaptureState(Enum):
+    """STARTING until the camera's first frame; FAULT from a failure until the first frame of the
+    next opening; ENDED when a finite source has given its last frame, and when stopped.
+    """
+
+    STARTING = "starting"
+    RUNNING = "running"
+    FAULT = "fault"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class CaptureStatus:
+    """reason: why the state is FAULT, else empty; frames: delivered to the line; skipped: frames
+    of a free run that a newer one replaced before the line took them; restarts: of the process.
+    """
+
+    state: CaptureState
+    reason: str
+    frames: int
+    skipped: int
+    restarts: int
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A frame for the line, its pixels its own copy.
+
+    part_id: of the trigger that it answers, None in free run; stream_epoch: counts the times
+    that the camera was opened, from 0.
+    """
+
+    frame: Frame
+    part_id: str | None
+    stream_epoch: int
+
+
+# From the capture process to the line. Pixels lie in the ring, only words go through the pipe.
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The camera has given its first frame."""
+
+    settings: Settings
+    period_s: float
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A frame lies in a slot, which is the line's until it sends `Release`."""
+
+    slot: int
+    shape: tuple[int, int, int]
+    frame_id: int
+    name: str
+    captured_ns: int
+    part_id: str | None
+    skipped: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The source has given its last frame."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Nothing more will come. wrong_input: what was given to the camera is at fault."""
+
+    reason: str
+    wrong_input: bool
+
+
+FromChild = Opened | Ready | Ended | Failed
+
+# From the line to the capture process. End of the pipe means: stop.
+
+
+@dataclass(frozen=True)
+class Want:
+    """The line is ready for one frame."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """The line has copied what it needs from a slot."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A part is in place; its frame must be captured after `triggered_ns` (monotonic)."""
+
+    part_id: str
+    triggered_ns: int
+
+
+ToChild = Want | Release | Trigger

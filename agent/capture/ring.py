@@ -1,0 +1,87 @@
+"""Slots of shared memory for frames, and a beat that shows that the capture lives.
+
+The slots are anonymous files (memfd): they have no name that could be left behind, and vanish
+with the last process that holds them, however that ends. Who may touch a slot is agreed over the
+pipe; here is only the memory.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from multiprocessing import reduction
+
+import numpy as np
+from numpy.typing import NDArray
+
+BEAT = struct.Struct("=q")
+
+
+class _Block:
+    """An anonymous file in memory, mapped as far as it was last seen to reach."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._map: mmap.mmap | None = None
+
+    def reach(self, size: int) -> mmap.mmap:
+        """The mapping of at least `size` bytes; the file grows where it must, and never shrinks."""
+        if self._map is None or len(self._map) < size:
+            if self._map is not None:
+                self._map.close()
+            if os.fstat(self.descriptor).st_size < size:
+                os.ftruncate(self.descriptor, size)
+            self._map = mmap.mmap(self.descriptor, size)
+        return self._map
+
+    def close(self) -> None:
+        if self._map is not None:
+            self._map.close()
+        os.close(self.descriptor)
+
+
+class Ring:
+    """Slots for frames of any size. Handed to a child process as an argument, it is shared."""
+
+    def __init__(self, slots: int) -> None:
+        self._adopt([os.memfd_create(f"normline-{i}", os.MFD_CLOEXEC) for i in range(slots + 1)])
+        self.beat(0)
+
+    def _adopt(self, descriptors: list[int]) -> None:
+        self._beat, *self._slots = (_Block(descriptor) for descriptor in descriptors)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def write(self, slot: int, image: NDArray[np.uint8]) -> None:
+        """Copy an image, uint8 [H, W, 3], into a slot."""
+        self._view(slot, image.shape)[...] = image
+
+    def read(self, slot: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """A copy of the image of `shape` in a slot."""
+        return self._view(slot, shape).copy()
+
+    def _view(self, slot: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        size = int(np.prod(shape))
+        memory = self._slots[slot].reach(size)
+        return np.frombuffer(memory, np.uint8, size).reshape(shape)
+
+    def beat(self, now_ns: int) -> None:
+        """Note that the capture was well at `now_ns`, monotonic."""
+        BEAT.pack_into(self._beat.reach(BEAT.size), 0, now_ns)
+
+    def last_beat_ns(self) -> int:
+        """When the capture was last well; 0 before its first beat."""
+        return int(BEAT.unpack_from(self._beat.reach(BEAT.size))[0])
+
+    def close(self) -> None:
+        """Give back this process's part."""
+        for block in (self._beat, *self._slots):
+            block.close()
+
+    def __getstate__(self) -> list[object]:
+        return [reduction.DupFd(block.descriptor) for block in (self._beat, *self._slots)]
+
+    def __setstate__(self, duplicates: list[object]) -> None:
+        self._adopt([duplicate.detach() for duplicate in duplicates])  # type: ignore[attr-defined]
