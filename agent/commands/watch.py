@@ -1,0 +1,108 @@
+"""`normline watch`: follow a station and see what it says, and what was missed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from agent.client import Event, Gap, Subscriber
+from agent.errors import InputError
+from agent.messaging.status import Heartbeat, StateChange
+from agent.verdict import Outcome, Verdict
+
+# Four heartbeats: one may be late when the machine is busy, not four.
+SILENT_S = 1.0
+COLOURS = {Outcome.PASS: "green", Outcome.REJECT: "red", Outcome.NO_DECISION: "yellow"}
+
+
+@click.command(short_help="follow a station: verdicts, gaps, heartbeats")
+@click.argument("endpoint")
+@click.option("--replay", help="The station's replay endpoint: fill gaps from its journal.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+@click.option("--count", type=click.IntRange(min=1), help="End after this many verdicts.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="Seconds to wait for the station's first sign of life.",
+)
+def watch(
+    endpoint: str, replay: str | None, as_json: bool, count: int | None, timeout_s: float
+) -> None:
+    """Follow the station whose verdicts are published at ENDPOINT, until Ctrl-C.
+
+    Prints each verdict, each change of state, gaps in the sequence, and the loss and return of
+    the heartbeat. With --json: verdicts and changes of state as they were published, gaps as
+    {"gap": …}, silence as {"silent": true}.
+
+    \b
+    Example:
+      normline watch tcp://127.0.0.1:5556 --replay tcp://127.0.0.1:5557
+    """
+    with Subscriber(endpoint, replay) as station:
+        event = station.receive(timeout_s)
+        if event is None:
+            raise InputError(
+                f"nothing heard from {endpoint} within {timeout_s:g} s: is the station running, "
+                "and is this its endpoint publish.verdicts?"
+            )
+        verdicts = 0
+        silent = False
+        while True:
+            if silent != (event is None):
+                silent = event is None
+                _show_silence(silent, as_json)
+            if event is not None:
+                _show(event, as_json)
+            verdicts += isinstance(event, Verdict)
+            if count is not None and verdicts >= count:
+                return
+            event = station.receive(SILENT_S)
+
+
+def _show(event: Event, as_json: bool) -> None:
+    if isinstance(event, Heartbeat):
+        return
+    if as_json:
+        text = json.dumps({"gap": asdict(event)}) if isinstance(event, Gap) else _wire(event)
+    elif isinstance(event, Verdict):
+        text = describe(event)
+    elif isinstance(event, StateChange):
+        text = f"{event.sent_at}  {event.previous.value} -> {event.state.value}: {event.cause}"
+    else:
+        text = click.style(
+            f"gap: {event.count} verdicts missed ({event.first} to {event.last})", fg="red"
+        )
+    click.echo(text)
+
+
+def _wire(event: Verdict | StateChange) -> str:
+    return event.to_json().decode()
+
+
+def describe(verdict: Verdict) -> str:
+    """A verdict as one line for people."""
+    outcome = click.style(f"{verdict.verdict.value:<11}", fg=COLOURS[verdict.verdict])
+    words = [f"{verdict.seq:>8}", f"{verdict.part_id:<12}", outcome]
+    if verdict.score is not None:
+        words.append(f"score {verdict.score:.3f} (limit {verdict.threshold:.3f})")
+    if verdict.reason is not None:
+        words.append(verdict.reason.value)
+    if verdict.regions:
+        box = verdict.regions[0].box
+        words.append(f"at {box.x},{box.y} {box.width}x{box.height}")
+    if verdict.durations_ms.inference is not None:
+        words.append(f"{verdict.durations_ms.inference:.1f} ms")
+    return "  ".join(words)
+
+
+def _show_silence(silent: bool, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"silent": silent}))
+    else:
+        text = "the station is silent: nothing is inspected" if silent else "the station is back"
+        click.echo(click.style(text, fg="red" if silent else "green"))

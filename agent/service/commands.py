@@ -1,0 +1,123 @@
+"""Commands from the PLC, carried out between two frames."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+from pydantic import TypeAdapter
+
+from agent.journal import Journal
+from agent.messaging.requests import Command, RequestSocket, Select, Start, Stop, Trigger
+from agent.service.line import Line
+from agent.verdict import Reason
+
+IDLE_WAIT_MS = 20
+# More than any queue of triggers: a peer that floods does not keep the line from its frames.
+COMMANDS_A_TURN = 64
+DURABLE_WAIT_S = 1.0
+
+
+@dataclass(frozen=True)
+class _Held:
+    """An answer that waits until what it promises is on the disk."""
+
+    ticket: int
+    until_s: float
+    envelope: list[bytes]
+    content: dict[str, Any]
+
+
+class CommandDesk:
+    """Reads commands and answers them.
+
+    A trigger is answered when the journal holds the part, so that an accepted part is answered
+    also after a power loss. The camera does not wait for that.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        journal: Journal,
+        product_id: str,
+    ) -> None:
+        """Bind.
+
+        Raises:
+            InputError: the endpoint is in use or cannot be bound.
+        """
+        commands: TypeAdapter[Any] = TypeAdapter(Command)
+        self._socket = RequestSocket(context, endpoint, commands)
+        self._journal = journal
+        self._product_id = product_id
+        self._held: deque[_Held] = deque()
+
+    @property
+    def malformed(self) -> int:
+        """Commands that could not be understood."""
+        return self._socket.malformed
+
+    def serve(self, line: Line) -> None:
+        """Carry out what has come; wait a moment for more when only a command can bring work."""
+        self._answer_held()
+        wait_ms = 0
+        if line.waits_for_triggers:
+            wait_ms = 1 if self._held else IDLE_WAIT_MS
+        for _ in range(COMMANDS_A_TURN):
+            received = self._socket.receive(wait_ms)
+            if received is None:
+                break
+            self._obey(line, *received)
+            wait_ms = 0
+        self._answer_held()
+
+    def close(self) -> None:
+        """Answer what is held, and close."""
+        for held in self._held:
+            self._socket.reply(held.envelope, held.content)
+        self._socket.close()
+
+    def _obey(self, line: Line, envelope: list[bytes], command: Any) -> None:
+        if isinstance(command, Trigger):
+            self._trigger(line, envelope, command)
+            return
+        content: dict[str, Any] = {"op": command.op}
+        if isinstance(command, Select):
+            accepted = command.product_id == self._product_id
+            content |= {"product_id": command.product_id, "accepted": accepted}
+            if not accepted:
+                content["reason"] = f"this station inspects {self._product_id}"
+        elif isinstance(command, Start):
+            line.start()
+        elif isinstance(command, Stop):
+            line.stop()
+        self._socket.reply(envelope, {**content, "state": line.state.value})
+
+    def _trigger(self, line: Line, envelope: list[bytes], command: Trigger) -> None:
+        if line.has_open(command.part_id):
+            reason = f"part {command.part_id} is open: it was triggered and has no verdict yet"
+            self._socket.reply(envelope, {"op": "error", "reason": reason})
+            return
+        outcome = line.trigger(command.part_id, command.deadline_ms)
+        content: dict[str, Any] = {"op": "trigger", "part_id": command.part_id}
+        if isinstance(outcome, Reason):
+            refusal = {**content, "accepted": False, "reason": outcome.value}
+            self._socket.reply(envelope, refusal)
+            return
+        content["accepted"] = True
+        until_s = time.monotonic() + DURABLE_WAIT_S
+        self._held.append(_Held(outcome, until_s, envelope, content))
+
+    def _answer_held(self) -> None:
+        while self._held:
+            held = self._held[0]
+            # With the disk full the line goes on, and says so in its heartbeat.
+            gives_up = self._journal.fault is not None or time.monotonic() > held.until_s
+            if not (gives_up or self._journal.is_durable(held.ticket)):
+                return
+            self._held.popleft()
+            self._socket.reply(held.envelope, held.content)

@@ -1,0 +1,49 @@
+"""Inspecting one frame: resize, infer, decide, each stage timed."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from agent.camera import Frame
+from agent.decision import Decision, decide
+from agent.engine import Engine, EngineFault
+from agent.errors import InputError
+from agent.imaging import Roi, to_model_frame
+from agent.record import CalibrationRecord
+from agent.verdict import Durations, Reason
+
+log = logging.getLogger(__name__)
+
+
+class Inspector:
+    """A model with its threshold. Whatever goes wrong in it, the answer is never PASS."""
+
+    def __init__(self, engine: Engine, record: CalibrationRecord, roi: Roi | None) -> None:
+        """`roi` is the part of the camera's frame that the model was trained on."""
+        self._engine = engine
+        self._record = record
+        self._roi = roi
+
+    def inspect(self, frame: Frame) -> tuple[Decision, Durations]:
+        """What is found on a frame, and the durations of queue, inference and decide."""
+        start_ns = time.monotonic_ns()
+        queue_ms = (start_ns - frame.captured_ns) / 1e6
+        try:
+            model_frame = to_model_frame(frame.image, self._engine.input_size, self._roi)
+        except InputError as error:
+            log.error("frame %s cannot be inspected: %s", frame.name, error)
+            return Decision.none(Reason.CAMERA_FAULT), Durations(queue=queue_ms)
+        try:
+            inspection = self._engine.infer(model_frame)
+        except EngineFault as fault:
+            log.error("frame %s: %s", frame.name, fault)
+            return Decision.none(Reason.ENGINE_FAULT), Durations(queue=queue_ms)
+        inferred_ns = time.monotonic_ns()
+        height, width = frame.image.shape[:2]
+        decision = decide(inspection, self._record, (height, width), self._roi)
+        return decision, Durations(
+            queue=queue_ms,
+            inference=(inferred_ns - start_ns) / 1e6,
+            decide=(time.monotonic_ns() - inferred_ns) / 1e6,
+        )

@@ -1,0 +1,242 @@
+"""The loop of the station: takes frames, gives verdicts, listens to commands, beats."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.capture import Capture, Captured, CaptureState
+from agent.decision import Decision
+from agent.journal import Journal, OpenPart
+from agent.messaging.publisher import Publisher
+from agent.messaging.status import Heartbeat, StateChange, utc
+from agent.messaging.topics import Address
+from agent.service.inspect import Inspector
+from agent.service.notify import Notifier
+from agent.service.parts import OpenParts, Part
+from agent.service.results import Results
+from agent.states import State, StateMachine
+from agent.verdict import Reason
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 0.2
+FRAME_WAIT_S = 0.02
+# With a part in front of the camera, the next command must not wait long either.
+TRIGGERED_FRAME_WAIT_S = 0.002
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What the loop works with; all of it open and checked."""
+
+    address: Address
+    mode: Literal["free_run", "triggered"]
+    deadline_ms: float | None
+    capture: Capture
+    inspector: Inspector
+    journal: Journal
+    publisher: Publisher
+    results: Results
+    notifier: Notifier
+
+
+class Line:
+    """Everything here happens in one thread, in turns; each turn is at most one frame long."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        self._equipment = equipment
+        self._capture = equipment.capture
+        self._states = StateMachine(self._announce)
+        self._open = OpenParts()
+        self._started = False
+        self._halt: str | None = None
+        self._next_beat_s = time.monotonic()
+        self.malformed = 0
+
+    @property
+    def state(self) -> State:
+        """The station's state; may be read from any thread."""
+        return self._states.state
+
+    @property
+    def waits_for_triggers(self) -> bool:
+        """Whether only a command can bring the next part."""
+        return self._equipment.mode == "triggered" and not self._open
+
+    @property
+    def ended_by(self) -> str:
+        """Why the last turn was the last."""
+        return self._halt or "the camera has no more frames"
+
+    def halt(self, cause: str) -> None:
+        """Ask the loop to end; safe in a signal handler."""
+        self._halt = cause
+
+    def begin(self) -> None:
+        """Answer what the former run left open, and become Ready."""
+        for part in self._equipment.journal.interrupted:
+            left = Part(part.part_id, time.monotonic_ns(), part.deadline_ms, is_open=True)
+            self._equipment.results.give(left, Decision.none(Reason.INTERRUPTED))
+        self._states.to(State.INITIALIZED, "model, camera and sockets are there")
+        self.start()
+        self._equipment.notifier.ready()
+
+    def turn(self) -> bool:
+        """One turn: at most one frame, then a heartbeat if it is time. False at the end."""
+        wait_s = 0.0
+        if not self.waits_for_triggers:
+            wait_s = TRIGGERED_FRAME_WAIT_S if self._open else FRAME_WAIT_S
+        captured = self._capture.take(wait_s)
+        if captured is not None:
+            self._inspect(captured)
+        self._answer_hopeless()
+        self._follow_camera()
+        self._beat()
+        ended = self._capture.status.state is CaptureState.ENDED
+        return not ended and self._halt is None
+
+    def end(self, cause: str) -> None:
+        """Answer what is open, and end in Halted."""
+        self._equipment.notifier.stopping()
+        self._give_up(Reason.INTERRUPTED)
+        self._states.to(State.HALTED, cause)
+
+    def start(self) -> None:
+        """Inspect; with the camera lost, as soon as it is back."""
+        self._started = True
+        if self.state is State.INITIALIZED:
+            self._states.to(State.READY, "started")
+            if self._equipment.mode == "free_run":
+                self._states.to(State.CONTINUOUS_EXECUTION, "free run")
+
+    def stop(self) -> None:
+        """Inspect no more until `start`; parts that are open get no decision."""
+        self._started = False
+        self._give_up(Reason.INTERRUPTED)
+        if self.state in (State.SINGLE_EXECUTION, State.CONTINUOUS_EXECUTION):
+            self._states.to(State.READY, "stopped")
+        if self.state is State.READY:
+            self._states.to(State.INITIALIZED, "stopped")
+
+    def has_open(self, part_id: str) -> bool:
+        """Whether a part of this id awaits its verdict."""
+        return self._open.holds(part_id)
+
+    def trigger(self, part_id: str, deadline_ms: float | None) -> Reason | int:
+        """A part is in front of the camera; its verdict follows in any case.
+
+        Args:
+            part_id: the id of no open part.
+            deadline_ms: None for the station's own.
+
+        Returns:
+            The journal's ticket for the open part; or why no frame will be taken, the part then
+            being answered already.
+        """
+        token = self._open.new_token()
+        refused: Reason | None = None
+        if self.state is State.ERROR:
+            refused = Reason.CAMERA_FAULT
+        elif self._equipment.mode != "triggered" or not self._started:
+            refused = Reason.NOT_READY
+        elif not self._capture.trigger(token):
+            running = self._capture.status.state is CaptureState.RUNNING
+            refused = Reason.OVERRUN if running else Reason.CAMERA_FAULT
+        part = Part(
+            part_id,
+            time.monotonic_ns(),
+            deadline_ms or self._equipment.deadline_ms,
+            is_open=refused is None,
+        )
+        if refused is not None:
+            self._equipment.results.give(part, Decision.none(refused))
+            return refused
+        self._open.add(token, part)
+        if self.state is State.READY:
+            self._states.to(State.SINGLE_EXECUTION, f"part {part_id}")
+        return self._equipment.journal.open_part(OpenPart(part_id, part.deadline_ms))
+
+    def _inspect(self, captured: Captured) -> None:
+        if not self._started:
+            return
+        frame = captured.frame
+        if captured.part_id is None:
+            part: Part | None = Part(
+                frame.name, frame.captured_ns, self._equipment.deadline_ms, is_open=False
+            )
+        else:
+            part = self._open.take(captured.part_id)
+        if part is None:
+            log.info("a frame came for a part that is already answered")
+            return
+        decision, durations = self._equipment.inspector.inspect(frame)
+        if part.is_open:
+            capture_ms = (frame.captured_ns - part.begun_ns) / 1e6
+            durations = durations.model_copy(update={"capture": capture_ms})
+        self._equipment.results.give(
+            part, decision, captured_ns=frame.captured_ns, durations=durations
+        )
+
+    def _answer_hopeless(self) -> None:
+        for token in self._capture.lost_parts():
+            part = self._open.take(token)
+            if part is not None:
+                self._equipment.results.give(part, Decision.none(Reason.CAMERA_FAULT))
+        for part in self._open.take_late(time.monotonic_ns()):
+            self._equipment.results.give(part, Decision.none(Reason.DEADLINE))
+        if self.state is State.SINGLE_EXECUTION and not self._open:
+            self._states.to(State.READY, "every part is answered")
+
+    def _follow_camera(self) -> None:
+        status = self._capture.status
+        if status.state is CaptureState.FAULT and self.state is not State.ERROR:
+            self._states.to(State.ERROR, status.reason)
+        elif status.state is CaptureState.RUNNING and self.state is State.ERROR:
+            self._states.to(State.INITIALIZED, "the camera is back")
+            if self._started:
+                self.start()
+
+    def _give_up(self, reason: Reason) -> None:
+        for part in self._open.take_all():
+            self._equipment.results.give(part, Decision.none(reason))
+
+    def _beat(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._next_beat_s:
+            return
+        self._next_beat_s = now_s + HEARTBEAT_S
+        journal, status = self._equipment.journal, self._capture.status
+        heartbeat = Heartbeat(
+            epoch=journal.epoch,
+            sent_at=utc(),
+            state=self.state,
+            first_seq=journal.first_seq,
+            last_seq=journal.last_seq,
+            durable_seq=journal.durable_seq,
+            camera=status.state.value,
+            frames=status.frames,
+            skipped=status.skipped,
+            camera_restarts=status.restarts,
+            malformed=self.malformed,
+            journal_fault=journal.fault,
+        )
+        self._equipment.publisher.send(self._equipment.address.heartbeat, heartbeat.to_json())
+        self._equipment.publisher.drain()
+        self._equipment.notifier.alive()
+
+    def _announce(self, previous: State, state: State, cause: str) -> None:
+        level = logging.WARNING if state is State.ERROR else logging.INFO
+        if State.SINGLE_EXECUTION in (previous, state):
+            level = logging.DEBUG  # twice for every part
+        log.log(level, "%s: %s", state.value, cause)
+        change = StateChange(
+            epoch=self._equipment.journal.epoch,
+            sent_at=utc(),
+            previous=previous,
+            state=state,
+            cause=cause,
+        )
+        self._equipment.publisher.send(self._equipment.address.state, change.to_json())

@@ -1,0 +1,93 @@
+"""Giving verdicts: numbered, published at once, stored right after."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.decision import Decision
+from agent.journal import Journal
+from agent.messaging.status import utc
+from agent.service.parts import Part
+from agent.verdict import Durations, Outcome, Verdict
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[bytes, bytes], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What all verdicts of a run have in common."""
+
+    topic: bytes
+    product_id: str
+    bundle_sha256: str
+    threshold: float
+    simulated: bool
+
+
+class Results:
+    """The only place that gives verdicts: each part gets one, whatever became of it."""
+
+    def __init__(self, recipe: Recipe, journal: Journal, send: Send) -> None:
+        """`send` publishes a topic and a payload, and does not wait."""
+        self._recipe = recipe
+        self._journal = journal
+        self._send = send
+        self._publish_ms: float | None = None
+
+    def give(
+        self,
+        part: Part,
+        decision: Decision,
+        *,
+        captured_ns: int | None = None,
+        durations: Durations | None = None,
+    ) -> Verdict:
+        """Publish and store what is said of a part; a finding that is late decides nothing.
+
+        Args:
+            part: answered by this; if it is open, the journal closes it with the verdict.
+            decision: what was found.
+            captured_ns: monotonic; when the frame was captured, None without a frame.
+            durations: of the stages that the part went through; `publish` is filled in here.
+        """
+        now_ns = time.monotonic_ns()
+        late = part.is_late(now_ns)
+        if late and decision.outcome is not Outcome.NO_DECISION:
+            decision = decision.too_late()
+        seq = self._journal.next_seq()
+        verdict = Verdict(
+            epoch=self._journal.epoch,
+            seq=seq,
+            result_id=f"{self._journal.epoch}-{seq}",
+            part_id=part.part_id,
+            product_id=self._recipe.product_id,
+            recipe_id=self._recipe.bundle_sha256,
+            verdict=decision.outcome,
+            reason=decision.reason,
+            score=decision.score,
+            threshold=self._recipe.threshold,
+            p_value=decision.p_value,
+            regions=decision.regions,
+            captured_at=None if captured_ns is None else utc(now_ns - captured_ns),
+            durations_ms=(durations or Durations()).model_copy(
+                update={"publish": self._publish_ms}
+            ),
+            deadline_ms=part.deadline_ms,
+            late=late,
+            simulated=self._recipe.simulated,
+        )
+        payload = verdict.to_json()
+        self._send(self._recipe.topic, payload)
+        self._publish_ms = (time.monotonic_ns() - now_ns) / 1e6
+        answers = part.part_id if part.is_open else None
+        self._journal.record(seq, self._recipe.topic, payload, answers)
+        if verdict.reason is not None:
+            log.warning("part %s: no decision, %s", part.part_id, verdict.reason.value)
+        else:
+            log.debug("part %s: %s at %.4f", part.part_id, verdict.verdict.value, decision.score)
+        return verdict

@@ -1,0 +1,151 @@
+"""From a station file to a running station, or to one clear line that says why not."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+import zmq
+
+from agent.bundle import Bundle, open_bundle
+from agent.camera import settings_digest
+from agent.camera.uri import parse
+from agent.capture import Capture
+from agent.config import Station, load_station
+from agent.engine import Engine, load_engine, self_test
+from agent.errors import InputError
+from agent.journal import Journal
+from agent.messaging.publisher import Publisher
+from agent.messaging.replay import ReplayServer
+from agent.messaging.topics import Address
+from agent.record import CalibrationRecord, check_record, read_record
+from agent.service.commands import CommandDesk
+from agent.service.inspect import Inspector
+from agent.service.line import Equipment, Line
+from agent.service.notify import Notifier
+from agent.service.results import Recipe, Results
+
+log = logging.getLogger(__name__)
+
+SIMULATED = frozenset({"synthetic", "folder", "file"})
+
+
+def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
+    """Run a station until SIGTERM, SIGINT, or the end of its camera's frames.
+
+    Args:
+        path: the station file.
+        on_ready: called once, when the station is Ready.
+
+    Raises:
+        InputError: the station cannot become Ready; nothing of it is left running.
+    """
+    station = load_station(path)
+    with ExitStack() as stack:
+        bundle = open_bundle(station.product.bundle)
+        record = read_record(station.product.calibration)
+        engine = _checked_engine(station, bundle, record)
+        stack.callback(engine.close)
+        capture = stack.enter_context(
+            Capture(
+                station.camera.uri,
+                station.camera.mode,
+                pending_limit=station.camera.pending_limit,
+            )
+        )
+        capture.start()
+        simulated = parse(station.camera.uri).scheme in SIMULATED
+        _check_camera(record, capture, simulated)
+        journal = Journal(station.journal.path, station.journal.keep)
+        stack.callback(_close_journal, journal)
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        stack.callback(context.term)
+        address = Address(station.station.site, station.station.line, station.station.name)
+        publisher = Publisher(context, station.publish.verdicts, address.welcome)
+        stack.callback(publisher.close)
+        manifest = bundle.manifest
+        desk = CommandDesk(context, station.publish.commands, journal, manifest.product)
+        stack.callback(desk.close)
+        recipe = Recipe(
+            address.verdict(manifest.product),
+            manifest.product,
+            bundle.sha256,
+            record.threshold,
+            simulated,
+        )
+        notifier = Notifier()
+        stack.callback(notifier.close)
+        line = Line(
+            Equipment(
+                address=address,
+                mode=station.camera.mode,
+                deadline_ms=station.camera.deadline_ms,
+                capture=capture,
+                inspector=Inspector(engine, record, manifest.region_of_interest),
+                journal=journal,
+                publisher=publisher,
+                results=Results(recipe, journal, publisher.send),
+                notifier=notifier,
+            )
+        )
+        replay = ReplayServer(context, station.publish.replay, journal, lambda: line.state)
+        stack.callback(replay.close)
+        _run(line, desk, replay, lambda: on_ready(station))
+
+
+def _checked_engine(station: Station, bundle: Bundle, record: CalibrationRecord) -> Engine:
+    settings = station.engine
+    engine = load_engine(
+        bundle, runtime=settings.runtime, device=settings.device, precision=settings.precision
+    )
+    try:
+        check_record(record, bundle, engine.fingerprint)
+        # The golden frames also warm the engine up: the first part is as fast as the next.
+        deviation = self_test(engine, bundle)
+    except InputError:
+        engine.close()
+        raise
+    log.info("%s: scores within %.3g of the golden ones", engine.fingerprint, deviation.score)
+    return engine
+
+
+def _check_camera(record: CalibrationRecord, capture: Capture, simulated: bool) -> None:
+    taken = record.camera_settings_digest
+    if taken is None or taken == settings_digest(capture.settings):
+        return
+    message = "the camera is set otherwise than for the calibration: set it back, or calibrate"
+    if not simulated:
+        raise InputError(message)
+    log.warning("%s", message)
+
+
+def _run(line: Line, desk: CommandDesk, replay: ReplayServer, on_ready: Callable[[], None]) -> None:
+    cause = "a defect of normline"
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        line.halt(signal.Signals(number).name)
+
+    before = {each: signal.signal(each, on_signal) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        line.begin()
+        on_ready()
+        while line.turn():
+            desk.serve(line)
+            line.malformed = desk.malformed + replay.malformed
+        cause = line.ended_by
+    except InputError as error:
+        cause = str(error)
+        raise
+    finally:
+        line.end(cause)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _close_journal(journal: Journal) -> None:
+    if not journal.close():
+        log.error("the journal could not take the last verdicts")
