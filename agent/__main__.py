@@ -1,4 +1,4 @@
-"""`python -m agent`: the same as `normline`."""
+"""`python -m agent`: the `normline` command of this very interpreter."""
 
 from agent.cli import main
 

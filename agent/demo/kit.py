@@ -1,0 +1,133 @@
+"""What the demo runs on: the shipped bundle, its calibrations, and station files made from them."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agent.engine import RUNTIMES
+from agent.errors import InputError
+
+PRECISION = "int8"
+STATION = "station.yaml"
+BUNDLE = "flange.nlb"
+RECORD = "flange.cal.json"
+DEFECT_RATE = 0.1
+# Parts that the model was neither trained nor calibrated on.
+SEED = 2026
+RATE = 30
+
+
+@dataclass(frozen=True)
+class Kit:
+    """A folder with `flange.nlb` and a calibration record for each runtime, `<runtime>.cal.json`.
+
+    The one that is installed with normline is `Kit()`.
+    """
+
+    folder: Path = Path(__file__).parent
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / BUNDLE
+
+    def record(self, runtime: str) -> Path:
+        """The calibration record made on `runtime`."""
+        return self.folder / f"{runtime}.cal.json"
+
+    def installed_runtime(self) -> str:
+        """The first runtime that is installed here and that the bundle was calibrated on.
+
+        Raises:
+            InputError: there is none.
+        """
+        for runtime in RUNTIMES:
+            if find_spec(runtime) is not None and self.record(runtime).is_file():
+                return runtime
+        raise InputError(f"the demo needs a runtime: pip install {' or '.join(RUNTIMES)}")
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where a station is heard."""
+
+    verdicts: str
+    replay: str
+    commands: str
+
+    @classmethod
+    def usual(cls) -> Endpoints:
+        """The ports that a station file has unless told otherwise."""
+        return cls(*(f"tcp://127.0.0.1:{port}" for port in (5556, 5557, 5558)))
+
+    @classmethod
+    def free(cls) -> Endpoints:
+        """Ports that nobody uses at the moment, so that a demo never disturbs a station."""
+        with ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+            for each in sockets:
+                each.bind(("127.0.0.1", 0))
+            return cls(*(f"tcp://127.0.0.1:{each.getsockname()[1]}" for each in sockets))
+
+
+def camera_uri(parts: int | None) -> str:
+    """The demo's camera. It waits for the line, so that a slow machine misses no part."""
+    end = "" if parts is None else f"&parts={parts}"
+    return f"synthetic://?rate={RATE}&defect_rate={DEFECT_RATE}&seed={SEED}&wait=true{end}"
+
+
+def check_keepable(folder: Path) -> None:
+    """See before the demo runs whether its files may be left in `folder`.
+
+    Raises:
+        InputError: it is not a folder, or holds something other than an earlier demo.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is not a folder: give a new one to keep the demo in")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / STATION).is_file():
+        raise InputError(f"{folder} holds other files: give a new folder to keep the demo in")
+
+
+def write_station(
+    folder: Path, kit: Kit, runtime: str, endpoints: Endpoints, parts: int | None
+) -> Path:
+    """Lay out a station that runs the demo's product.
+
+    Args:
+        folder: made where missing; receives the station file, bundle and calibration record.
+        parts: how many parts pass before the line ends; None for a line without end.
+
+    Returns:
+        The station file.
+
+    Raises:
+        InputError: the kit is incomplete, or the folder cannot be written.
+    """
+    station: dict[str, Any] = {
+        "station": {"site": "demo", "line": "line1", "name": "flange"},
+        "product": {"bundle": BUNDLE, "calibration": RECORD},
+        "camera": {"uri": camera_uri(parts), "mode": "free_run"},
+        "engine": {"runtime": runtime, "device": "CPU", "precision": PRECISION},
+        "publish": {
+            "verdicts": endpoints.verdicts,
+            "replay": endpoints.replay,
+            "commands": endpoints.commands,
+        },
+        "journal": {"path": "journal.db"},
+    }
+    path = folder / STATION
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(kit.bundle, folder / BUNDLE)
+        shutil.copyfile(kit.record(runtime), folder / RECORD)
+        path.write_text(yaml.safe_dump(station, sort_keys=False), "utf-8")
+    except OSError as error:
+        raise InputError(f"cannot set up the demo in {folder}: {error}") from error
+    return path
