@@ -64,6 +64,11 @@ class Region(BaseModel):
     peak: FiniteFloat = Field(description="largest value of the anomaly map, raw score units")
 
 
+def elapsed_ms(start_ns: int, end_ns: int) -> float:
+    """Milliseconds between two readings of the monotonic clock, to the microsecond."""
+    return round((end_ns - start_ns) / 1e6, 3)
+
+
 class Durations(BaseModel):
     """Time spent per stage in milliseconds, by a monotonic clock; null for a stage not reached."""
 

@@ -24,7 +24,7 @@ OPTIONS = {
     zmq.TCP_KEEPALIVE_IDLE: 30,
     zmq.TCP_KEEPALIVE_INTVL: 10,
     zmq.RECONNECT_IVL: 100,
-    zmq.RECONNECT_IVL_MAX: 2000,
+    zmq.RECONNECT_IVL_MAX: 500,
     zmq.IPV6: 1,
 }
 

@@ -11,7 +11,7 @@ from agent.engine import Engine, EngineFault
 from agent.errors import InputError
 from agent.imaging import Roi, to_model_frame
 from agent.record import CalibrationRecord
-from agent.verdict import Durations, Reason
+from agent.verdict import Durations, Reason, elapsed_ms
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Inspector:
     def inspect(self, frame: Frame) -> tuple[Decision, Durations]:
         """What is found on a frame, and the durations of queue, inference and decide."""
         start_ns = time.monotonic_ns()
-        queue_ms = (start_ns - frame.captured_ns) / 1e6
+        queue_ms = elapsed_ms(frame.captured_ns, start_ns)
         try:
             model_frame = to_model_frame(frame.image, self._engine.input_size, self._roi)
         except InputError as error:
@@ -44,6 +44,6 @@ class Inspector:
         decision = decide(inspection, self._record, (height, width), self._roi)
         return decision, Durations(
             queue=queue_ms,
-            inference=(inferred_ns - start_ns) / 1e6,
-            decide=(time.monotonic_ns() - inferred_ns) / 1e6,
+            inference=elapsed_ms(start_ns, inferred_ns),
+            decide=elapsed_ms(inferred_ns, time.monotonic_ns()),
         )

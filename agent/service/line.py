@@ -18,7 +18,7 @@ from agent.service.notify import Notifier
 from agent.service.parts import OpenParts, Part
 from agent.service.results import Results
 from agent.states import State, StateMachine
-from agent.verdict import Reason
+from agent.verdict import Reason, elapsed_ms
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ class Line:
             return
         decision, durations = self._equipment.inspector.inspect(frame)
         if part.is_open:
-            capture_ms = (frame.captured_ns - part.begun_ns) / 1e6
+            capture_ms = elapsed_ms(part.begun_ns, frame.captured_ns)
             durations = durations.model_copy(update={"capture": capture_ms})
         self._equipment.results.give(
             part, decision, captured_ns=frame.captured_ns, durations=durations

@@ -11,7 +11,7 @@ from agent.decision import Decision
 from agent.journal import Journal
 from agent.messaging.status import utc
 from agent.service.parts import Part
-from agent.verdict import Durations, Outcome, Verdict
+from agent.verdict import Durations, Outcome, Verdict, elapsed_ms
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Results:
         )
         payload = verdict.to_json()
         self._send(self._recipe.topic, payload)
-        self._publish_ms = (time.monotonic_ns() - now_ns) / 1e6
+        self._publish_ms = elapsed_ms(now_ns, time.monotonic_ns())
         answers = part.part_id if part.is_open else None
         self._journal.record(seq, self._recipe.topic, payload, answers)
         if verdict.reason is not None:

@@ -1,0 +1,299 @@
+"""Whatever the network drops, a subscriber delivers each verdict once and in order, or a gap.
+
+The station here is the real publisher, journal and replay service without a line behind them; a
+verdict that is stored and not published is one that the network has dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+
+from agent.client import Event, Gap, Position, Subscriber
+from agent.errors import InputError
+from agent.journal import Journal
+from agent.messaging.publisher import Publisher
+from agent.messaging.replay import ReplayServer
+from agent.messaging.status import Heartbeat, utc
+from agent.messaging.topics import Address
+from agent.states import State
+from agent.verdict import Verdict
+from tests.agent.factories import make_verdict
+
+ADDRESS = Address("a", "b", "c")
+TOPIC = ADDRESS.verdict("tiny")
+
+
+class Station:
+    """Publishes and stores verdicts, or only one of the two."""
+
+    def __init__(self, journal_path: Path, verdicts: str, replay: str) -> None:
+        self.context: zmq.Context = zmq.Context()
+        self.journal = Journal(journal_path, keep=10_000)
+        self.publisher = Publisher(self.context, verdicts, ADDRESS.welcome)
+        self.replay = ReplayServer(self.context, replay, self.journal, lambda: State.READY)
+        self.unstored: list[tuple[int, bytes]] = []
+
+    def give(self, count: int = 1, *, publish: bool = True, store: bool = True) -> list[int]:
+        seqs = []
+        for _ in range(count):
+            seq = self.journal.next_seq()
+            payload = make_verdict(self.journal.epoch, seq).to_json()
+            if publish:
+                self.publisher.send(TOPIC, payload)
+            if store:
+                self.journal.record(seq, TOPIC, payload)
+            else:
+                self.unstored.append((seq, payload))
+            seqs.append(seq)
+        return seqs
+
+    def store_the_rest(self) -> None:
+        for seq, payload in self.unstored:
+            self.journal.record(seq, TOPIC, payload)
+
+    def beat(self) -> None:
+        beat = Heartbeat(
+            epoch=self.journal.epoch,
+            sent_at=utc(),
+            state=State.READY,
+            first_seq=self.journal.first_seq,
+            last_seq=self.journal.last_seq,
+            durable_seq=self.journal.durable_seq,
+            camera="running",
+            frames=0,
+            skipped=0,
+            camera_restarts=0,
+            malformed=0,
+            journal_fault=None,
+        )
+        self.publisher.send(ADDRESS.heartbeat, beat.to_json())
+
+    def close(self) -> None:
+        self.replay.close()
+        self.publisher.close()
+        self.context.destroy(linger=500)
+        self.journal.close()
+
+
+Start = Callable[[], Station]
+
+
+@pytest.fixture
+def endpoints(endpoint: Callable[[], str]) -> tuple[str, str]:
+    return endpoint(), endpoint()
+
+
+@pytest.fixture
+def start(tmp_path: Path, endpoints: tuple[str, str]) -> Iterator[Start]:
+    """Starts the station, again after the one before has ended."""
+    running: list[Station] = []
+
+    def start() -> Station:
+        while running:
+            running.pop().close()
+        running.append(Station(tmp_path / "journal.db", *endpoints))
+        return running[-1]
+
+    yield start
+    while running:
+        running.pop().close()
+
+
+def listen(station: Station, subscriber: Subscriber) -> None:
+    """Wait until the subscriber hears the station."""
+    for _ in range(100):
+        station.beat()
+        if subscriber.receive(0.1) is not None:
+            return
+    pytest.fail("the station is not heard")
+
+
+def seen(subscriber: Subscriber, count: int) -> list[int | Gap]:
+    """The next verdicts by their numbers, and gaps; heartbeats aside."""
+    found: list[int | Gap] = []
+    while len(found) < count:
+        event: Event | None = subscriber.receive(5.0)
+        assert event is not None, f"silence after {found}"
+        if isinstance(event, Verdict):
+            found.append(event.seq)
+        elif isinstance(event, Gap):
+            found.append(event)
+    return found
+
+
+def seen_while_beating(station: Station, subscriber: Subscriber, count: int) -> list[int]:
+    """The next verdicts by their numbers, from before the station is heard."""
+    found: list[int] = []
+    for _ in range(100):
+        station.beat()
+        event = subscriber.receive(0.1)
+        if isinstance(event, Verdict):
+            found.append(event.seq)
+            return found + [each for each in seen(subscriber, count - 1) if isinstance(each, int)]
+        assert not isinstance(event, Gap)
+    pytest.fail("the station is not heard")
+
+
+def test_every_verdict_arrives_once_and_in_order(start: Start, endpoints: tuple[str, str]) -> None:
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        given = station.give(200)
+        assert seen(subscriber, 200) == given
+        assert subscriber.position == Position(station.journal.epoch, given[-1])
+        assert subscriber.missed == 0
+
+
+def test_what_was_dropped_is_filled_in_from_the_journal(
+    start: Start, endpoints: tuple[str, str]
+) -> None:
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        given = station.give(3) + station.give(50, publish=False) + station.give(3)
+        assert seen(subscriber, 56) == given
+        assert subscriber.missed == 0
+
+
+def test_a_lost_tail_is_revealed_by_the_heartbeat(start: Start, endpoints: tuple[str, str]) -> None:
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        given = station.give(4, publish=False)
+        station.beat()
+        assert seen(subscriber, 4) == given
+
+
+def test_without_replay_what_was_dropped_is_a_gap(start: Start, endpoints: tuple[str, str]) -> None:
+    station = start()
+    with Subscriber(endpoints[0]) as subscriber:
+        listen(station, subscriber)
+        before, dropped = station.give(1), station.give(5, publish=False)
+        after = station.give(1)
+        gap = Gap(station.journal.epoch, dropped[0], dropped[-1])
+        assert seen(subscriber, 3) == [*before, gap, *after]
+        assert subscriber.missed == gap.count == 5
+
+
+def test_what_the_journal_lost_too_is_a_gap(start: Start, endpoints: tuple[str, str]) -> None:
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        before = station.give(1)
+        lost = station.give(2, publish=False, store=False)
+        after = station.give(1)
+        gap = Gap(station.journal.epoch, lost[0], lost[-1])
+        assert seen(subscriber, 3) == [*before, gap, *after]
+
+
+def test_a_verdict_that_is_not_stored_yet_is_waited_for(
+    start: Start, endpoints: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        given = station.give(2, publish=False, store=False) + station.give(1, store=False)
+        # The disk is slow: the verdicts are stored only after the first attempt to fill the gap.
+        monkeypatch.setattr(
+            "agent.client.subscriber.time.sleep", lambda _: station.store_the_rest()
+        )
+        monkeypatch.setattr("agent.client.subscriber.FILL_ATTEMPTS", 1000)
+        assert seen(subscriber, 3) == given
+        assert subscriber.missed == 0
+
+
+def test_after_a_restart_the_stream_goes_on_in_the_new_epoch(
+    start: Start, endpoints: tuple[str, str]
+) -> None:
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        first = station.give(2) + station.give(2, publish=False)
+        assert seen(subscriber, 2) == first[:2]
+        station = start()
+        second = station.give(2, publish=False)
+        assert seen_while_beating(station, subscriber, 4) == first[2:] + second
+        assert subscriber.missed == 0
+        assert subscriber.position == Position(station.journal.epoch, second[-1])
+
+
+def test_a_restart_with_nothing_new_leaves_no_gap(start: Start, endpoints: tuple[str, str]) -> None:
+    station = start()
+    position = Position(station.journal.epoch, station.give(2)[-1])
+    station = start()
+    with Subscriber(*endpoints, position=position) as subscriber:
+        listen(station, subscriber)
+        (new,) = station.give(1)
+        assert seen(subscriber, 1) == [new]
+        assert subscriber.missed == 0
+
+
+def test_a_client_that_was_away_goes_on_where_it_was(
+    start: Start, endpoints: tuple[str, str]
+) -> None:
+    station = start()
+    old = station.give(5)
+    position = Position(station.journal.epoch, old[1])
+    station = start()
+    new = station.give(5)
+    with Subscriber(*endpoints, position=position) as subscriber:
+        assert seen_while_beating(station, subscriber, 8) == old[2:] + new
+
+
+def test_the_beginning_of_everything_is_a_position(
+    start: Start, endpoints: tuple[str, str]
+) -> None:
+    station = start()
+    given = station.give(3)
+    with Subscriber(*endpoints, position=Position(0, 0)) as subscriber:
+        assert seen_while_beating(station, subscriber, 3) == given
+
+
+def test_a_replay_endpoint_that_does_not_answer_leaves_a_gap_and_a_live_stream(
+    start: Start,
+    endpoints: tuple[str, str],
+    endpoint: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.client.subscriber.REPLAY_TIMEOUT_S", 0.1)
+    station = start()
+    with Subscriber(endpoints[0], endpoint()) as subscriber:
+        listen(station, subscriber)
+        station.give(2, publish=False)
+        (after,) = station.give(1)
+        gap, verdict = seen(subscriber, 2)
+        assert isinstance(gap, Gap)
+        assert verdict == after
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [TOPIC, b"{}"],
+        [TOPIC, b"\xff"],
+        [TOPIC],
+        [TOPIC, make_verdict().to_json().replace(b"verdict/1", b"verdict/2")],
+        [b"v1/a/b/c/unknown/", b"{}"],
+        [b"v1/", b"{}"],
+    ],
+)
+def test_what_cannot_be_read_is_counted_and_passed_over(
+    start: Start, endpoints: tuple[str, str], frames: list[bytes]
+) -> None:
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        station.publisher._socket.send_multipart(frames)
+        given = station.give(1)
+        assert seen(subscriber, 1) == given
+        assert subscriber.malformed == 1
+
+
+@pytest.mark.parametrize("endpoints_given", [("5556", None), ("tcp://127.0.0.1:5556", "x")])
+def test_an_endpoint_of_the_wrong_form_is_refused(endpoints_given: tuple[str, str | None]) -> None:
+    with pytest.raises(InputError, match="is not an endpoint"):
+        Subscriber(*endpoints_given)

@@ -1,0 +1,38 @@
+"""Fixtures for whatever talks over ZeroMQ or keeps a journal."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+
+from agent.journal import Journal
+
+
+def free_endpoint() -> str:
+    """A loopback endpoint that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.fixture
+def endpoint() -> Callable[[], str]:
+    return free_endpoint
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context]:
+    context: zmq.Context = zmq.Context()
+    yield context
+    context.destroy(linger=0)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(tmp_path / "journal.db", keep=10_000)
+    yield journal
+    journal.close()

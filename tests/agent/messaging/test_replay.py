@@ -1,0 +1,160 @@
+"""The replay endpoint, spoken to by hand as an integrator would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+
+from agent.journal import Journal
+from agent.messaging.replay import ReplayServer
+from agent.states import State
+
+TOPIC = b"v1/a/b/c/verdict/tiny/"
+
+
+@pytest.fixture
+def address(context: zmq.Context, endpoint: Callable[[], str], journal: Journal) -> Iterator[str]:
+    where = endpoint()
+    server = ReplayServer(context, where, journal, lambda: State.READY)
+    yield where
+    server.close()
+
+
+def dealer(context: zmq.Context, address: str, kind: int = zmq.DEALER) -> zmq.Socket:
+    socket = context.socket(kind)
+    socket.set(zmq.RCVTIMEO, 5000)
+    socket.connect(address)
+    return socket
+
+
+def fill(journal: Journal, count: int, size: int = 10) -> list[int]:
+    seqs = [journal.next_seq() for _ in range(count)]
+    for seq in seqs:
+        journal.record(seq, TOPIC, b"%0*d" % (size, seq))
+    assert journal.acknowledge("fill", 1, 1, timeout_s=10)
+    return seqs
+
+
+def collect(socket: zmq.Socket) -> tuple[list[list[bytes]], dict[str, Any]]:
+    messages = []
+    while len(frames := socket.recv_multipart()) == 2:
+        messages.append(frames)
+    return messages, json.loads(frames[0])
+
+
+def test_a_range_comes_as_it_was_published_and_ends_with_its_count(
+    context: zmq.Context, address: str, journal: Journal
+) -> None:
+    seqs = fill(journal, 500)
+    socket = dealer(context, address)
+    socket.send_json({"op": "replay", "epoch": journal.epoch, "from": seqs[3], "to": seqs[-2]})
+    messages, end = collect(socket)
+    assert messages == [[TOPIC, b"%010d" % seq] for seq in seqs[3:-1]]
+    assert end == {"op": "end", "epoch": journal.epoch, "count": 496}
+
+
+def test_an_unknown_range_is_empty(context: zmq.Context, address: str, journal: Journal) -> None:
+    socket = dealer(context, address)
+    for request in ({"epoch": 7, "from": 1, "to": 9}, {"epoch": journal.epoch, "from": 9, "to": 1}):
+        socket.send_json({"op": "replay", **request})
+        assert collect(socket) == ([], {"op": "end", "epoch": request["epoch"], "count": 0})
+
+
+def test_a_snapshot_says_where_the_station_is(
+    context: zmq.Context, address: str, journal: Journal
+) -> None:
+    seqs = fill(journal, 3)
+    socket = dealer(context, address, zmq.REQ)
+    socket.send_json({"op": "snapshot"})
+    assert socket.recv_json() == {
+        "op": "snapshot",
+        "epoch": journal.epoch,
+        "first_seq": seqs[0],
+        "durable_seq": seqs[-1],
+        "state": "Ready",
+        "epochs": [{"epoch": journal.epoch, "first_seq": seqs[0], "last_seq": seqs[-1]}],
+    }
+
+
+def test_an_acknowledgement_is_kept_for_its_client(
+    context: zmq.Context, address: str, journal: Journal
+) -> None:
+    seqs = fill(journal, 3)
+    socket = dealer(context, address, zmq.REQ)
+    socket.send_json({"op": "snapshot", "client": "mes"})
+    assert socket.recv_json()["acknowledged"] is None
+    socket.send_json({"op": "ack", "client": "mes", "epoch": journal.epoch, "seq": seqs[1]})
+    assert socket.recv_json() == {"op": "ack", "seq": seqs[1]}
+    socket.send_json({"op": "snapshot", "client": "mes"})
+    assert socket.recv_json()["acknowledged"] == {"epoch": journal.epoch, "seq": seqs[1]}
+
+
+def test_what_was_never_published_cannot_be_acknowledged(
+    context: zmq.Context, address: str, journal: Journal
+) -> None:
+    seqs = fill(journal, 3)
+    socket = dealer(context, address, zmq.REQ)
+    socket.send_json({"op": "ack", "client": "mes", "epoch": journal.epoch, "seq": seqs[-1] + 1})
+    assert socket.recv_json()["op"] == "error"
+
+
+def test_a_peer_that_does_not_read_delays_no_other(
+    context: zmq.Context, address: str, journal: Journal
+) -> None:
+    seqs = fill(journal, 3000, size=20_000)
+    everything = {"op": "replay", "epoch": journal.epoch, "from": seqs[0], "to": seqs[-1]}
+    asleep = context.socket(zmq.DEALER)
+    asleep.set(zmq.RCVHWM, 1)
+    asleep.connect(address)
+    awake = dealer(context, address)
+    for _ in range(8):
+        asleep.send_json(everything)
+    awake.send_json(everything)
+    messages, end = collect(awake)
+    assert (len(messages), end["count"]) == (3000, 3000)
+
+
+@pytest.mark.parametrize(
+    ("request_frames", "reason"),
+    [
+        ([b"{"], "Invalid JSON"),
+        ([b""], "Invalid JSON"),
+        ([b"\xff\xff"], "Invalid JSON"),
+        ([b"[]"], "should be an object"),
+        ([b"{}"], "Unable to extract tag"),
+        ([b'{"op":"format"}'], "Input tag 'format'"),
+        ([b'{"op":"trigger","part_id":"A"}'], "Input tag 'trigger'"),
+        ([b'{"op":"replay","epoch":1,"from":1}'], "replay.to: Field required"),
+        ([b'{"op":"replay","epoch":"1","from":1,"to":2}'], "replay.epoch"),
+        ([b'{"op":"replay","epoch":1,"from":-1,"to":2}'], "replay.from"),
+        ([b'{"op":"replay","epoch":1,"from":1,"to":99999999999999999999}'], "replay.to"),
+        ([b'{"op":"ack","client":"","epoch":1,"seq":1}'], "ack.client"),
+        ([b'{"op":"ack","client":"a\\u001bb","epoch":1,"seq":1}'], "ack.client"),
+        ([b'{"op":"snapshot","more":1}'], "snapshot.more"),
+        ([b'{"op":"snapshot"}', b"more"], "expected one frame"),
+    ],
+)
+def test_a_malformed_request_is_answered_and_counted(
+    context: zmq.Context,
+    endpoint: Callable[[], str],
+    journal: Journal,
+    request: pytest.FixtureRequest,
+    request_frames: list[bytes],
+    reason: str,
+) -> None:
+    where = endpoint()
+    server = ReplayServer(context, where, journal, lambda: State.READY)
+    request.addfinalizer(server.close)
+    socket = dealer(context, where)
+    socket.send_multipart(request_frames)
+    answer = socket.recv_json()
+    assert answer["op"] == "error"
+    assert reason in answer["reason"]
+    assert server.malformed == 1
+    # and nothing else has happened
+    socket.send_json({"op": "snapshot"})
+    assert socket.recv_json()["op"] == "snapshot"
