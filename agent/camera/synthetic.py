@@ -32,6 +32,7 @@ class SyntheticCamera(Camera):
         self._index = 0
         self.period_s = self._pace.period_s
         self.waits = options.wait or options.rate == 0
+        product.prepare()
 
     def read(self) -> Frame:
         index, options = self._index, self._options

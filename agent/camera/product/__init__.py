@@ -17,7 +17,7 @@ from agent.camera.product import finish
 from agent.camera.product.defects import KINDS, Canvas
 from agent.camera.product.geometry import SIZE, layers
 
-__all__ = ["DEFECTS", "GOOD", "NAME", "SIZE", "Truth", "render", "truth_of"]
+__all__ = ["DEFECTS", "GOOD", "NAME", "SIZE", "Truth", "prepare", "render", "truth_of"]
 
 NAME = "flange"
 GOOD = "good"
@@ -30,6 +30,13 @@ class Truth:
 
     kind: str
     mask: NDArray[np.uint8]
+
+
+def prepare() -> None:
+    """Draw what all parts share, which takes about a second; else the first parts would wait."""
+    for kind in KINDS.values():
+        kind(Canvas.perfect(), np.random.default_rng(0), 0.5)
+    render(0, 0, 0.0)
 
 
 def truth_of(seed: int, index: int, defect_rate: float) -> str:

@@ -37,20 +37,23 @@ RUST_COLOUR = (0.28, 0.50, 0.80)
 
 
 @cache
-def _grain_field(number: int) -> Layer:
+def _grain_fields() -> list[Layer]:
     """Turned metal: noise that is long along the circle and short across it, mean 0, std 1."""
-    random = np.random.default_rng([7, number])
     turns, radii = 720, 256
-    # Three turns, so that the blur joins where the circle closes.
-    noise = np.vstack([random.standard_normal((turns, radii)).astype(np.float32)] * 3)
-    fine = cv2.GaussianBlur(noise, (0, 0), sigmaX=0.6, sigmaY=25)
-    broad = cv2.GaussianBlur(noise, (0, 0), sigmaX=2.5, sigmaY=80)
-    rings = (fine / fine.std() + 0.7 * broad / broad.std())[turns : 2 * turns + 1]
     radius, angle = polar()
-    columns = np.minimum(radius, SIZE / 2) * ((radii - 1) / (SIZE / 2))
-    rows = (angle / (2 * np.pi) + 0.5) * turns
-    field = cv2.remap(rings, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR)
-    return np.asarray(field / np.std(field), np.float32)
+    columns = (np.minimum(radius, SIZE / 2) * ((radii - 1) / (SIZE / 2))).astype(np.float32)
+    rows = ((angle / (2 * np.pi) + 0.5) * turns).astype(np.float32)
+    fields = []
+    for number in range(GRAIN_FIELDS):
+        random = np.random.default_rng([7, number])
+        # Three turns, so that the blur joins where the circle closes.
+        noise = np.vstack([random.standard_normal((turns, radii)).astype(np.float32)] * 3)
+        fine = cv2.GaussianBlur(noise, (0, 0), sigmaX=0.6, sigmaY=25)
+        broad = cv2.GaussianBlur(noise, (0, 0), sigmaX=2.5, sigmaY=80)
+        rings = (fine / fine.std() + 0.7 * broad / broad.std())[turns : 2 * turns + 1]
+        field = cv2.remap(rings, columns, rows, cv2.INTER_LINEAR)
+        fields.append(np.asarray(field / np.std(field), np.float32))
+    return fields
 
 
 @cache
@@ -67,7 +70,7 @@ def _noise() -> NDArray[np.float32]:
 
 def turning(random: Generator) -> Layer:
     """What the lathe left and how it shines: brightness to add where the metal is brushed."""
-    grain = _grain_field(int(random.integers(GRAIN_FIELDS)))
+    grain = _grain_fields()[int(random.integers(GRAIN_FIELDS))]
     turn = cv2.getRotationMatrix2D((CENTRE, CENTRE), random.uniform(0, 360), 1)
     turned = cv2.warpAffine(grain, turn, (SIZE, SIZE), flags=cv2.INTER_LINEAR)
     # Brushed along circles, metal mirrors a lamp as two opposite fans.
