@@ -14,15 +14,15 @@ COLOURS = {Outcome.PASS: "green", Outcome.REJECT: "red", Outcome.NO_DECISION: "y
 def verdict_line(verdict: Verdict) -> str:
     """A verdict beside the truth: part, verdict, score against threshold, where, latency."""
     outcome = click.style(f"{verdict.verdict.value:<11}", fg=COLOURS[verdict.verdict])
-    score = "        -" if verdict.score is None else f"{verdict.score:+9.3f}"
-    compared = "> " if verdict.verdict is Outcome.REJECT else "<="
+    score = "      -" if verdict.score is None else f"{verdict.score:+7.2f}"
+    compared = " >" if verdict.verdict is Outcome.REJECT else "<="
     where = verdict.reason.value if verdict.reason is not None else ""
     if verdict.regions:
         box = verdict.regions[0].box
-        where = f"at {box.x},{box.y} size {box.width}x{box.height}"
+        where = f"at {box.x},{box.y} {box.width}x{box.height}"
     return (
-        f"part {verdict.part_id}  {outcome} {score} {compared} {verdict.threshold:+.3f}  "
-        f"{where:<26} {latency_ms(verdict):6.1f} ms  {_truth(verdict)}"
+        f"part {verdict.part_id}  {outcome} {score} {compared} {verdict.threshold:.2f}  "
+        f"{where:<18} {latency_ms(verdict):5.1f} ms  {_truth(verdict)}"
     )
 
 
@@ -76,5 +76,5 @@ def _false_rejects(promise: Promise) -> str:
     return (
         f"good parts  {promise.rejected} of {promise.good_parts} rejected "
         f"({promise.realised_rate:.1%}), promised at most {promise.promised_rate:.1%} on average: "
-        f"{verdict} (a sound line rejects as many in {100 * promise.chance:.0f} of 100 runs)"
+        f"{verdict} (a sound line rejects as many or more in {100 * promise.chance:.0f} of 100 runs)"
     )

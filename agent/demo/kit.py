@@ -51,7 +51,10 @@ class Kit:
         for runtime in RUNTIMES:
             if find_spec(runtime) is not None and self.record(runtime).is_file():
                 return runtime
-        raise InputError(f"the demo needs a runtime: pip install {' or '.join(RUNTIMES)}")
+        raise InputError(
+            "no runtime is installed that the demo is calibrated on: "
+            f"pip install {' or '.join(RUNTIMES)}"
+        )
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,13 @@ def test_free_endpoints_differ_from_each_other():
 
 
 def test_a_kit_without_a_calibration_for_any_runtime_is_refused(tmp_path: Path):
-    with pytest.raises(InputError, match="needs a runtime"):
+    with pytest.raises(InputError, match="no runtime is installed"):
         Kit(tmp_path).installed_runtime()
+
+
+def test_the_runtime_is_one_that_is_here_and_was_calibrated_on(tmp_path: Path):
+    (tmp_path / "onnxruntime.cal.json").touch()
+    assert Kit(tmp_path).installed_runtime() == "onnxruntime"
 
 
 @pytest.mark.parametrize(
