@@ -76,5 +76,6 @@ def _false_rejects(promise: Promise) -> str:
     return (
         f"good parts  {promise.rejected} of {promise.good_parts} rejected "
         f"({promise.realised_rate:.1%}), promised at most {promise.promised_rate:.1%} on average: "
-        f"{verdict} (a sound line rejects as many or more in {100 * promise.chance:.0f} of 100 runs)"
+        f"{verdict} "
+        f"(a sound line rejects as many or more in {100 * promise.chance:.0f} of 100 runs)"
     )
