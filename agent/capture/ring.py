@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 from multiprocessing import reduction
 
 import numpy as np
 from numpy.typing import NDArray
 
-BEAT = struct.Struct("=q")
+BEAT = np.dtype(np.int64)
 
 
 class _Block:
@@ -69,11 +68,16 @@ class Ring:
 
     def beat(self, now_ns: int) -> None:
         """Note that the capture was well at `now_ns`, monotonic."""
-        BEAT.pack_into(self._beat.reach(BEAT.size), 0, now_ns)
+        self._beat_view()[0] = now_ns
 
     def last_beat_ns(self) -> int:
         """When the capture was last well; 0 before its first beat."""
-        return int(BEAT.unpack_from(self._beat.reach(BEAT.size))[0])
+        return int(self._beat_view()[0])
+
+    def _beat_view(self) -> NDArray[np.int64]:
+        # One aligned machine word, which the other process sees before or after, never between;
+        # struct.pack_into clears the bytes first.
+        return np.frombuffer(self._beat.reach(BEAT.itemsize), BEAT, 1)
 
     def close(self) -> None:
         """Give back this process's part."""

@@ -1,0 +1,67 @@
+"""The shared memory itself, between two processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from agent.capture.ring import Ring
+
+READINGS = 300_000
+
+
+def beat_until_told(ring: Ring, line: Connection) -> None:
+    ring.beat(time.monotonic_ns())
+    line.send("beating")
+    while not line.poll(0):
+        for _ in range(1000):
+            ring.beat(time.monotonic_ns())
+
+
+def write_and_tell(ring: Ring, line: Connection) -> None:
+    image = np.arange(30 * 40 * 3, dtype=np.uint32).reshape(30, 40, 3).astype(np.uint8)
+    ring.write(1, image)
+    line.send(image.shape)
+
+
+def test_a_beat_is_never_seen_half_written():
+    ring = Ring(1)
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=beat_until_told, args=(ring, there), daemon=True)
+    process.start()
+    assert here.recv() == "beating"
+    seen = [ring.last_beat_ns() for _ in range(READINGS)]
+    here.send("enough")
+    process.join()
+    assert all(before <= after for before, after in zip(seen, seen[1:], strict=False))
+    assert seen[0] > 0
+    # Both processes were at it at the same time.
+    assert len(set(seen)) > 100
+    ring.close()
+
+
+def test_what_one_process_writes_the_other_reads():
+    ring = Ring(2)
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=write_and_tell, args=(ring, there), daemon=True)
+    process.start()
+    image = ring.read(1, here.recv())
+    process.join()
+    assert image.shape == (30, 40, 3)
+    assert np.array_equal(image.ravel(), (np.arange(3600) % 256).astype(np.uint8))
+    ring.close()
+
+
+def test_slots_do_not_touch_each_other():
+    ring = Ring(2)
+    dark, bright = np.zeros((5, 6, 3), np.uint8), np.full((50, 60, 3), 200, np.uint8)
+    ring.write(0, dark)
+    ring.write(1, bright)
+    assert np.array_equal(ring.read(0, dark.shape), dark)
+    assert np.array_equal(ring.read(1, bright.shape), bright)
+    ring.close()
