@@ -19,7 +19,8 @@ Models" (arXiv 2006.11239).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -41,6 +42,11 @@ class Schedule:
 
     betas: Tensor
     alphas_cumprod: Tensor
+    # abar_t as plain numbers: an exported graph must not hold the table and a look-up.
+    _numbers: list[float] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_numbers", self.alphas_cumprod.tolist())
 
     @classmethod
     def linear(cls, steps: int = 1000, first: float = 1e-4, last: float = 2e-2) -> Schedule:
@@ -57,10 +63,14 @@ class Schedule:
 
     def signal(self, t: Step, like: Tensor) -> float | Tensor:
         """sqrt(abar_t): a number for an integer t, else [B, 1, 1, 1] in the dtype of `like`."""
+        if isinstance(t, int):
+            return math.sqrt(self._numbers[t])
         return _at(self.alphas_cumprod.sqrt(), t, like)
 
     def noise_level(self, t: Step, like: Tensor) -> float | Tensor:
         """sqrt(1 - abar_t), in the form of `signal`."""
+        if isinstance(t, int):
+            return math.sqrt(1.0 - self._numbers[t])
         return _at((1.0 - self.alphas_cumprod).sqrt(), t, like)
 
     def add_noise(self, x0: Tensor, t: Step, noise: Tensor) -> Tensor:
@@ -123,7 +133,5 @@ def _squared_error(eps: Tensor, noise: Tensor) -> Tensor:
     return (eps.float() - noise.float()).square().flatten(1).mean(1)
 
 
-def _at(table: Tensor, t: Step, like: Tensor) -> float | Tensor:
-    if isinstance(t, int):
-        return float(table[t])
+def _at(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
     return table.to(t.device)[t].to(like.dtype).view(-1, 1, 1, 1)

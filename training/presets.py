@@ -58,7 +58,7 @@ PRESETS: dict[str, Preset] = {
         t_noisier=(300, 501),
         batch_size=8,
         learning_rate=(2e-3, 2e-3),
-        score_weight=0.1,
+        score_weight=0.05,
     ),
     # Small enough to travel with the source: the product of `normline demo`.
     "edge-s": Preset(
@@ -70,7 +70,7 @@ PRESETS: dict[str, Preset] = {
         t_noisier=(300, 501),
         batch_size=8,
         learning_rate=(2e-3, 2e-3),
-        score_weight=0.1,
+        score_weight=0.05,
     ),
 }
 

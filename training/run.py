@@ -3,6 +3,7 @@
     settings.json          what was trained, from what, how
     weights.safetensors    the chosen weights (exponential moving average)
     calibration.txt        normals set aside for the threshold, never trained or selected on
+    frames.npz             some held-out frames, for quantisation and golden values
     metrics.jsonl          losses and selection scores over time
     resume/                the trainer's last state
 """
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -24,7 +27,8 @@ from training.errors import InputError
 from training.model import DiffusionAD, FixedNoise
 from training.presets import Prediction
 
-SETTINGS, WEIGHTS, CALIBRATION = "settings.json", "weights.safetensors", "calibration.txt"
+SETTINGS, WEIGHTS = "settings.json", "weights.safetensors"
+CALIBRATION, FRAMES = "calibration.txt", "frames.npz"
 
 
 class RunSettings(BaseModel):
@@ -66,6 +70,11 @@ def save_run(
     tensors = {f"unet.{name}": tensor.contiguous() for name, tensor in unet_state.items()}
     tensors |= {f"segmentation.{name}": tensor.contiguous() for name, tensor in seg_state.items()}
     save_tensors(folder / WEIGHTS, tensors)
+    write_settings(folder, settings)
+
+
+def write_settings(folder: Path, settings: RunSettings) -> None:
+    """Write what a run is; without weights beside it, it is one that has not finished."""
     replace_text(folder / SETTINGS, settings.model_dump_json(indent=2) + "\n")
 
 
@@ -99,6 +108,27 @@ def read_settings(folder: Path) -> RunSettings:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"]) or "file"
         raise InputError(f"{path}: {where}: {problem['msg']}") from None
+
+
+def save_frames(path: Path, frames: NDArray[np.uint8], anomalous: NDArray[np.bool_]) -> None:
+    """Keep frames uint8 [N, H, W, 3] BGR and which of them show a synthetic anomaly, bool [N]."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, frames=frames, anomalous=anomalous)
+    os.replace(temporary, path)
+
+
+def load_frames(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Read what `save_frames` wrote."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["frames"], arrays["anomalous"]
+    except FileNotFoundError:
+        raise InputError(
+            f"{path.parent} keeps no frames: give `--frames FOLDER` with images of good parts"
+        ) from None
+    except (ValueError, KeyError, OSError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

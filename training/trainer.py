@@ -20,7 +20,7 @@ from training.device import autocast
 from training.diffusion import noise_loss
 from training.ema import ModelAverage
 from training.errors import InputError
-from training.losses import segmentation_loss, top_k_score
+from training.losses import overlap_loss, segmentation_loss, top_k_score
 from training.model import DiffusionAD, FixedNoise, top_pixels
 from training.presets import Preset
 from training.run import append_json, replace_text, save_tensors
@@ -110,7 +110,7 @@ class Trainer:
             losses = self._train_step(batch, progress)
             self.step += 1
             if self.step % LOG_EVERY == 0:
-                values = {name: round(float(value), 5) for name, value in losses.items()}
+                values = {name: round(value.item(), 5) for name, value in losses.items()}
                 if not all(map(_is_finite, values.values())):
                     raise InputError(
                         f"training diverged at step {self.step} ({values}): the images may hold "
@@ -155,7 +155,8 @@ class Trainer:
                 image, t_normal, t_noisier, noise_normal, noise_noisier
             )
             logits = self.model.segment(image, predicted.guided)
-        terms = {"segmentation": segmentation_loss(logits, mask)}
+        segmentation = segmentation_loss if recipe.family == "official" else overlap_loss
+        terms = {"segmentation": segmentation(logits, mask)}
         if predicted.eps is not None:
             eps_normal, eps_noisier = predicted.eps
             terms["noise"] = noise_loss(

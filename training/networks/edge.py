@@ -51,13 +51,15 @@ class EdgeUNet(nn.Module):
     ) -> None:
         super().__init__()
         self.fold = fold
-        self.stem = nn.Conv2d(inputs * fold**2, widths[0], 3, padding=1)
+        self.stem = nn.Sequential(
+            nn.Conv2d(inputs * fold**2, widths[0], 3, padding=1, bias=False),
+            nn.BatchNorm2d(widths[0]),
+        )
         self.scale_bias = (
             nn.Sequential(nn.Linear(1, 64), nn.ReLU(), nn.Linear(64, widths[0]))
             if timed
             else None
         )
-        self.stem_act = nn.Sequential(nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
         self.down = nn.ModuleList()
         for level, width in enumerate(widths):
             first = (
@@ -83,7 +85,7 @@ class EdgeUNet(nn.Module):
                 raise ValueError("this network needs the noise scale t")
             scale = (t.to(x.dtype) / T_SPAN)[:, None]
             x = x + self.scale_bias(scale)[:, :, None, None]
-        x = self.stem_act(x)
+        x = F.relu(x)
         skips: list[Tensor] = []
         for stage in self.down:
             x = stage(x)

@@ -65,7 +65,9 @@ class Synthesizer:
         if rng.random() < TEXTURE_SHARE:
             source, alpha = self._texture(image, foreground is not None, rng)
         else:
-            painter = PAINTERS[str(rng.choice(list(PAINTERS)))]
+            # A piece of texture in another place of the same texture is no defect.
+            kinds = [name for name in PAINTERS if foreground is not None or name != "displaced"]
+            painter = PAINTERS[str(rng.choice(kinds))]
             source, alpha = painter(image, _point(image.shape, foreground, rng), rng)
             # Opacity of a drawn defect: hair-thin and faint ones are the hard cases.
             alpha = alpha * np.float32(rng.uniform(0.4, 1.0))

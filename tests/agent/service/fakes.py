@@ -1,0 +1,136 @@
+"""A line with everything real but its camera, model and socket, which tests hold in hand."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agent.camera import Frame
+from agent.capture import Captured, CaptureState, CaptureStatus
+from agent.engine.base import EngineFault, Inspection
+from agent.journal import Journal
+from agent.messaging.topics import Address
+from agent.service.inspect import Inspector
+from agent.service.line import Equipment, Line
+from agent.service.notify import Notifier
+from agent.service.results import Recipe, Results
+from tests.agent.factories import make_record
+
+ADDRESS = Address("plant1", "line3", "st7")
+SIZE = (8, 8)
+
+
+class HandCamera:
+    """A capture that delivers when the test says so."""
+
+    def __init__(self, pending_limit: int = 2) -> None:
+        self.state = CaptureState.RUNNING
+        self.pending_limit = pending_limit
+        self.pending: deque[str] = deque()
+        self.waiting: deque[Captured] = deque()
+        self.lost: list[str] = []
+        self.delivered = 0
+
+    @property
+    def status(self) -> CaptureStatus:
+        reason = "unplugged" if self.state is CaptureState.FAULT else ""
+        return CaptureStatus(self.state, reason, self.delivered, 0, 0)
+
+    def trigger(self, token: str) -> bool:
+        if self.state is not CaptureState.RUNNING or len(self.pending) >= self.pending_limit:
+            return False
+        self.pending.append(token)
+        return True
+
+    def take(self, timeout_s: float) -> Captured | None:
+        return self.waiting.popleft() if self.waiting else None
+
+    def lost_parts(self) -> tuple[str, ...]:
+        lost, self.lost = tuple(self.lost), []
+        return lost
+
+    def deliver(self, shape: tuple[int, ...] = (*SIZE, 3), triggered: bool = True) -> None:
+        """A frame: for the oldest trigger, or of a free run."""
+        token = self.pending.popleft() if triggered else None
+        image = np.zeros(shape, np.uint8)
+        frame = Frame(image, self.delivered, f"{self.delivered:06d}", time.monotonic_ns())
+        self.waiting.append(Captured(frame, token, 0))
+        self.delivered += 1
+
+    def break_down(self) -> None:
+        self.state = CaptureState.FAULT
+        self.lost += self.pending
+        self.pending.clear()
+
+
+class ScriptedEngine:
+    """Gives the scores of a list, one a frame; None is a fault."""
+
+    input_size = SIZE
+
+    def __init__(self) -> None:
+        self.scores: deque[float | None] = deque()
+
+    def infer(self, frame: np.ndarray) -> Inspection:
+        score = self.scores.popleft() if self.scores else -1.0
+        if score is None:
+            raise EngineFault("scripted")
+        return Inspection(score, np.full(SIZE, score, np.float32), frame)
+
+
+class Rig:
+    """A line under test: what it was given, and what it has published."""
+
+    def __init__(
+        self, folder: Path, mode: str = "triggered", deadline_ms: float | None = None
+    ) -> None:
+        self.camera = HandCamera()
+        self.engine = ScriptedEngine()
+        self.journal = Journal(folder / "journal.db", keep=1000)
+        self.published: list[tuple[bytes, dict[str, Any]]] = []
+        recipe = Recipe(ADDRESS.verdict("tiny"), "tiny", "0" * 64, 0.0, simulated=True)
+        record = make_record([-3.0, -2.0, -1.0, 0.0], threshold=0.0)
+        self.line = Line(
+            Equipment(
+                address=ADDRESS,
+                mode=mode,
+                deadline_ms=deadline_ms,
+                capture=self.camera,
+                inspector=Inspector(self.engine, record, None),
+                journal=self.journal,
+                publisher=self,
+                results=Results(recipe, self.journal, self.send),
+                notifier=Notifier({}),
+            )
+        )
+
+    def send(self, topic: bytes, payload: bytes) -> None:
+        self.published.append((topic, json.loads(payload)))
+
+    def drain(self) -> None:
+        """Nobody has subscribed."""
+
+    def _of_kind(self, kind: str) -> list[dict[str, Any]]:
+        return [content for topic, content in self.published if f"/{kind}/" in topic.decode()]
+
+    @property
+    def verdicts(self) -> list[tuple[str, str, str | None]]:
+        """(part id, verdict, reason) of each, in order."""
+        return [(v["part_id"], v["verdict"], v["reason"]) for v in self._of_kind("verdict")]
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self._of_kind("verdict")[-1]
+
+    @property
+    def states(self) -> list[str]:
+        return [change["state"] for change in self._of_kind("state")]
+
+    @property
+    def heartbeats(self) -> list[dict[str, Any]]:
+        return self._of_kind("heartbeat")

@@ -1,0 +1,121 @@
+"""The command endpoint, spoken to by hand as a PLC's gateway would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from agent.service.commands import CommandDesk
+from tests.agent.service.fakes import Rig
+
+
+class Talk:
+    """A line, its desk, and a peer in front of it."""
+
+    def __init__(self, folder: Path, context: zmq.Context, endpoint: str, kind: int) -> None:
+        self.rig = Rig(folder)
+        self.rig.line.begin()
+        self.desk = CommandDesk(context, endpoint, self.rig.journal, "tiny")
+        self.peer = context.socket(kind)
+        self.peer.connect(endpoint)
+
+    def ask(self, request: Any) -> dict[str, Any]:
+        """Send a request (bytes as they are) and let the station work until it is answered."""
+        self.peer.send(request if isinstance(request, bytes) else json.dumps(request).encode())
+        return self.hear()
+
+    def hear(self) -> dict[str, Any]:
+        for _ in range(1000):
+            self.desk.serve(self.rig.line)
+            if self.peer.poll(5):
+                answer: dict[str, Any] = self.peer.recv_json()
+                return answer
+        pytest.fail("not answered")
+
+
+@pytest.fixture(params=[zmq.DEALER, zmq.REQ], ids=["dealer", "req"])
+def talk(
+    tmp_path: Path,
+    context: zmq.Context,
+    endpoint: Callable[[], str],
+    request: pytest.FixtureRequest,
+) -> Iterator[Talk]:
+    talk = Talk(tmp_path, context, endpoint(), request.param)
+    yield talk
+    talk.desk.close()
+    talk.rig.journal.close()
+
+
+def test_an_accepted_trigger_is_durable_when_it_is_answered(talk: Talk) -> None:
+    answer = talk.ask({"op": "trigger", "part_id": "A17", "deadline_ms": 80})
+    assert answer == {"op": "trigger", "part_id": "A17", "accepted": True}
+    assert talk.rig.line.has_open("A17")
+    stored = talk.rig.journal._writer._connection.execute("SELECT * FROM open_parts").fetchall()
+    assert stored == [("A17", 80.0)]
+
+
+def test_a_refused_trigger_says_why_and_is_answered_on_the_line(talk: Talk) -> None:
+    talk.ask({"op": "trigger", "part_id": "A"})
+    talk.ask({"op": "trigger", "part_id": "B"})
+    assert talk.ask({"op": "trigger", "part_id": "C"}) == {
+        "op": "trigger", "part_id": "C", "accepted": False, "reason": "OVERRUN",
+    }  # fmt: skip
+    assert talk.rig.verdicts == [("C", "NO_DECISION", "OVERRUN")]
+
+
+def test_a_part_that_is_open_cannot_be_triggered_again(talk: Talk) -> None:
+    talk.ask({"op": "trigger", "part_id": "A"})
+    answer = talk.ask({"op": "trigger", "part_id": "A"})
+    assert answer["op"] == "error" and "A is open" in answer["reason"]
+    assert talk.rig.verdicts == []
+
+
+def test_stop_start_and_state(talk: Talk) -> None:
+    assert talk.ask({"op": "state"}) == {"op": "state", "state": "Ready"}
+    assert talk.ask({"op": "stop"}) == {"op": "stop", "state": "Initialized"}
+    answer = talk.ask({"op": "trigger", "part_id": "A"})
+    assert (answer["accepted"], answer["reason"]) == (False, "NOT_READY")
+    assert talk.ask({"op": "start"}) == {"op": "start", "state": "Ready"}
+    assert talk.ask({"op": "start"}) == {"op": "start", "state": "Ready"}
+
+
+@pytest.mark.parametrize(("product", "accepted"), [("tiny", True), ("other", False)])
+def test_only_the_product_of_the_station_can_be_selected(
+    talk: Talk, product: str, accepted: bool
+) -> None:
+    answer = talk.ask({"op": "select", "product_id": product})
+    assert answer["accepted"] is accepted
+    assert ("reason" in answer) is not accepted
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"",
+        b"not json",
+        b'"trigger"',
+        {"op": "reboot"},
+        {"op": "trigger"},
+        {"op": "trigger", "part_id": ""},
+        {"op": "trigger", "part_id": 17},
+        {"op": "trigger", "part_id": "x" * 129},
+        {"op": "trigger", "part_id": "A", "deadline_ms": 0},
+        {"op": "trigger", "part_id": "A", "deadline_ms": "80"},
+        b'{"op":"trigger","part_id":"A","deadline_ms":NaN}',
+        {"op": "trigger", "part_id": "A", "speed": 3},
+        {"op": "stop", "now": True},
+        {"op": "snapshot"},
+    ],
+)
+def test_a_malformed_command_is_answered_counted_and_nothing_else(
+    talk: Talk, request_: Any
+) -> None:
+    assert talk.ask(request_)["op"] == "error"
+    assert talk.desk.malformed == 1
+    assert talk.rig.verdicts == []
+    assert talk.ask({"op": "state"})["state"] == "Ready"

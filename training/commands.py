@@ -1,0 +1,94 @@
+"""`normline train` and `normline import-checkpoint`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from training.errors import InputError
+from training.presets import PRESETS
+from training.trainer import Budget
+
+FOLDER = click.Path(path_type=Path)
+DEFAULT_BUDGET = "45m"
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+@click.command(epilog="Example: normline train parts/ --out runs/part --time-budget 45m")
+@click.argument("data", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
+@click.option("--preset", default="edge", show_default=True, type=click.Choice(list(PRESETS)))
+@click.option("--time-budget", help=f"Train this long: 45m, 90s, 2h.  [default: {DEFAULT_BUDGET}]")
+@click.option("--steps", type=click.IntRange(min=1), help="Train this many steps instead.")
+@click.option("--size", default=256, show_default=True, help="Side of the model's square frame.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
+@click.option("--product", help="Name of the product.  [default: the data folder's name]")
+@click.option("--textures", type=FOLDER, help="Folder of foreign textures, beside drawn ones.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+def train(
+    data: Path,
+    out: Path,
+    preset: str,
+    time_budget: str | None,
+    steps: int | None,
+    size: int,
+    seed: int,
+    device: str,
+    product: str | None,
+    textures: Path | None,
+    resume: bool,
+) -> None:
+    """Train on a folder of images of good parts.
+
+    DATA is a folder of images, or a folder in MVTec-AD layout (train/good/…). With --steps, two
+    trainings with one seed on one machine agree; with a time budget, the clock has its say.
+    """
+    # Imported here: torch takes seconds, and a mistyped option should not.
+    from training.session import Order, train_run
+
+    if steps is not None and time_budget is not None:
+        raise InputError("give --steps or --time-budget, not both")
+    if size % 32 or not 64 <= size <= 1024:
+        raise InputError(f"--size {size}: give a multiple of 32 between 64 and 1024")
+    budget = Budget(steps=steps) if steps else Budget(seconds=_seconds(time_budget))
+    order = Order(
+        data=data,
+        out=out,
+        preset=preset,
+        budget=budget,
+        input_size=(size, size),
+        seed=seed,
+        device=device,
+        product=product or data.resolve().name,
+        textures=textures,
+        resume=resume,
+    )
+    train_run(order, lambda line: click.echo(line, err=True))
+    click.echo(f"run in {out}; next: normline export {out} --out {order.product}.nlb", err=True)
+
+
+@click.command(
+    "import-checkpoint",
+    epilog="Example: normline import-checkpoint params-best.pt --out runs/bottle",
+)
+@click.argument("checkpoint", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
+def import_checkpoint(checkpoint: Path, out: Path) -> None:
+    """Turn an official DiffusionAD checkpoint into a run."""
+    from training import official
+
+    official.import_checkpoint(checkpoint, out)
+    click.echo(
+        f"run in {out}; next: normline export {out} --frames FOLDER_OF_GOOD_IMAGES --out FILE.nlb",
+        err=True,
+    )
+
+
+def _seconds(text: str | None) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text or DEFAULT_BUDGET)
+    if not found or float(found[1]) == 0:
+        raise InputError(f"--time-budget {text}: give a number and s, m or h, such as 45m")
+    return float(found[1]) * UNITS[found[2]]
