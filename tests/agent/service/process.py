@@ -7,7 +7,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -122,8 +121,3 @@ class Plc:
         self._socket.send(json.dumps(request).encode())
         answer: dict[str, Any] = self._socket.recv_json()
         return answer
-
-
-def deadline(seconds: float) -> float:
-    """A point on the monotonic clock."""
-    return time.monotonic() + seconds
