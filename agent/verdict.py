@@ -36,7 +36,12 @@ class Reason(str, Enum):
 class Message(BaseModel):
     """One JSON object on the wire; receivers of the same schema version refuse unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
     def to_json(self) -> bytes:
         """The message as UTF-8 JSON."""
@@ -72,7 +77,9 @@ def elapsed_ms(start_ns: int, end_ns: int) -> float:
 class Durations(BaseModel):
     """Time spent per stage in milliseconds, by a monotonic clock; null for a stage not reached."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_serialization_defaults_required=True
+    )
 
     capture: FiniteFloat | None = Field(
         None, description="from the trigger to the frame; null in free run"

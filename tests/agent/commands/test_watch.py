@@ -1,0 +1,111 @@
+"""`normline watch` shows what a station says, what was missed, and silence."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import zmq
+from click.testing import CliRunner, Result
+
+from agent.commands.watch import watch
+from agent.errors import InputError
+from agent.messaging.publisher import Publisher
+from agent.messaging.topics import Address
+from agent.verdict import Outcome, Reason
+from tests.agent.factories import make_verdict
+
+ADDRESS = Address("a", "b", "c")
+TOPIC = ADDRESS.verdict("tiny")
+
+
+class Announcer(threading.Thread):
+    """Publishes the same messages in rounds, each in the next epoch, until it is stopped."""
+
+    def __init__(self, context: zmq.Context, endpoint: str, seqs: list[int]) -> None:
+        super().__init__(daemon=True)
+        self.publisher = Publisher(context, endpoint, ADDRESS.welcome)
+        self.seqs = seqs
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        epoch = 0
+        while not self.stopped.wait(0.01):
+            epoch += 1
+            for seq in self.seqs:
+                verdict = make_verdict(epoch, seq)
+                if seq % 2 == 0:
+                    verdict = make_verdict(
+                        epoch, seq, verdict=Outcome.NO_DECISION, reason=Reason.OVERRUN, score=None
+                    )
+                self.publisher.send(TOPIC, verdict.to_json())
+            self.publisher.drain()
+        self.publisher.close()
+
+
+Announce = Callable[[list[int]], str]
+
+
+@pytest.fixture
+def announce(context: zmq.Context, endpoint: Callable[[], str]) -> Iterator[Announce]:
+    threads: list[Announcer] = []
+
+    def announce(seqs: list[int]) -> str:
+        where = endpoint()
+        threads.append(Announcer(context, where, seqs))
+        threads[-1].start()
+        return where
+
+    yield announce
+    for thread in threads:
+        thread.stopped.set()
+        thread.join()
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(watch, arguments)
+
+
+def test_it_prints_a_line_for_each_verdict_and_ends_after_the_count(announce: Announce) -> None:
+    result = run(announce([1, 2]), "--count", "4")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert len(lines) == 4
+    passed = next(line for line in lines if "PASS" in line)
+    assert "part-1" in passed and "score -1.000 (limit 0.000)" in passed
+    assert any("NO_DECISION" in line and "OVERRUN" in line for line in lines)
+
+
+def test_a_gap_is_told(announce: Announce) -> None:
+    result = run(announce([1, 5]), "--count", "4")
+    assert "gap: 3 verdicts missed (2 to 4)" in result.output
+
+
+def test_for_programs_every_line_is_json(announce: Announce) -> None:
+    result = run(announce([1, 5]), "--count", "4", "--json")
+    messages = [json.loads(line) for line in result.output.splitlines()]
+    assert {message["seq"] for message in messages if "seq" in message} == {1, 5}
+    gap = next(message["gap"] for message in messages if "gap" in message)
+    assert (gap["first"], gap["last"]) == (2, 4)
+
+
+def test_silence_from_the_start_is_an_error(endpoint: Callable[[], str]) -> None:
+    result = run(endpoint(), "--timeout", "0.1")
+    assert isinstance(result.exception, InputError)
+    assert "nothing heard from" in str(result.exception)
+
+
+def test_a_station_that_falls_silent_is_told(
+    announce: Announce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.commands.watch.SILENT_S", 0.0)
+    result = run(announce([1]), "--count", "20")
+    assert "the station is silent" in result.output
+    assert "the station is back" in result.output
+
+
+def test_an_endpoint_of_the_wrong_form_is_an_error() -> None:
+    result = run("5556")
+    assert isinstance(result.exception, InputError)
