@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from training.dataset import LabelledImage
 from training.metrics import image_auroc, pixel_metrics
 
 WARM_UP = 3
+REFERENCE_RATE = 0.02
 
 
 @dataclass(frozen=True)
@@ -50,20 +52,23 @@ class Report:
     p99_ms: float
 
 
-REFERENCE_RATE = 0.02
-
-
 def inspect_all(engine: Engine, frames: NDArray[np.uint8]) -> Outcome:
     """Run `engine` over frames uint8 [N, H, W, 3], one at a time, as the line does."""
     for frame in frames[:WARM_UP]:
         engine.infer(frame)
-    seen = [timed_infer(engine, frame) for frame in frames]
+    scores, maps, milliseconds = [], [], []
+    for frame in frames:
+        started = perf_counter()
+        inspection = engine.infer(frame)
+        milliseconds.append(1e3 * (perf_counter() - started))
+        scores.append(inspection.score)
+        maps.append(inspection.anomaly_map)
     return Outcome(
         engine.fingerprint.runtime,
         engine.fingerprint.precision,
-        np.array([score for score, _, _ in seen]),
-        np.stack([map_ for _, map_, _ in seen]),
-        np.array([milliseconds for _, _, milliseconds in seen]),
+        np.array(scores),
+        np.stack(maps),
+        np.array(milliseconds),
     )
 
 
@@ -117,3 +122,27 @@ def check_test_set(items: list[LabelledImage], apart: set[str]) -> None:
             "the data has no test/good beside test/<defect>: evaluation needs both good and "
             "defective images"
         )
+
+
+def table(reports: list[Report], apart: set[str]) -> str:
+    """The reports as text, a line each, then image AUROC by kind of defect."""
+    lines = [
+        f"{'runtime':12} {'precision':9} {'img AUROC':>9} {'px AUROC':>9} {'px AP':>7} "
+        f"{'AUPRO':>7} {'agree':>7} {'p50 ms':>7} {'p99 ms':>7}"
+    ]
+    for row in reports:
+        pixels = (
+            "-" if value is None else f"{value:.4f}"
+            for value in (row.pixel_auroc, row.pixel_ap, row.aupro)
+        )
+        px_auroc, px_ap, aupro = pixels
+        lines.append(
+            f"{row.runtime:12} {row.precision:9} {row.image_auroc:9.4f} {px_auroc:>9} {px_ap:>7} "
+            f"{aupro:>7} {row.agreement:7.2%} {row.p50_ms:7.1f} {row.p99_ms:7.1f}"
+        )
+    lines.append("")
+    lines.append("image AUROC by kind, each against the good parts")
+    for kind in reports[0].auroc_by_kind:
+        values = "  ".join(f"{row.auroc_by_kind[kind]:.4f}" for row in reports)
+        lines.append(f"  {kind + (' (apart)' if kind in apart else ''):20} {values}")
+    return "\n".join(lines)

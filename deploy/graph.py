@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from copy import deepcopy
 
 import onnx
@@ -50,9 +49,7 @@ def export_graph(inspector: FixedNoise, input_size: tuple[int, int], precision: 
         verbose=False,
     )
     assert program is not None
-    buffer = io.BytesIO()
-    program.save(buffer)
-    model = onnx.load_from_string(buffer.getvalue())
+    model = program.model_proto
     _strip(model)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())

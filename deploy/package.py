@@ -112,14 +112,10 @@ def gate(path: Path) -> list[GateResult]:
 
 
 @torch.inference_mode()
-def golden_values(
-    run: Run, frames: NDArray[np.uint8], anomalous: NDArray[np.bool_]
-) -> Golden:
+def golden_values(run: Run, frames: NDArray[np.uint8], anomalous: NDArray[np.bool_]) -> Golden:
     """Good and anomalous frames with what the trained model itself says of them in float32."""
     half = GOLDEN_FRAMES // 2
-    chosen = np.concatenate(
-        (np.flatnonzero(~anomalous)[:half], np.flatnonzero(anomalous)[:half])
-    )
+    chosen = np.concatenate((np.flatnonzero(~anomalous)[:half], np.flatnonzero(anomalous)[:half]))
     picked = frames[chosen]
     if picked.shape[1:3] != run.settings.input_size:
         raise InputError(

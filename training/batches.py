@@ -23,7 +23,10 @@ GAIN, OFFSET, SHIFT = 0.08, 0.03, 0.02
 
 @dataclass(frozen=True)
 class Batch:
-    """image, clean: float32 [B, 3, H, W] RGB 0..1; mask: float32 [B, 1, H, W]; anomalous: bool [B]."""
+    """What a training step sees.
+
+    image, clean: float32 [B, 3, H, W], RGB 0..1; mask: float32 [B, 1, H, W]; anomalous: bool [B].
+    """
 
     image: Tensor
     clean: Tensor
@@ -85,7 +88,7 @@ class BatchMaker:
     def _indices(self, step: int) -> list[int]:
         """Each normal once an epoch, epochs shuffled apart."""
         total = len(self.normals)
-        indices = []
+        indices: list[int] = []
         for position in range(step * self.size, (step + 1) * self.size):
             epoch, place = divmod(position, total)
             if place == 0 or not indices:
@@ -105,7 +108,7 @@ def _augment(
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
     """Small change of light and position; the foreground moves along."""
     height, width = image.shape[:2]
-    move = np.float32([[1, 0, 0], [0, 1, 0]])
+    move = np.eye(2, 3, dtype=np.float32)
     move[:, 2] = rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
     moved = cv2.warpAffine(image, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
     if foreground is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,19 +11,23 @@ from torch import Tensor, nn
 DECAY = 0.998
 
 
-class ModelAverage:
+Model = TypeVar("Model", bound=nn.Module)
+
+
+class ModelAverage(Generic[Model]):
     """Keeps `model`, the average; statistics of BatchNorm are copied, not averaged twice."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = deepcopy(model).requires_grad_(False)
+    def __init__(self, model: Model) -> None:
+        self.model: Model = deepcopy(model).requires_grad_(False)
         self.updates = 0
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
+    def update(self, model: Model) -> None:
         """Take in one more step of `model`; early steps count more, or the start would linger."""
         self.updates += 1
         decay = min(DECAY, (1 + self.updates) / (10 + self.updates))
-        averages, values = list(self.model.parameters()), list(model.parameters())
+        averages: list[Tensor] = list(self.model.parameters())
+        values: list[Tensor] = list(model.parameters())
         torch._foreach_lerp_(averages, values, 1.0 - decay)
         for average, value in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(value)

@@ -1,7 +1,7 @@
 """How well anomaly scores and maps separate defects from good parts.
 
-Everything is exact over every distinct threshold, and the three pixel metrics share one sort:
-500 maps of 256 x 256 are 33 million pixels. Without torch, so that any runtime's maps can be
+The standard ones are scikit-learn's; AUPRO is ours, exact over every distinct threshold. Without
+torch, so that any runtime's maps can be
 judged.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from training.errors import InputError
 
@@ -42,7 +43,7 @@ def image_auroc(labels: ArrayLike, scores: ArrayLike) -> float:
     defective = np.asarray(labels).astype(bool)
     values = _checked(np.asarray(scores), defective, "image scores", "labels")
     _need_both(defective, "images")
-    return _auroc(*_counts(_Ranking.of(values), defective))
+    return float(roc_auc_score(defective, values))
 
 
 def pixel_metrics(maps: ArrayLike, masks: ArrayLike) -> PixelMetrics:
@@ -57,15 +58,20 @@ def pixel_metrics(maps: ArrayLike, masks: ArrayLike) -> PixelMetrics:
         raise InputError(f"masks must be [N, H, W], not of shape {defective.shape}")
     values = _checked(np.asarray(maps), defective, "anomaly maps", "masks")
     _need_both(defective, "pixels")
-    ranking = _Ranking.of(values.ravel())
-    hits, alarms = _counts(ranking, defective.ravel())
+    truth, flat = defective.ravel(), values.ravel()
+    return PixelMetrics(
+        auroc=float(roc_auc_score(truth, flat)),
+        ap=float(average_precision_score(truth, flat)),
+        aupro=_aupro(flat, defective),
+    )
+
+
+def _aupro(values: NDArray[np.floating], defective: NDArray[np.bool_]) -> float:
+    ranking = _Ranking.of(values)
+    alarms = ranking.cumulative(~defective.ravel(), np.int64)
     weights, regions = _region_weights(defective)
     overlap = ranking.cumulative(weights.ravel(), np.float64) / regions
-    return PixelMetrics(
-        auroc=_auroc(hits, alarms),
-        ap=_average_precision(hits, alarms),
-        aupro=_area_up_to(alarms / alarms[-1], overlap, AUPRO_LIMIT),
-    )
+    return _area_up_to(alarms / alarms[-1], overlap, AUPRO_LIMIT)
 
 
 @dataclass(frozen=True)
@@ -105,23 +111,6 @@ def _need_both(defective: NDArray[np.bool_], items: str) -> None:
     if defective.all() or not defective.any():
         found = "defective" if defective.any() else "good"
         raise InputError(f"the metrics need good and defective {items}, and all are {found}")
-
-
-def _counts(
-    ranking: _Ranking, defective: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """True positives [D] and false positives [D] at each distinct threshold."""
-    hits = ranking.cumulative(defective, np.int64)
-    return hits, ranking.last + 1 - hits
-
-
-def _auroc(hits: NDArray[np.int64], alarms: NDArray[np.int64]) -> float:
-    return _area_up_to(alarms / alarms[-1], hits / hits[-1], 1.0)
-
-
-def _average_precision(hits: NDArray[np.int64], alarms: NDArray[np.int64]) -> float:
-    gained = np.diff(hits, prepend=0) / hits[-1]
-    return float((gained * (hits / (hits + alarms))).sum())
 
 
 def _region_weights(defective: NDArray[np.bool_]) -> tuple[NDArray[np.float32], int]:

@@ -47,7 +47,11 @@ class DiffusionAD(nn.Module):
     """The two networks and the arithmetic between them."""
 
     def __init__(
-        self, family: str, unet: dict[str, Any], segmentation: dict[str, Any], prediction: Prediction
+        self,
+        family: str,
+        unet: dict[str, Any],
+        segmentation: dict[str, Any],
+        prediction: Prediction,
     ) -> None:
         super().__init__()
         self.prediction = prediction
@@ -111,6 +115,8 @@ class FixedNoise(nn.Module):
         super().__init__()
         self.model = model
         self.top_k = top_pixels(input_size)
+        self.noise_normal: Tensor
+        self.noise_noisier: Tensor
         normal, noisier = _fixed_noise(input_size, seed)
         self.register_buffer("noise_normal", normal)
         self.register_buffer("noise_noisier", noisier)

@@ -1,11 +1,11 @@
 """A run: the folder that training leaves and export reads.
 
-    settings.json          what was trained, from what, how
-    weights.safetensors    the chosen weights (exponential moving average)
-    calibration.txt        normals set aside for the threshold, never trained or selected on
-    frames.npz             some held-out frames, for quantisation and golden values
-    metrics.jsonl          losses and selection scores over time
-    resume/                the trainer's last state
+settings.json          what was trained, from what, how
+weights.safetensors    the chosen weights (exponential moving average)
+calibration.txt        normals set aside for the threshold, never trained or selected on
+frames.npz             some held-out frames, for quantisation and golden values
+metrics.jsonl          losses and selection scores over time
+resume/                the trainer's last state
 """
 
 from __future__ import annotations
@@ -81,9 +81,7 @@ def write_settings(folder: Path, settings: RunSettings) -> None:
 def load_run(folder: Path) -> Run:
     """Read a run; InputError where it is none, or its weights are not those of its settings."""
     settings = read_settings(folder)
-    model = DiffusionAD(
-        settings.family, settings.unet, settings.segmentation, settings.prediction
-    )
+    model = DiffusionAD(settings.family, settings.unet, settings.segmentation, settings.prediction)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except FileNotFoundError:

@@ -20,8 +20,16 @@ from training.errors import InputError
 from training.images import list_images, load_images
 from training.model import DiffusionAD
 from training.presets import preset
-from training.run import CALIBRATION, FRAMES, RunSettings, read_settings, save_run, write_settings
-from training.run import replace_text, save_frames
+from training.run import (
+    CALIBRATION,
+    FRAMES,
+    RunSettings,
+    read_settings,
+    replace_text,
+    save_frames,
+    save_run,
+    write_settings,
+)
 from training.selection import SelectionSet
 from training.synthesis import Synthesizer
 from training.trainer import Budget, Trainer
@@ -85,19 +93,20 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
             raise InputError(f"--textures {order.textures} is no folder, or holds no images")
         textures = load_images(paths, order.input_size)
     synthesizer = Synthesizer(normals, textures, np.random.default_rng(order.seed))
-    parts = "an object on a plain background" if synthesizer.foregrounds is not None else "a texture"
-    say(f"the images show {parts}, {'in grey' if synthesizer.grey else 'in colour'}")
+    whole = synthesizer.foregrounds is None
+    scene = "a texture" if whole else "an object on a plain background"
+    say(f"the images show {scene}, {'in grey' if synthesizer.grey else 'in colour'}")
 
     torch.manual_seed(order.seed)
-    model = DiffusionAD(
-        recipe.family, recipe.unet, recipe.segmentation, recipe.prediction
-    ).to(device)
+    model = DiffusionAD(recipe.family, recipe.unet, recipe.segmentation, recipe.prediction).to(
+        device
+    )
     precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
     parameters = sum(tensor.numel() for tensor in model.parameters())
     say(f"preset {order.preset}: {parameters:,} parameters, on {device} in {precision}")
-    held_out_set = SelectionSet(held_out, Synthesizer(
-        held_out, textures, np.random.default_rng(order.seed + 1)
-    ), order.seed)
+    held_out_set = SelectionSet(
+        held_out, Synthesizer(held_out, textures, np.random.default_rng(order.seed + 1)), order.seed
+    )
     trainer = Trainer(
         model,
         recipe,
@@ -119,7 +128,9 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
         "steps_done": trainer.step,
         "elapsed_s": round(trainer.elapsed_s, 1),
         "normals": {
-            "train": len(train), "selection": len(selection), "calibration": len(calibration)
+            "train": len(train),
+            "selection": len(selection),
+            "calibration": len(calibration),
         },
         "selection": asdict(chosen),
         "device": str(device),

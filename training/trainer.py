@@ -214,9 +214,7 @@ class Trainer:
         optimizer = self.optimizer.state_dict()
         for index, state in optimizer["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
-        save_tensors(
-            folder / "state.safetensors", {k: v.contiguous() for k, v in tensors.items()}
-        )
+        save_tensors(folder / "state.safetensors", {k: v.contiguous() for k, v in tensors.items()})
         best = self.best_score
         counters = {
             "step": self.step,

@@ -56,9 +56,7 @@ class EdgeUNet(nn.Module):
             nn.BatchNorm2d(widths[0]),
         )
         self.scale_bias = (
-            nn.Sequential(nn.Linear(1, 64), nn.ReLU(), nn.Linear(64, widths[0]))
-            if timed
-            else None
+            nn.Sequential(nn.Linear(1, 64), nn.ReLU(), nn.Linear(64, widths[0])) if timed else None
         )
         self.down = nn.ModuleList()
         for level, width in enumerate(widths):

@@ -52,7 +52,7 @@ def stain(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Fie
     """A wide patch of changed tone with a soft or a sharp edge; the grain shows through."""
     alpha = _ellipse(image.shape, at, rng, radius=(10.0, 70.0))
     if rng.random() < 0.5:
-        alpha = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(1, 6)))
+        alpha = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(1, 6))).astype(np.float32)
     gain = rng.choice((rng.uniform(0.45, 0.9), rng.uniform(1.1, 1.7)))
     tint = 1.0 + rng.normal(0.0, 0.06, 3) * (rng.random() < 0.5)
     return image * (gain * tint).astype(np.float32), alpha
@@ -88,13 +88,16 @@ def displaced(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field,
     moved = moved[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
     if rng.random() < 0.5:
         matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.uniform(-90, 90)), 1.0)
-        moved = cv2.warpAffine(moved, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+        turned = cv2.warpAffine(moved, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+        moved = turned.astype(np.float32)
     if rng.random() < 0.5:
         return moved, _ellipse(image.shape, at, rng, radius=(6.0, 50.0))
     alpha = np.zeros((height, width), np.float32)
     half_y, half_x = rng.uniform(4, 50, 2)
     box = cv2.boxPoints(((at[1], at[0]), (2 * half_x, 2 * half_y), float(rng.uniform(0, 90))))
-    cv2.fillPoly(alpha, [_fixed_point(box)], 1.0, cv2.LINE_AA, SUBPIXEL_BITS)
+    cv2.fillPoly(
+        alpha, [_fixed_point(np.asarray(box, np.float64))], 1.0, cv2.LINE_AA, SUBPIXEL_BITS
+    )
     return moved, alpha
 
 
@@ -118,9 +121,7 @@ def _line(
     while start < steps - 1:
         end = min(steps, start + int(rng.integers(3, 12)))
         thickness = 1 + min(int(rng.exponential(0.7)), thickest - 1)
-        cv2.polylines(
-            alpha, [points[start:end]], False, 1.0, thickness, cv2.LINE_AA, SUBPIXEL_BITS
-        )
+        cv2.polylines(alpha, [points[start:end]], False, 1.0, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
         start = end - 1
     if rng.random() < 0.4:
         alpha = np.minimum(cv2.GaussianBlur(alpha, (0, 0), 0.7) * 1.4, 1.0)

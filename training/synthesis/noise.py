@@ -25,8 +25,7 @@ def perlin(height: int, width: int, cells: tuple[int, int], rng: Generator) -> N
 
     def corner(dy: int, dx: int) -> NDArray[np.float32]:
         at = np.ix_(row + dy, column + dx)
-        value: NDArray[np.float32] = gradient_y[at] * (fy - dy) + gradient_x[at] * (fx - dx)
-        return value
+        return (gradient_y[at] * (fy - dy) + gradient_x[at] * (fx - dx)).astype(np.float32)
 
     fade_y, fade_x = _fade(fy), _fade(fx)
     top = corner(0, 0) * (1 - fade_x) + corner(0, 1) * fade_x
@@ -50,5 +49,4 @@ def perlin_blobs(height: int, width: int, rng: Generator) -> NDArray[np.bool_]:
 
 
 def _fade(t: NDArray[np.float32]) -> NDArray[np.float32]:
-    faded: NDArray[np.float32] = t * t * t * (t * (t * 6.0 - 15.0) + 10.0)
-    return faded
+    return (t * t * t * (t * (t * 6.0 - 15.0) + 10.0)).astype(np.float32)

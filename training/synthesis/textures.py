@@ -74,7 +74,7 @@ def _checker(height: int, width: int, rng: Generator) -> NDArray[np.float32]:
     side = int(rng.integers(6, 40))
     values = rng.random((height // side + 2, width // side + 2)).astype(np.float32)
     big = cv2.resize(values, None, fx=side, fy=side, interpolation=cv2.INTER_NEAREST)
-    return big[:height, :width]
+    return big[:height, :width].astype(np.float32)
 
 
 def _cells(height: int, width: int, rng: Generator) -> NDArray[np.float32]:
@@ -88,13 +88,15 @@ def _cells(height: int, width: int, rng: Generator) -> NDArray[np.float32]:
 def _grain(height: int, width: int, rng: Generator) -> NDArray[np.float32]:
     noise = rng.standard_normal((height, width)).astype(np.float32)
     sigma_x, sigma_y = rng.uniform(0.5, 8, 2)
-    return _unit(cv2.GaussianBlur(noise, (0, 0), float(sigma_x), sigmaY=float(sigma_y)))
+    blurred = cv2.GaussianBlur(noise, (0, 0), float(sigma_x), sigmaY=float(sigma_y))
+    return _unit(blurred.astype(np.float32))
 
 
 def _turn(image: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.uniform(-45, 45)), 1.0)
-    return cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+    turned = cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+    return turned.astype(np.float32)
 
 
 def _flip(image: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:

@@ -1,0 +1,107 @@
+"""`normline export` and `normline evaluate`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from agent.bundle import open_bundle
+from agent.engine import PRECISIONS, RUNTIMES, load_engine, self_test
+from agent.files import check_writable, write_atomically
+
+FILE = click.Path(path_type=Path)
+HERE = tuple(name for name in RUNTIMES if find_spec(name))
+
+
+@click.command(epilog="Example: normline export runs/tile --out tile.nlb")
+@click.argument("run", type=FILE)
+@click.option("--out", type=FILE, required=True, help="The bundle to write.")
+@click.option(
+    "--frames",
+    type=FILE,
+    help="Folder of good images to quantise with.  [default: frames that training kept]",
+)
+def export(run: Path, out: Path, frames: Path | None) -> None:
+    """Turn a run into a bundle: ONNX in fp32, fp16 and INT8, checked against the trained model."""
+    # Imported here: torch takes seconds, and a mistyped path should not.
+    import numpy as np
+
+    from deploy.package import build_bundle
+    from training.dataset import read_dataset
+    from training.images import load_images
+    from training.run import FRAMES, load_frames, load_run
+
+    check_writable(out)
+    trained = load_run(run)
+    if frames is None:
+        pictures, anomalous = load_frames(run / FRAMES)
+    else:
+        paths = read_dataset(frames).train_good
+        pictures = load_images(paths[:: max(1, len(paths) // 32)], trained.settings.input_size)
+        anomalous = np.zeros(len(pictures), np.bool_)
+    results = build_bundle(trained, pictures, anomalous, out, lambda s: click.echo(s, err=True))
+    click.echo(f"{'runtime':12} {'precision':9} {'score off by':>13} {'map off by':>11}  (logits)")
+    for result in results:
+        click.echo(
+            f"{result.runtime:12} {result.precision:9} {result.found.score:13.4g} "
+            f"{result.found.map:11.4g}  allowed {result.score_tolerance:.3g}, "
+            f"{result.map_tolerance:.3g}"
+        )
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, sha256 {open_bundle(out).sha256}")
+
+
+@click.command(epilog="Example: normline evaluate tile.nlb data/tile --precision int8")
+@click.argument("bundle", type=FILE)
+@click.argument("data", type=FILE)
+@click.option("--precision", multiple=True, type=click.Choice(PRECISIONS), help="[default: all]")
+@click.option(
+    "--runtime", multiple=True, type=click.Choice(RUNTIMES), help="[default: all installed]"
+)
+@click.option("--device", default="CPU", show_default=True)
+@click.option("--apart", multiple=True, metavar="KIND", help="Kind left out of the headline.")
+@click.option("--json", "json_file", type=FILE, help="Write the figures here too.")
+def evaluate(
+    bundle: Path,
+    data: Path,
+    precision: tuple[str, ...],
+    runtime: tuple[str, ...],
+    device: str,
+    apart: tuple[str, ...],
+    json_file: Path | None,
+) -> None:
+    """Measure a bundle on labelled images (MVTec-AD layout), on every engine here.
+
+    Verdict agreement compares each engine with the first fp32 engine (or the first of all), at
+    the threshold that rejects 2 % of its good test parts.
+    """
+    from deploy import evaluate as evaluation
+    from training.dataset import load_labelled_images, read_dataset
+
+    if json_file:
+        check_writable(json_file)
+    opened = open_bundle(bundle)
+    items = read_dataset(data).test
+    evaluation.check_test_set(items, set(apart))
+    frames, masks = load_labelled_images(items, opened.manifest.input_size)
+    outcomes = []
+    for name in runtime or HERE:
+        for each in precision or PRECISIONS:
+            engine = load_engine(opened, runtime=name, device=device, precision=each)
+            try:
+                self_test(engine, opened)
+                outcomes.append(evaluation.inspect_all(engine, frames))
+            finally:
+                engine.close()
+            click.echo(f"inspected {len(frames)} images on {engine.fingerprint}", err=True)
+    reference = next((o for o in outcomes if o.precision == "fp32"), outcomes[0])
+    reports = [
+        evaluation.report(outcome, reference, items, masks, set(apart)) for outcome in outcomes
+    ]
+    click.echo(evaluation.table(reports, set(apart)))
+    if json_file:
+        rows = [asdict(report) for report in reports]
+        write_atomically(json_file, (json.dumps(rows, indent=1) + "\n").encode())
