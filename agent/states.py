@@ -26,7 +26,7 @@ class State(str, Enum):
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.PREOPERATIONAL: frozenset({State.INITIALIZED, State.ERROR, State.HALTED}),
+    State.PREOPERATIONAL: frozenset({State.INITIALIZED, State.HALTED}),
     State.INITIALIZED: frozenset({State.READY, State.ERROR, State.HALTED}),
     State.READY: frozenset(
         {

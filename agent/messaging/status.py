@@ -27,6 +27,9 @@ class Heartbeat(Message):
     camera_restarts: int = Field(ge=0, description="restarts of the capture process")
     malformed: int = Field(ge=0, description="requests that could not be understood")
     journal_fault: str | None = Field(description="why nothing can be written; else null")
+    journal_lost: int = Field(
+        ge=0, description="changes dropped because too many were waiting to be written"
+    )
 
 
 class StateChange(Message):

@@ -10,11 +10,8 @@ from typing import Literal
 from agent.capture import Capture, Captured, CaptureState
 from agent.decision import Decision
 from agent.journal import Journal, OpenPart
-from agent.messaging.publisher import Publisher
-from agent.messaging.status import Heartbeat, StateChange, utc
-from agent.messaging.topics import Address
+from agent.service.herald import Herald
 from agent.service.inspect import Inspector
-from agent.service.notify import Notifier
 from agent.service.parts import OpenParts, Part
 from agent.service.results import Results
 from agent.states import State, StateMachine
@@ -22,7 +19,6 @@ from agent.verdict import Reason, elapsed_ms
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_S = 0.2
 FRAME_WAIT_S = 0.02
 # With a part in front of the camera, the next command must not wait long either.
 TRIGGERED_FRAME_WAIT_S = 0.002
@@ -32,15 +28,13 @@ TRIGGERED_FRAME_WAIT_S = 0.002
 class Equipment:
     """What the loop works with; all of it open and checked."""
 
-    address: Address
     mode: Literal["free_run", "triggered"]
     deadline_ms: float | None
     capture: Capture
     inspector: Inspector
     journal: Journal
-    publisher: Publisher
     results: Results
-    notifier: Notifier
+    herald: Herald
 
 
 class Line:
@@ -49,11 +43,10 @@ class Line:
     def __init__(self, equipment: Equipment) -> None:
         self._equipment = equipment
         self._capture = equipment.capture
-        self._states = StateMachine(self._announce)
+        self._states = StateMachine(equipment.herald.announce)
         self._open = OpenParts()
         self._started = False
         self._halt: str | None = None
-        self._next_beat_s = time.monotonic()
         self.malformed = 0
 
     @property
@@ -82,7 +75,7 @@ class Line:
             self._equipment.results.give(left, Decision.none(Reason.INTERRUPTED))
         self._states.to(State.INITIALIZED, "model, camera and sockets are there")
         self.start()
-        self._equipment.notifier.ready()
+        self._equipment.herald.ready()
 
     def turn(self) -> bool:
         """One turn: at most one frame, then a heartbeat if it is time. False at the end."""
@@ -94,13 +87,13 @@ class Line:
             self._inspect(captured)
         self._answer_hopeless()
         self._follow_camera()
-        self._beat()
+        self._equipment.herald.beat(self.state, self._capture.status, self.malformed)
         ended = self._capture.status.state is CaptureState.ENDED
         return not ended and self._halt is None
 
     def end(self, cause: str) -> None:
         """Answer what is open, and end in Halted."""
-        self._equipment.notifier.stopping()
+        self._equipment.herald.ending()
         self._give_up(Reason.INTERRUPTED)
         self._states.to(State.HALTED, cause)
 
@@ -202,41 +195,3 @@ class Line:
     def _give_up(self, reason: Reason) -> None:
         for part in self._open.take_all():
             self._equipment.results.give(part, Decision.none(reason))
-
-    def _beat(self) -> None:
-        now_s = time.monotonic()
-        if now_s < self._next_beat_s:
-            return
-        self._next_beat_s = now_s + HEARTBEAT_S
-        journal, status = self._equipment.journal, self._capture.status
-        heartbeat = Heartbeat(
-            epoch=journal.epoch,
-            sent_at=utc(),
-            state=self.state,
-            first_seq=journal.first_seq,
-            last_seq=journal.last_seq,
-            durable_seq=journal.durable_seq,
-            camera=status.state.value,
-            frames=status.frames,
-            skipped=status.skipped,
-            camera_restarts=status.restarts,
-            malformed=self.malformed,
-            journal_fault=journal.fault,
-        )
-        self._equipment.publisher.send(self._equipment.address.heartbeat, heartbeat.to_json())
-        self._equipment.publisher.drain()
-        self._equipment.notifier.alive()
-
-    def _announce(self, previous: State, state: State, cause: str) -> None:
-        level = logging.WARNING if state is State.ERROR else logging.INFO
-        if State.SINGLE_EXECUTION in (previous, state):
-            level = logging.DEBUG  # twice for every part
-        log.log(level, "%s: %s", state.value, cause)
-        change = StateChange(
-            epoch=self._equipment.journal.epoch,
-            sent_at=utc(),
-            previous=previous,
-            state=state,
-            cause=cause,
-        )
-        self._equipment.publisher.send(self._equipment.address.state, change.to_json())

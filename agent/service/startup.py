@@ -12,7 +12,7 @@ from types import FrameType
 import zmq
 
 from agent.bundle import Bundle, open_bundle
-from agent.camera import settings_digest
+from agent.camera import Settings, settings_digest
 from agent.camera.uri import parse
 from agent.capture import Capture
 from agent.config import Station, load_station
@@ -24,6 +24,7 @@ from agent.messaging.replay import ReplayServer
 from agent.messaging.topics import Address
 from agent.record import CalibrationRecord, check_record, read_record
 from agent.service.commands import CommandDesk
+from agent.service.herald import Herald
 from agent.service.inspect import Inspector
 from agent.service.line import Equipment, Line
 from agent.service.notify import Notifier
@@ -59,7 +60,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         )
         capture.start()
         simulated = parse(station.camera.uri).scheme in SIMULATED
-        _check_camera(record, capture, simulated)
+        check_camera(record, capture.settings, simulated)
         journal = Journal(station.journal.path, station.journal.keep)
         stack.callback(_close_journal, journal)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -81,15 +82,13 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         stack.callback(notifier.close)
         line = Line(
             Equipment(
-                address=address,
                 mode=station.camera.mode,
                 deadline_ms=station.camera.deadline_ms,
                 capture=capture,
                 inspector=Inspector(engine, record, manifest.region_of_interest),
                 journal=journal,
-                publisher=publisher,
                 results=Results(recipe, journal, publisher.send),
-                notifier=notifier,
+                herald=Herald(address, journal, publisher, notifier),
             )
         )
         replay = ReplayServer(context, station.publish.replay, journal, lambda: line.state)
@@ -113,9 +112,16 @@ def _checked_engine(station: Station, bundle: Bundle, record: CalibrationRecord)
     return engine
 
 
-def _check_camera(record: CalibrationRecord, capture: Capture, simulated: bool) -> None:
+def check_camera(record: CalibrationRecord, settings: Settings, simulated: bool) -> None:
+    """Compare the camera with the one that the threshold was taken on.
+
+    A simulated camera only brings a warning: replaying files on another machine is what it is for.
+
+    Raises:
+        InputError: a real camera is set otherwise.
+    """
     taken = record.camera_settings_digest
-    if taken is None or taken == settings_digest(capture.settings):
+    if taken is None or taken == settings_digest(settings):
         return
     message = "the camera is set otherwise than for the calibration: set it back, or calibrate"
     if not simulated:

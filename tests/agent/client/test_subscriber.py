@@ -69,6 +69,7 @@ class Station:
             camera_restarts=0,
             malformed=0,
             journal_fault=None,
+            journal_lost=0,
         )
         self.publisher.send(ADDRESS.heartbeat, beat.to_json())
 

@@ -15,6 +15,7 @@ from agent.capture import Captured, CaptureState, CaptureStatus
 from agent.engine.base import EngineFault, Inspection
 from agent.journal import Journal
 from agent.messaging.topics import Address
+from agent.service.herald import Herald
 from agent.service.inspect import Inspector
 from agent.service.line import Equipment, Line
 from agent.service.notify import Notifier
@@ -97,15 +98,13 @@ class Rig:
         record = make_record([-3.0, -2.0, -1.0, 0.0], threshold=0.0)
         self.line = Line(
             Equipment(
-                address=ADDRESS,
                 mode=mode,
                 deadline_ms=deadline_ms,
                 capture=self.camera,
                 inspector=Inspector(self.engine, record, None),
                 journal=self.journal,
-                publisher=self,
                 results=Results(recipe, self.journal, self.send),
-                notifier=Notifier({}),
+                herald=Herald(ADDRESS, self.journal, self, Notifier({})),
             )
         )
 

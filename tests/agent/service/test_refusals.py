@@ -5,17 +5,25 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 import zmq
 
 from agent.bundle import open_bundle
+from agent.camera import Settings, settings_digest
 from agent.engine import Fingerprint
+from agent.errors import InputError
+from agent.service.startup import check_camera
+from tests.agent.factories import make_record
 from tests.agent.service.process import ROOT, change_station, write_station
 from tests.tiny import write_tiny_bundle, write_tiny_record
 
+SETTINGS: Settings = {"scheme": "v4l2", "width": 640, "exposure": 100}
 PARTS = {"uri": "synthetic://?rate=0&parts=3"}
 
 
@@ -79,8 +87,48 @@ def test_a_port_in_use_is_refused(tmp_path: Path, context: zmq.Context, name: st
     check_refused(station, f"{taken} is in use")
 
 
+def test_a_picture_that_cannot_be_read_ends_the_run_and_is_named(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    image = cv2.imencode(".png", np.full((64, 64, 3), 150, np.uint8))[1].tobytes()
+    (pictures / "1.png").write_bytes(image)
+    (pictures / "2.png").write_bytes(image[:-20])
+    station = write_station(tmp_path, {"uri": f"folder://{pictures}?rate=0"})
+    done = run(station)
+    assert done.returncode == 2
+    assert "2.png" in done.stderr.splitlines()[-1]
+    assert "Halted" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("digest", "simulated", "refused"),
+    [
+        (None, False, False),
+        (settings_digest(SETTINGS), False, False),
+        (settings_digest({**SETTINGS, "exposure": 99}), False, True),
+        (settings_digest({**SETTINGS, "exposure": 99}), True, False),
+    ],
+)
+def test_a_camera_set_otherwise_than_for_the_calibration_is_refused(
+    digest: str | None, simulated: bool, refused: bool
+) -> None:
+    record = make_record([0.0], 0.0).model_copy(update={"camera_settings_digest": digest})
+    with pytest.raises(InputError, match="set otherwise") if refused else nullcontext():
+        check_camera(record, SETTINGS, simulated)
+
+
 def check_refused(station: Path, message: str) -> None:
-    done = subprocess.run(
+    done = run(station)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 2, done.stderr
+    assert last.startswith("normline: error: ")
+    assert message in last
+    assert "Traceback" not in done.stderr
+    assert "is ready" not in done.stdout
+
+
+def run(station: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "agent", "run", str(station)],
         capture_output=True,
         text=True,
@@ -88,9 +136,3 @@ def check_refused(station: Path, message: str) -> None:
         cwd=ROOT,
         check=False,
     )
-    last = done.stderr.splitlines()[-1]
-    assert done.returncode == 2, done.stderr
-    assert last.startswith("normline: error: ")
-    assert message in last
-    assert "Traceback" not in done.stderr
-    assert "is ready" not in done.stdout

@@ -1,0 +1,85 @@
+"""What the station says of itself: its heartbeat and the changes of its state."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from agent.capture import CaptureStatus
+from agent.journal import Journal
+from agent.messaging.publisher import Publisher
+from agent.messaging.status import Heartbeat, StateChange, utc
+from agent.messaging.topics import Address
+from agent.service.notify import Notifier
+from agent.states import State
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 0.2
+
+
+class Herald:
+    """Speaks for the loop, and only when the loop asks it to: its silence is the loop's."""
+
+    def __init__(
+        self, address: Address, journal: Journal, publisher: Publisher, notifier: Notifier
+    ) -> None:
+        self._address = address
+        self._journal = journal
+        self._publisher = publisher
+        self._notifier = notifier
+        self._next_beat_s = time.monotonic()
+
+    def ready(self) -> None:
+        """The station is Ready for the first time."""
+        self._notifier.ready()
+
+    def ending(self) -> None:
+        """The station is about to end."""
+        self._notifier.stopping()
+
+    def beat(self, state: State, camera: CaptureStatus, malformed: int) -> None:
+        """Send a heartbeat if it is time for one.
+
+        Args:
+            state: of the station.
+            camera: of the capture process.
+            malformed: requests that could not be understood.
+        """
+        now_s = time.monotonic()
+        if now_s < self._next_beat_s:
+            return
+        self._next_beat_s = now_s + HEARTBEAT_S
+        heartbeat = Heartbeat(
+            epoch=self._journal.epoch,
+            sent_at=utc(),
+            state=state,
+            first_seq=self._journal.first_seq,
+            last_seq=self._journal.last_seq,
+            durable_seq=self._journal.durable_seq,
+            camera=camera.state.value,
+            frames=camera.frames,
+            skipped=camera.skipped,
+            camera_restarts=camera.restarts,
+            malformed=malformed,
+            journal_fault=self._journal.fault,
+            journal_lost=self._journal.lost,
+        )
+        self._publisher.send(self._address.heartbeat, heartbeat.to_json())
+        self._publisher.drain()
+        self._notifier.alive()
+
+    def announce(self, previous: State, state: State, cause: str) -> None:
+        """Tell a change of state."""
+        level = logging.WARNING if state is State.ERROR else logging.INFO
+        if State.SINGLE_EXECUTION in (previous, state):
+            level = logging.DEBUG  # twice for every part
+        log.log(level, "%s: %s", state.value, cause)
+        change = StateChange(
+            epoch=self._journal.epoch,
+            sent_at=utc(),
+            previous=previous,
+            state=state,
+            cause=cause,
+        )
+        self._publisher.send(self._address.state, change.to_json())
