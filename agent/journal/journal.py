@@ -14,7 +14,8 @@ from agent.journal.database import connect
 from agent.journal.reader import JournalReader
 from agent.journal.writer import Change, JournalWriter
 
-BLOCK = 1000
+# Half of it must last while the disk takes nothing: more than two hours at 60 parts a second.
+BLOCK = 1_000_000
 CLOSE_S = 5.0
 
 
@@ -29,9 +30,10 @@ class OpenPart:
 class Journal:
     """An open journal: one epoch, from start to close.
 
-    Sequence numbers are taken from blocks that are reserved on disk before the first number of
-    them is used, so a number is never used twice, whatever was not yet written when the process
-    was killed. For one thread, except `acknowledge`, `reader` and the properties.
+    Sequence numbers are taken from blocks that are reserved on disk long before their first number
+    is used, so a number is never used twice, whatever was not yet written when the process was
+    killed. A clean end gives the rest of the block back. For one thread, except `acknowledge`,
+    `reader` and the properties.
 
     Attributes:
         epoch: grows with every start; seconds since 1970 unless that has been used, so that it
@@ -134,6 +136,7 @@ class Journal:
 
     def close(self) -> bool:
         """Write all that is queued and end; False when the disk did not take it."""
+        self._submit("UPDATE reserved SET seq = ?", self.last_seq)
         done = self._writer.close(CLOSE_S)
         self._lock.close()
         return done

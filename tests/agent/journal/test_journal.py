@@ -17,6 +17,7 @@ import pytest
 
 from agent.errors import InputError
 from agent.journal import EpochRange, Journal, OpenPart
+from agent.journal import journal as journal_module
 from agent.journal import writer as journal_writer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -115,13 +116,40 @@ def test_open_parts_wait_for_their_verdict_across_restarts(tmp_path: Path) -> No
     assert journal.close()
 
 
-def test_numbers_go_on_beyond_the_reserved_block(tmp_path: Path) -> None:
+NUMBER_WITHOUT_WRITING = """
+import os, sqlite3, sys
+from pathlib import Path
+from agent.journal import Journal
+journal = Journal(Path(sys.argv[1]), keep=1000)
+other = sqlite3.connect(sys.argv[1], isolation_level=None)
+other.execute("BEGIN IMMEDIATE")  # from here on, nobody else can write
+print(max(journal.next_seq() for _ in range(400_000)), flush=True)
+os._exit(9)
+"""
+
+
+def test_a_disk_that_takes_nothing_costs_no_number_twice(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    numbering = [sys.executable, "-c", NUMBER_WITHOUT_WRITING, str(path)]
+    done = subprocess.run(numbering, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    journal = Journal(path, keep=1000)
+    assert journal.first_seq > int(done.stdout)
+    journal.close()
+
+
+def test_numbers_go_on_beyond_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "BLOCK", 100)
     path = tmp_path / "journal.db"
     journal = Journal(path, keep=10_000)
-    seqs = record(journal, 2500)
+    seqs = record(journal, 250)
+    settle(journal)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT seq FROM reserved").fetchone() == (300,)
+    connection.close()
     journal.close()
     journal = Journal(path, keep=10_000)
-    assert journal.first_seq > seqs[-1]
+    assert seqs == list(range(1, 251))
+    assert journal.first_seq == 251  # a clean end gives back what it has not used
     journal.close()
 
 
