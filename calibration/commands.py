@@ -80,7 +80,8 @@ def calibrate(
 ) -> None:
     """Set the reject threshold from good parts.
 
-    IMAGES_OR_CAMERA is a folder of good images or a camera URI. The parts must be good, each
+    IMAGES_OR_CAMERA is a folder of good images, a .txt file that names one a line (training
+    leaves calibration.txt, the images it set aside), or a camera URI. The parts must be good, each
     different, and none that the model was trained on. Use the runtime, device and precision that
     the station will use: the record holds for no other.
 

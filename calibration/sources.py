@@ -1,4 +1,4 @@
-"""Where the normal parts come from: a folder of images, or a camera."""
+"""Where the normal parts come from: a folder of images, a list of them, or a camera."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def open_source(address: str, count: int | None) -> Iterator[Source]:
     """Open a folder of images, or a camera by its URI.
 
     Args:
-        address: a folder, taken with its subfolders; or a camera URI, which contains `://`.
+        address: a folder, taken with its subfolders; a text file that names an image a line, such
+            as the `calibration.txt` that training leaves; or a camera URI, which contains `://`.
         count: how many frames to take from a camera, fewer if it ends; None for a folder.
 
     Raises:
@@ -42,7 +43,8 @@ def open_source(address: str, count: int | None) -> Iterator[Source]:
     if "://" not in address:
         if count is not None:
             raise InputError("--count is for cameras: every image of a folder is used")
-        paths = _normal_images(Path(address))
+        given = Path(address)
+        paths = _listed_images(given) if given.suffix == ".txt" else _normal_images(given)
         yield Source(((str(path), read_image(path)) for path in paths), len(paths), None)
         return
     if count is None:
@@ -62,6 +64,17 @@ def _normal_images(folder: Path) -> list[Path]:
             f"the model was not trained on, such as {folder / 'test' / 'good'}"
         )
     return list_images(folder)
+
+
+def _listed_images(listing: Path) -> list[Path]:
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the list of images {listing}: {error}") from error
+    paths = [listing.parent / line.strip() for line in lines if line.strip()]
+    if not paths:
+        raise InputError(f"{listing} names no images: give one path a line")
+    return paths
 
 
 def _camera_frames(camera: Camera, count: int) -> Iterator[tuple[str, NDArray[Any]]]:

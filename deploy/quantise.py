@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 
 from deploy.graph import INPUT
 
+# Arithmetic on pictures, not on features: noising, guidance and scoring keep their precision.
+# Left to itself, NNCF gives the frame seven bits, and OpenVINO then reads every frame as one.
+PICTURE_OPERATORS = ["Div", "Mul", "Add", "Sub", "Clip", "Round", "ReduceMean", "TopK"]
+
 
 def quantise(model: bytes, frames: NDArray[np.uint8]) -> bytes:
     """Quantise an fp32 graph with real frames uint8 [N, H, W, 3].
 
-    Weights per channel and activations per tensor, both symmetric with zero point 0, which is
-    all that TensorRT takes. Because the graph starts at the frame, the reconstruction network
-    sees real x_t at the two scales of the line.
+    Weights are int8 per channel, activations per tensor, both symmetric with zero point 0;
+    activations behind a ReLU are uint8, which TensorRT does not take: brought to int8 over the
+    same range, ONNX Runtime agreed but OpenVINO 2026.4 gave other scores. Because the graph
+    starts at the frame, the reconstruction network sees real x_t at the two scales of the line.
     """
     logging.getLogger("nncf").setLevel(logging.ERROR)
     graph = onnx.load_from_string(model)
@@ -28,11 +33,35 @@ def quantise(model: bytes, frames: NDArray[np.uint8]) -> bytes:
         dataset,
         preset=nncf.QuantizationPreset.PERFORMANCE,
         subset_size=len(frames),
+        ignored_scope=nncf.IgnoredScope(
+            types=PICTURE_OPERATORS, names=_picture_readers(graph), validate=False
+        ),
         advanced_parameters=nncf.AdvancedQuantizationParameters(
             overflow_fix=nncf.OverflowFix.DISABLE,
+            # Measured on the flange: scores off by up to 1.2 with it, by 0.13 without. NNCF takes
+            # the means of both noise scales, which share one batch, for those of one.
+            disable_bias_correction=True,
         ),
     )
+    onnx.checker.check_model(quantised)
     return bytes(quantised.SerializeToString())
+
+
+def _picture_readers(model: onnx.ModelProto) -> list[str]:
+    """The first convolution of either network: it reads pictures, folded or not.
+
+    Signed int8 over 0..1 would leave a picture seven bits, and a faint scratch is one grey level.
+    """
+    producers = {name: node for node in model.graph.node for name in node.output}
+    weights = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    readers = []
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            source = producers.get(node.input[0])
+            folded = source is not None and source.op_type == "Reshape"
+            if folded or weights[node.input[1]][1] in (3, 6):
+                readers.append(node.name)
+    return readers
 
 
 def _cast_from_constants(model: onnx.ModelProto) -> None:

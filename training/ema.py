@@ -15,7 +15,10 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 class ModelAverage(Generic[Model]):
-    """Keeps `model`, the average; statistics of BatchNorm are copied, not averaged twice."""
+    """Keeps `model`, the average of weights and of BatchNorm's statistics alike.
+
+    Statistics copied from the live model would belong to other weights than the averaged ones.
+    """
 
     def __init__(self, model: Model) -> None:
         self.model: Model = deepcopy(model).requires_grad_(False)
@@ -28,9 +31,13 @@ class ModelAverage(Generic[Model]):
         decay = min(DECAY, (1 + self.updates) / (10 + self.updates))
         averages: list[Tensor] = list(self.model.parameters())
         values: list[Tensor] = list(model.parameters())
-        torch._foreach_lerp_(averages, values, 1.0 - decay)
         for average, value in zip(self.model.buffers(), model.buffers(), strict=True):
-            average.copy_(value)
+            if average.is_floating_point():
+                averages.append(average)
+                values.append(value)
+            else:
+                average.copy_(value)
+        torch._foreach_lerp_(averages, values, 1.0 - decay)
 
     def load(self, state: dict[str, Tensor], updates: int) -> None:
         """Go on from a saved average."""

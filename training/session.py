@@ -38,7 +38,6 @@ from training.trainer import Budget, Trainer
 SELECTION_SHARE, CALIBRATION_SHARE = 0.1, 0.15
 MAX_SELECTION = 64
 KEPT_FRAMES = 32
-MIN_CONTRAST = 2.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,6 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
 
     normals = load_images(train, order.input_size)
     held_out = load_images(selection, order.input_size)
-    _check_contrast(normals)
     textures = None
     if order.textures is not None:
         paths = list_images(order.textures)
@@ -166,13 +164,6 @@ def _claim(order: Order, settings: RunSettings) -> None:
     if before.training["seed"] != order.seed:
         raise InputError(
             f"{order.out} cannot be resumed: it was begun with --seed {before.training['seed']}"
-        )
-
-
-def _check_contrast(normals: NDArray[np.uint8]) -> None:
-    if float(normals.std()) < MIN_CONTRAST:
-        raise InputError(
-            "the images hardly differ from one flat grey: is the lens cap on, or the light off?"
         )
 
 

@@ -1,0 +1,162 @@
+"""From a trained run to a bundle that agrees with it, on every runtime that is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner
+from numpy.typing import NDArray
+
+from agent.bundle import open_bundle
+from agent.engine import PRECISIONS, RUNTIMES, load_engine
+from agent.errors import InputError
+from deploy import package
+from deploy.commands import evaluate, export
+from tests.deploy.plates import defective_plate, plate, write_plates
+from training.model import DiffusionAD
+from training.presets import preset
+from training.run import Run, RunSettings, load_run, save_frames, save_run
+
+SIZE = (64, 64)
+
+
+def write_run(folder: Path, family: str = "edge") -> Path:
+    """An untrained but complete run."""
+    torch.manual_seed(0)
+    recipe = preset("edge-s" if family == "edge" else "paper")
+    unet, segmentation = recipe.unet, recipe.segmentation
+    if family == "official":
+        unet, segmentation = {"base": 32}, {"base": 4}
+    model = DiffusionAD(family, unet, segmentation, recipe.prediction).eval()
+    settings = RunSettings(
+        product="plate",
+        preset="edge-s" if family == "edge" else "paper",
+        family=family,
+        unet=unet,
+        segmentation=segmentation,
+        prediction=recipe.prediction,
+        input_size=SIZE,
+        code_version="0",
+        data_digest="d",
+    )
+    save_run(folder, settings, model.unet.state_dict(), model.segmentation.state_dict())
+    rng = np.random.default_rng(0)
+    frames = np.stack([plate(rng) for _ in range(4)] + [defective_plate(rng)[0] for _ in range(4)])
+    save_frames(folder / "frames.npz", frames, np.arange(8) >= 4)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return load_run(write_run(tmp_path_factory.mktemp("runs") / "plate"))
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Run) -> Path:
+    out = run.folder.parent / "plate.nlb"
+    result = CliRunner().invoke(export, [str(run.folder), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.fixture
+def frame() -> NDArray[np.uint8]:
+    return plate(np.random.default_rng(7))
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("fp32", 1e-3), ("fp16", 1e-2), ("int8", 0.2)]
+)
+def test_an_exported_model_says_what_the_trained_one_says(
+    run: Run,
+    bundle: Path,
+    frame: NDArray[np.uint8],
+    runtime: str,
+    precision: str,
+    tolerance: float,
+) -> None:
+    with torch.inference_mode():
+        logits, score, picture = run.inspector(torch.from_numpy(frame[None]))
+    engine = load_engine(open_bundle(bundle), runtime=runtime, precision=precision)
+    found = engine.infer(frame)
+    assert found.score == pytest.approx(float(score), abs=tolerance)
+    assert np.abs(found.anomaly_map - logits[0].numpy()).mean() < tolerance
+    difference = found.reconstruction.astype(int) - picture[0].numpy()
+    assert np.abs(difference).max() <= (1 if precision != "int8" else 40)
+
+
+def test_int8_is_symmetric_with_zero_point_zero(bundle: Path) -> None:
+    graph = onnx.load_from_string(open_bundle(bundle).model("int8")).graph
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    zero_points = [
+        values[node.input[2]]
+        for node in graph.node
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and len(node.input) > 2
+    ]
+    assert zero_points
+    assert not any(point.any() for point in zero_points)
+
+
+def test_the_int8_model_holds_int8_weights(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    assert len(opened.model("int8")) < 0.5 * len(opened.model("fp32"))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_no_path_of_the_exporting_machine_is_left_in_a_model(bundle: Path, precision: str) -> None:
+    model = open_bundle(bundle).model(precision)
+    assert b"/training/" not in model and b"site-packages" not in model
+
+
+def test_a_precision_that_strays_is_refused_and_nothing_is_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate must bite: a model quantised with black frames clips everything it sees."""
+    quantise = package.quantise
+    monkeypatch.setattr(package, "quantise", lambda model, frames: quantise(model, frames * 0))
+    monkeypatch.setattr(package, "TOLERATED", {**package.TOLERATED, "int8": (1e-3, 1e-3)})
+    frames, anomalous = np.load(run.folder / "frames.npz").values()
+    out = tmp_path / "plate.nlb"
+    with pytest.raises(InputError, match=r"int8.*tolerance"):
+        package.build_bundle(run, frames, anomalous, out, lambda line: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_official_network_exports_too(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "official", "official")
+    out = tmp_path / "official.nlb"
+    result = CliRunner().invoke(export, [str(folder), "--out", str(out)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert open_bundle(out).manifest.preset == "paper"
+
+
+def test_a_run_without_frames_asks_for_them(run: Run, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "bare")
+    (folder / "frames.npz").unlink()
+    with pytest.raises(InputError, match="--frames"):
+        CliRunner().invoke(
+            export, [str(folder), "--out", str(tmp_path / "x.nlb")], catch_exceptions=False
+        )
+
+
+def test_evaluation_reports_every_engine(bundle: Path, tmp_path: Path) -> None:
+    data, report = write_plates(tmp_path / "plates"), tmp_path / "report.json"
+    result = CliRunner().invoke(
+        evaluate, [str(bundle), str(data), "--json", str(report)], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    assert all(name in result.output for name in (*RUNTIMES, *PRECISIONS, "AUPRO", "spot"))
+    assert report.is_file()
+
+
+def test_a_kind_that_is_not_there_cannot_be_set_apart(bundle: Path, tmp_path: Path) -> None:
+    data = write_plates(tmp_path / "plates")
+    with pytest.raises(InputError, match="rust"):
+        CliRunner().invoke(
+            evaluate, [str(bundle), str(data), "--apart", "rust"], catch_exceptions=False
+        )

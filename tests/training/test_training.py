@@ -1,0 +1,128 @@
+"""A training from a folder to a run: small, real, and the same again from the same seed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+
+from training.commands import train
+from training.errors import InputError
+from training.run import load_frames, load_run
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen brushed plates."""
+    folder = tmp_path_factory.mktemp("parts")
+    rng = np.random.default_rng(0)
+    for index in range(16):
+        grain = cv2.GaussianBlur(rng.normal(128, 40, (96, 96)).astype(np.float32), (1, 15), 0)
+        cv2.imwrite(str(folder / f"{index:02d}.png"), np.clip(grain, 0, 255).astype(np.uint8))
+    return folder
+
+
+def order(parts: Path, out: Path, *more: str) -> list[str]:
+    return [str(parts), "--out", str(out), "--preset", "edge-s", "--size", "64", *more]
+
+
+def run_train(parts: Path, out: Path, *more: str) -> None:
+    result = CliRunner().invoke(train, order(parts, out, *more), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.fixture(scope="module")
+def trained(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "plate"
+    run_train(parts, out, "--steps", str(STEPS))
+    return out
+
+
+def test_a_run_scores_frames_and_says_where_it_came_from(trained: Path) -> None:
+    run = load_run(trained)
+    frame = np.full((1, 64, 64, 3), 128, np.uint8)
+    with torch.inference_mode():
+        logits, score, picture = run.inspector(torch.from_numpy(frame))
+    assert logits.shape == (1, 64, 64)
+    assert picture.shape == (1, 64, 64, 3) and picture.dtype == torch.uint8
+    assert torch.isfinite(score).all()
+    assert run.settings.training["steps_done"] == STEPS
+    assert len(run.settings.data_digest) == 64
+
+
+def test_the_threshold_gets_images_that_training_never_saw(trained: Path, parts: Path) -> None:
+    kept = (trained / "calibration.txt").read_text().split()
+    assert kept and all(Path(path).parent == parts for path in kept)
+    counts = load_run(trained).settings.training["normals"]
+    assert sum(counts.values()) == 16 and counts["calibration"] == len(kept)
+
+
+def test_frames_for_quantisation_travel_with_the_run(trained: Path) -> None:
+    frames, anomalous = load_frames(trained / "frames.npz")
+    assert frames.shape[1:] == (64, 64, 3)
+    assert anomalous.any() and not anomalous.all()
+
+
+def test_one_seed_gives_one_model(trained: Path, parts: Path, tmp_path: Path) -> None:
+    run_train(parts, tmp_path / "again", "--steps", str(STEPS))
+    first = load_file(trained / "weights.safetensors")
+    second = load_file(tmp_path / "again" / "weights.safetensors")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_another_seed_gives_another(trained: Path, parts: Path, tmp_path: Path) -> None:
+    run_train(parts, tmp_path / "other", "--steps", str(STEPS), "--seed", "1")
+    first = load_file(trained / "weights.safetensors")
+    second = load_file(tmp_path / "other" / "weights.safetensors")
+    assert not all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_finished_run_resumes_to_itself(trained: Path, parts: Path) -> None:
+    before = load_file(trained / "weights.safetensors")
+    run_train(parts, trained, "--steps", str(STEPS), "--resume")
+    after = load_file(trained / "weights.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_clock_ends_a_time_budget(parts: Path, tmp_path: Path) -> None:
+    run_train(parts, tmp_path / "short", "--time-budget", "2s")
+    counters = json.loads((tmp_path / "short" / "resume" / "state.json").read_text())
+    assert counters["elapsed_s"] >= 2 and counters["step"] > 0
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        pytest.param(("--steps", "2"), "already holds a run", id="a folder that is taken"),
+        pytest.param(("--resume", "--steps", "2", "--seed", "9"), "--seed 0", id="another seed"),
+        pytest.param(("--time-budget", "soon"), "45m", id="a budget that is no time"),
+        pytest.param(("--steps", "2", "--time-budget", "9s"), "not both", id="two budgets"),
+        pytest.param(("--device", "abacus", "--resume"), "abacus", id="no such device"),
+        pytest.param(("--size", "100"), "multiple of 32", id="a size that cannot be halved"),
+    ],
+)
+def test_wrong_orders_are_refused(
+    trained: Path, parts: Path, more: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        CliRunner().invoke(train, order(parts, trained, *more), catch_exceptions=False)
+
+
+def test_flat_images_are_refused(tmp_path: Path) -> None:
+    for index in range(10):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((64, 64, 3), 90, np.uint8))
+    with pytest.raises(InputError, match="one colour"):
+        CliRunner().invoke(train, order(tmp_path, tmp_path / "run"), catch_exceptions=False)
