@@ -7,6 +7,7 @@ import logging
 import nncf
 import numpy as np
 import onnx
+from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 from numpy.typing import NDArray
 
 from deploy.graph import INPUT
@@ -41,6 +42,9 @@ def quantise(model: bytes, frames: NDArray[np.uint8]) -> bytes:
             # Measured on the flange: scores off by up to 1.2 with it, by 0.13 without. NNCF takes
             # the means of both noise scales, which share one batch, for those of one.
             disable_bias_correction=True,
+            # The mean of the frames' ranges, NNCF's default, is that of good parts, and cuts off
+            # what only a defect stirs: a score of 2.4 became 0.8.
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
         ),
     )
     onnx.checker.check_model(quantised)

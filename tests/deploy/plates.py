@@ -28,11 +28,11 @@ def defective_plate(rng: Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8
 
 
 def write_plates(root: Path) -> Path:
-    """Eight plates to train on; four good and four spotted ones to test."""
+    """Eighty plates to train on; four good and four spotted ones to test."""
     rng = np.random.default_rng(3)
     for folder in ("train/good", "test/good", "test/spot", "ground_truth/spot"):
         (root / folder).mkdir(parents=True)
-    for index in range(8):
+    for index in range(80):
         cv2.imwrite(str(root / "train" / "good" / f"{index}.png"), plate(rng))
     for index in range(4):
         cv2.imwrite(str(root / "test" / "good" / f"{index}.png"), plate(rng))

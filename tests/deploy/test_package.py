@@ -6,53 +6,34 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
+import training.errors
 from agent.bundle import open_bundle
 from agent.engine import PRECISIONS, RUNTIMES, load_engine
 from agent.errors import InputError
 from deploy import package
 from deploy.commands import evaluate, export
-from tests.deploy.plates import defective_plate, plate, write_plates
-from training.model import DiffusionAD
-from training.presets import preset
-from training.run import Run, RunSettings, load_run, save_frames, save_run
-
-SIZE = (64, 64)
-
-
-def write_run(folder: Path, family: str = "edge") -> Path:
-    """An untrained but complete run."""
-    torch.manual_seed(0)
-    recipe = preset("edge-s" if family == "edge" else "paper")
-    unet, segmentation = recipe.unet, recipe.segmentation
-    if family == "official":
-        unet, segmentation = {"base": 32}, {"base": 4}
-    model = DiffusionAD(family, unet, segmentation, recipe.prediction).eval()
-    settings = RunSettings(
-        product="plate",
-        preset="edge-s" if family == "edge" else "paper",
-        family=family,
-        unet=unet,
-        segmentation=segmentation,
-        prediction=recipe.prediction,
-        input_size=SIZE,
-        code_version="0",
-        data_digest="d",
-    )
-    save_run(folder, settings, model.unet.state_dict(), model.segmentation.state_dict())
-    rng = np.random.default_rng(0)
-    frames = np.stack([plate(rng) for _ in range(4)] + [defective_plate(rng)[0] for _ in range(4)])
-    save_frames(folder / "frames.npz", frames, np.arange(8) >= 4)
-    return folder
+from deploy.graph import export_graph
+from tests.deploy.plates import SIDE, plate, write_plates
+from training.commands import train
+from training.model import DiffusionAD, FixedNoise
+from training.run import Run, load_run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return load_run(write_run(tmp_path_factory.mktemp("runs") / "plate"))
+    """Trained for long enough that a spot scores above a good plate."""
+    folder = tmp_path_factory.mktemp("runs")
+    data = write_plates(folder / "plates")
+    options = ["--preset", "edge-s", "--size", str(SIDE), "--steps", "240", "--product", "plate"]
+    result = CliRunner().invoke(train, [str(data), "--out", str(folder / "plate"), *options])
+    assert result.exit_code == 0, result.output
+    return load_run(folder / "plate")
 
 
 @pytest.fixture(scope="module")
@@ -127,20 +108,27 @@ def test_a_precision_that_strays_is_refused_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_an_official_network_exports_too(tmp_path: Path) -> None:
-    folder = write_run(tmp_path / "official", "official")
-    out = tmp_path / "official.nlb"
-    result = CliRunner().invoke(export, [str(folder), "--out", str(out)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    assert open_bundle(out).manifest.preset == "paper"
+def test_an_official_network_exports_too() -> None:
+    torch.manual_seed(0)
+    model = DiffusionAD("official", {"base": 32}, {"base": 4}, "noise")
+    inspector = FixedNoise(model, (SIDE, SIDE), seed=0).eval()
+    frame = plate(np.random.default_rng(7))[None]
+    session = onnxruntime.InferenceSession(
+        export_graph(inspector, (SIDE, SIDE), "fp32"), providers=["CPUExecutionProvider"]
+    )
+    exported = session.run(None, {"frame": frame})
+    with torch.inference_mode():
+        trained = inspector(torch.from_numpy(frame))
+    for found, expected in zip(exported[:2], trained[:2], strict=True):
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
 
 
 def test_a_run_without_frames_asks_for_them(run: Run, tmp_path: Path) -> None:
-    folder = write_run(tmp_path / "bare")
-    (folder / "frames.npz").unlink()
-    with pytest.raises(InputError, match="--frames"):
+    for name in ("settings.json", "weights.safetensors"):
+        (tmp_path / name).write_bytes((run.folder / name).read_bytes())
+    with pytest.raises(training.errors.InputError, match="--frames"):
         CliRunner().invoke(
-            export, [str(folder), "--out", str(tmp_path / "x.nlb")], catch_exceptions=False
+            export, [str(tmp_path), "--out", str(tmp_path / "x.nlb")], catch_exceptions=False
         )
 
 
