@@ -57,7 +57,7 @@ PRESETS: dict[str, Preset] = {
         t_normal=(150, 251),
         t_noisier=(300, 501),
         batch_size=8,
-        learning_rate=(1e-3, 1e-3),
+        learning_rate=(2e-3, 2e-3),
         score_weight=0.05,
     ),
     # Small enough to travel with the source: the product of `normline demo`.
@@ -69,7 +69,7 @@ PRESETS: dict[str, Preset] = {
         t_normal=(150, 251),
         t_noisier=(300, 501),
         batch_size=8,
-        learning_rate=(1e-3, 1e-3),
+        learning_rate=(2e-3, 2e-3),
         score_weight=0.05,
     ),
 }
