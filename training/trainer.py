@@ -154,8 +154,11 @@ class Trainer:
                 image, t_normal, t_noisier, noise_normal, noise_noisier
             )
             logits = self.model.segment(image, predicted.guided)
-        segmentation = segmentation_loss if recipe.family == "official" else overlap_loss
-        terms = {"segmentation": segmentation(logits, mask)}
+        if recipe.family == "official":
+            terms = {"segmentation": segmentation_loss(logits, mask)}
+        else:
+            weight = batch.weight.to(device)[:, None]
+            terms = {"segmentation": overlap_loss(logits, mask, weight)}
         if predicted.eps is not None:
             eps_normal, eps_noisier = predicted.eps
             terms["noise"] = noise_loss(
