@@ -129,8 +129,8 @@ def region_weights(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     weights = np.zeros(mask.shape, np.float32)
     if mask.any():
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-        weights[mask] = stats[labels[mask], cv2.CC_STAT_AREA] ** -0.5
-        weights /= weights[mask].mean()
+        of_pixel = stats[labels[mask], cv2.CC_STAT_AREA] ** -0.5
+        weights[mask] = of_pixel / of_pixel.mean()
     return weights
 
 
@@ -144,7 +144,7 @@ def _augment(
     height, width = image.shape[:2]
     turn, zoom = rng.uniform(-TURN, TURN), 1 + rng.uniform(-ZOOM, ZOOM)
     move = cv2.getRotationMatrix2D((width / 2, height / 2), turn, zoom)
-    move[:, 2] += rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
+    move[:, 2] = move[:, 2] + rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
 
     def moved(picture: NDArray[np.uint8], border: int) -> NDArray[np.uint8]:
         if flip is not None:

@@ -130,7 +130,8 @@ def displaced(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field,
 
 
 PAINTERS: dict[str, Painter] = {
-    painter.__name__: painter for painter in (crack, scratch, spot, stain, worn, dent, chip, displaced)
+    painter.__name__: painter
+    for painter in (crack, scratch, spot, stain, worn, dent, chip, displaced)
 }
 
 
@@ -175,9 +176,7 @@ def _grain_direction(image: Field, at: tuple[int, int]) -> float:
     return float(across + np.pi / 2)
 
 
-def _to_border(
-    shape: tuple[int, ...], at: tuple[int, int], rng: Generator
-) -> tuple[int, int]:
+def _to_border(shape: tuple[int, ...], at: tuple[int, int], rng: Generator) -> tuple[int, int]:
     """The point moved to a side of the picture, where pieces break out first."""
     row, column = at
     last_row, last_column = shape[0] - 1, shape[1] - 1
