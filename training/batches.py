@@ -1,4 +1,4 @@
-"""Training batches: good images, half of them with a synthetic anomaly."""
+"""Training batches: good images, three of four with synthetic anomalies."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BatchMaker(Dataset[Batch]):
         normals: uint8 [N, H, W, 3] BGR.
         flips: names in `symmetry.FLIPS` that leave a good part good.
         synthesizer: built on the same normals.
-        size: images a batch; every second one gets an anomaly.
+        size: images a batch; three of four get anomalies.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class BatchMaker(Dataset[Batch]):
         """Batch number `step`."""
         rng = np.random.default_rng((self.seed, step))
         images, cleans, masks = [], [], []
-        anomalous = rng.permutation(np.arange(self.size) % 2 == 0)
+        anomalous = rng.permutation(np.arange(self.size) % 4 != 0)
         for index, with_anomaly in zip(self._indices(step), anomalous, strict=True):
             foreground = self.synthesizer.foreground(index)
             flip = self.flips[rng.integers(len(self.flips))]

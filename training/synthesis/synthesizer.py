@@ -17,7 +17,7 @@ VISIBLE_LEVELS = 5.0
 TEXTURE_SHARE = 0.3
 # Anomalies an image, drawn evenly from these. Several in one image teach the segmentation net
 # several times as much a step; single ones teach the score what one small defect is worth.
-COUNTS = (1, 1, 2, 3, 5)
+COUNTS = (1, 2, 3, 5, 8)
 PATCH_GRID = 8
 
 
@@ -47,7 +47,7 @@ class Synthesizer:
     def paste(
         self, image: NDArray[np.uint8], foreground: NDArray[np.bool_] | None, rng: Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Paste one to five visible anomalies: (image uint8 [H, W, 3], mask bool [H, W])."""
+        """Paste one to eight visible anomalies: (image uint8 [H, W, 3], mask bool [H, W])."""
         result = image.astype(np.float32) / np.float32(255)
         mask = np.zeros(image.shape[:2], np.bool_)
         wanted = int(rng.choice(COUNTS))
