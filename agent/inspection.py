@@ -56,4 +56,5 @@ def inspect(engine: Engine, view: View, canvas: NDArray[np.uint8]) -> Inspection
 def _score(logits: NDArray[np.float32], count: int | None) -> float:
     """Mean of the `count` largest logits, of all where there are fewer."""
     assert count is not None
-    return float(np.sort(logits)[-count:].mean())
+    count = min(count, len(logits))
+    return float(np.partition(logits, len(logits) - count)[-count:].mean())

@@ -101,7 +101,8 @@ def evaluate(
             click.echo(f"inspected {len(canvases)} images on {engine.fingerprint}", err=True)
     reference = next((o for o in outcomes if o.precision == "fp32"), outcomes[0])
     reports = [
-        evaluation.report(outcome, reference, items, masks, set(apart)) for outcome in outcomes
+        evaluation.report(outcome, reference, items, masks, view.ignored_on_canvas, set(apart))
+        for outcome in outcomes
     ]
     click.echo(evaluation.table(reports, set(apart)))
     if json_file:

@@ -80,6 +80,7 @@ def report(
     reference: Outcome,
     items: list[LabelledImage],
     masks: NDArray[np.bool_],
+    ignored: NDArray[np.bool_] | None,
     apart: set[str],
 ) -> Report:
     """Judge an outcome; the headline figures leave out the kinds in `apart`.
@@ -87,6 +88,7 @@ def report(
     Args:
         reference: the outcome that agreement is measured against.
         masks: bool [N, H, W].
+        ignored: bool [H, W], pixels that are not inspected; localisation is judged on the others.
     """
     kinds = np.array([item.kind for item in items])
     defective = np.array([item.defective for item in items])
@@ -97,7 +99,7 @@ def report(
         by_kind[str(kind)] = image_auroc(defective[chosen], outcome.scores[chosen])
     pixels = None
     if all(item.mask_path for item in items if item.defective):
-        pixels = pixel_metrics(outcome.maps[headline], masks[headline])
+        pixels = pixel_metrics(outcome.maps[headline], masks[headline], ignored)
     threshold = np.quantile(reference.scores[~defective], 1 - REFERENCE_RATE)
     agreement = np.mean((outcome.scores > threshold) == (reference.scores > threshold))
     return Report(

@@ -93,7 +93,7 @@ def choose_view(
     elif survey.smallest != survey.largest:
         say(
             f"sizes vary, from {_size(survey.smallest)} to {_size(survey.largest)} pixels: "
-            "every image is brought to one size, whatever its shape"
+            "every image is resized alike, as if of one size"
         )
     settings = ViewSettings(
         region_of_interest=wish.roi,

@@ -105,7 +105,7 @@ class View:
         """
         height, width = self.input_size
         tiles = self.settings.tiles
-        ignored = self.ignored_on_canvas()
+        ignored = self.ignored_on_canvas
         corners = [
             (row * (height - tiles.overlap), column * (width - tiles.overlap))
             for row in range(tiles.rows)
@@ -129,6 +129,7 @@ class View:
         """A mask of a camera image, bool [h, w], on the canvas: bool [H, W]."""
         return resize_mask(self._crop(mask, name), self.canvas_size)
 
+    @cached_property
     def ignored_on_canvas(self) -> NDArray[np.bool_] | None:
         """Where nothing is inspected, bool [H, W]; None where everything is."""
         return None if self.ignored is None else self.mask_on_canvas(self.ignored, "ignore mask")

@@ -67,7 +67,7 @@ def test_training_and_agent_see_the_same(name: str, window: tuple[int, int] | No
         ours.mask_on_canvas(truth, "a"), theirs.mask_on_canvas(truth, "a")
     )
     if ignored is not None:
-        np.testing.assert_array_equal(ours.ignored_on_canvas(), theirs.ignored_on_canvas)
+        np.testing.assert_array_equal(ours.ignored_on_canvas, theirs.ignored_on_canvas)
 
 
 @pytest.mark.parametrize(

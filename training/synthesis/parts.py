@@ -47,7 +47,7 @@ def cut_parts(canvases: NDArray[np.uint8], view: View) -> Parts:
     background to know it by.
     """
     foregrounds = find_foregrounds(canvases)
-    ignored = view.ignored_on_canvas()
+    ignored = view.ignored_on_canvas
     if foregrounds is None and ignored is None:
         return Parts(view.cut(canvases), None, is_object=False)
     everywhere = np.ones(canvases.shape[:3], np.bool_)
