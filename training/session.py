@@ -34,6 +34,7 @@ from training.run import (
     write_settings,
 )
 from training.selection import SelectionSet
+from training.symmetry import find_flips
 from training.synthesis import Synthesizer
 from training.synthesis.parts import cut_parts
 from training.trainer import Budget, Trainer
@@ -104,6 +105,9 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
     scene = "an object on a plain background" if parts.is_object else "a texture"
     say(f"the images show {scene}, {'in grey' if synthesizer.grey else 'in colour'}")
 
+    flips = find_flips(parts.tiles)
+    say(f"a good part stays good under: {', '.join(flips) or 'no flip'}")
+
     torch.manual_seed(order.seed)
     model = DiffusionAD(recipe.family, recipe.unet, recipe.segmentation, recipe.prediction).to(
         device
@@ -119,7 +123,7 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
     trainer = Trainer(
         model,
         recipe,
-        BatchMaker(parts.tiles, synthesizer, recipe.batch_size, order.seed),
+        BatchMaker(parts.tiles, synthesizer, flips, recipe.batch_size, order.seed),
         held_out_set,
         order.budget,
         order.out,
