@@ -143,7 +143,10 @@ def _decode(data: bytes, flags: int, what: str) -> NDArray[Any]:
     finally:
         CV_LOGGING.setLogLevel(level)
     if image is None:
-        raise InputError(f"{what} is not an image that can be read: replace or remove it")
+        raise InputError(
+            f"{what} is not an image that can be read: replace it by one of 8 or 16 bits a "
+            "channel, or remove it"
+        )
     return np.asarray(image)
 
 

@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,8 @@ from agent.engine import PRECISIONS, RUNTIMES, Deviation, load_engine, self_test
 from agent.errors import InputError
 from deploy.graph import export_graph
 from deploy.quantise import quantise
-from training.run import IGNORE_MASK, Run
+from deploy.view import view_fields, view_members
+from training.run import Run
 
 GOLDEN_FRAMES = 4
 # Share of the span of golden scores, from the best part to the worst defect, that a precision may
@@ -72,7 +72,7 @@ def build_bundle(
         "product": run.settings.product,
         "preset": run.settings.preset,
         "input_size": size,
-        **_view_fields(run),
+        **view_fields(run),
         "training_data_digest": run.settings.data_digest,
         "code_version": version("normline"),
         "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -83,8 +83,7 @@ def build_bundle(
     }
     members = {model_member(precision): model for precision, model in models.items()}
     members["golden.npz"] = golden.to_bytes()
-    if run.view.settings.ignore_mask is not None:
-        members[IGNORE_MASK] = (run.folder / IGNORE_MASK).read_bytes()
+    members |= view_members(run)
     candidate = out.with_name(out.name + ".candidate")
     write_bundle(candidate, fields, members)
     try:
@@ -93,14 +92,6 @@ def build_bundle(
     finally:
         candidate.unlink(missing_ok=True)
     return results
-
-
-def _view_fields(run: Run) -> dict[str, Any]:
-    """What the manifest says of the run's view."""
-    fields = run.view.settings.model_dump()
-    if fields["ignore_mask"] is not None:
-        fields["ignore_mask"] = IGNORE_MASK
-    return {**fields, "score_pixels": run.inspector.top_k}
 
 
 def gate(path: Path) -> list[GateResult]:

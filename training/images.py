@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from training.errors import InputError
 
+# OpenCV 5 moved its log level; 4 has it at the top.
+CV_LOGGING: Any = getattr(cv2.utils, "logging", cv2)
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
@@ -74,13 +76,21 @@ def _decode(path: Path, flags: int) -> NDArray[Any]:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     if _is_cut_short(data):
         raise InputError(f"the image {path} is cut short: copy it again or remove it")
+    level = CV_LOGGING.getLogLevel()
+    # What OpenCV would print is said in the InputError below.
+    CV_LOGGING.setLogLevel(0)
     try:
         # Not imread, which fills the missing part of a truncated JPEG with grey, silently.
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # an empty file, or a header that asks for too many pixels
         image = None
+    finally:
+        CV_LOGGING.setLogLevel(level)
     if image is None:
-        raise InputError(f"{path} is not an image that can be read: replace or remove it")
+        raise InputError(
+            f"{path} is not an image that can be read: replace it by one of 8 or 16 bits a "
+            "channel, or remove it"
+        )
     return image
 
 
