@@ -19,7 +19,7 @@ from training.dataset import data_digest, load_images, read_dataset, split_norma
 from training.device import choose_device, has_fast_bfloat16
 from training.errors import InputError
 from training.framing import ViewWish, choose_view
-from training.images import list_images
+from training.images import list_images, read_image
 from training.model import DiffusionAD
 from training.presets import preset
 from training.run import (
@@ -100,7 +100,8 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
         paths = list_images(order.textures)
         if not paths:
             raise InputError(f"--textures {order.textures} is no folder, or holds no images")
-        textures = load_images(paths, View(order.input_size))
+        whole = View(order.input_size)
+        textures = np.stack([whole.canvas(read_image(path), str(path)) for path in paths])
     synthesizer = Synthesizer(parts, textures, np.random.default_rng(order.seed))
     scene = "an object on a plain background" if parts.is_object else "a texture"
     say(f"the images show {scene}, {'in grey' if synthesizer.grey else 'in colour'}")
