@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.errors import InputError
-from training.images import list_images, read_image, read_mask, resize_image, resize_mask
+from training.images import (
+    MASK_LEVEL,
+    list_images,
+    read_image,
+    read_mask,
+    resize_image,
+    resize_mask,
+)
 
 GOOD = "good"
 MINIMUM_IMAGES = 8
@@ -30,12 +37,15 @@ MINIMUM_IMAGES = 8
 class LabelledImage:
     """A test image: `kind` is "good" or the kind of its defect; good images have no mask.
 
-    A defective image has none either where the data set has no ground truth at all.
+    A defective image has none either where the data set has no ground truth at all. Pixels of the
+    mask from `mask_level` on are defective: half way where masks hold 0 and 255, 1 where they
+    hold numbers of classes.
     """
 
     path: Path
     kind: str
     mask_path: Path | None
+    mask_level: int = MASK_LEVEL
 
     @property
     def defective(self) -> bool:
@@ -87,7 +97,8 @@ def load_labelled_images(
         image = read_image(item.path)
         images[index] = resize_image(image, size)
         if item.mask_path is not None:
-            masks[index] = resize_mask(read_mask(item.mask_path, image.shape[:2]), size)
+            mask = read_mask(item.mask_path, image.shape[:2], item.mask_level)
+            masks[index] = resize_mask(mask, size)
     return images, masks
 
 

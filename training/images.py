@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from training.errors import InputError
 
+# Half way: masks that were saved as JPEG carry faint noise around black and white.
+MASK_LEVEL = 128
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
@@ -40,8 +42,10 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return image
 
 
-def read_mask(path: Path, image_size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Read the mask of an image of `image_size` (height, width): bool [H, W], true where defective.
+def read_mask(
+    path: Path, image_size: tuple[int, int], level: int = MASK_LEVEL
+) -> NDArray[np.bool_]:
+    """Read the mask of an image of `image_size` (height, width): bool [H, W], true from `level` on.
 
     Raises InputError as `read_image` does, and where the mask has another size than the image.
     """
@@ -51,8 +55,7 @@ def read_mask(path: Path, image_size: tuple[int, int]) -> NDArray[np.bool_]:
             f"the mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels, "
             f"its image {image_size[1]}x{image_size[0]}: they must be of one size"
         )
-    # Half way: masks that were saved as JPEG carry faint noise around black and white.
-    return mask >= 128
+    return mask >= level
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

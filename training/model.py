@@ -65,6 +65,11 @@ class DiffusionAD(nn.Module):
             self.unet = EdgeUNet(3, 3, timed=True, **unet)
             self.segmentation = EdgeUNet(6, 1, timed=False, **segmentation)
 
+    def checkpoint_activations(self, wanted: bool) -> None:
+        """Whether training trades time for memory; only the paper's network is that large."""
+        if isinstance(self.unet, UNet):
+            self.unet.checkpointing = wanted
+
     def reconstruct(
         self,
         image: Tensor,
