@@ -14,18 +14,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from training.symmetry import FLIPS
 from training.synthesis import Synthesizer
 
 PREFETCH = 3
-# Light and position vary a little more on the line than in the training set.
-GAIN, OFFSET, SHIFT = 0.08, 0.03, 0.02
+# Light, position, angle (degrees) and distance vary a little more on the line than in the
+# training set.
+GAIN, OFFSET, GAMMA, SHIFT, TURN, ZOOM = 0.1, 0.03, 0.1, 0.03, 3.0, 0.05
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a training step sees.
+    """What a training step sees, in whole bytes: it travels between processes.
 
-    image, clean: float32 [B, 3, H, W], RGB 0..1; mask: float32 [B, 1, H, W]; anomalous: bool [B].
+    image, clean: uint8 [B, H, W, 3] BGR; mask: bool [B, H, W]; anomalous: bool [B].
     """
 
     image: Tensor
@@ -39,14 +41,21 @@ class BatchMaker(Dataset[Batch]):
 
     Args:
         normals: uint8 [N, H, W, 3] BGR.
+        flips: names in `symmetry.FLIPS` that leave a good part good.
         synthesizer: built on the same normals.
         size: images a batch; every second one gets an anomaly.
     """
 
     def __init__(
-        self, normals: NDArray[np.uint8], synthesizer: Synthesizer, size: int, seed: int
+        self,
+        normals: NDArray[np.uint8],
+        synthesizer: Synthesizer,
+        flips: list[str],
+        size: int,
+        seed: int,
     ) -> None:
         self.normals = normals
+        self.flips = [None, *(FLIPS[name] for name in flips)]
         self.synthesizer = synthesizer
         self.size = size
         self.seed = seed
@@ -58,7 +67,8 @@ class BatchMaker(Dataset[Batch]):
         anomalous = rng.permutation(np.arange(self.size) % 2 == 0)
         for index, with_anomaly in zip(self._indices(step), anomalous, strict=True):
             foreground = self.synthesizer.foreground(index)
-            clean, foreground = _augment(self.normals[index], foreground, rng)
+            flip = self.flips[rng.integers(len(self.flips))]
+            clean, foreground = _augment(self.normals[index], foreground, flip, rng)
             image, mask = clean, np.zeros(clean.shape[:2], np.bool_)
             if with_anomaly:
                 image, mask = self.synthesizer.paste(clean, foreground, rng)
@@ -66,9 +76,9 @@ class BatchMaker(Dataset[Batch]):
             cleans.append(clean)
             masks.append(mask)
         return Batch(
-            image=to_tensor(np.stack(images)),
-            clean=to_tensor(np.stack(cleans)),
-            mask=torch.from_numpy(np.stack(masks)).float()[:, None],
+            image=torch.from_numpy(np.stack(images)),
+            clean=torch.from_numpy(np.stack(cleans)),
+            mask=torch.from_numpy(np.stack(masks)),
             anomalous=torch.from_numpy(anomalous),
         )
 
@@ -107,21 +117,28 @@ def _single_threaded(worker: int) -> None:
     cv2.setNumThreads(1)
 
 
-def to_tensor(images: NDArray[np.uint8]) -> Tensor:
-    """uint8 [B, H, W, 3] BGR -> float32 [B, 3, H, W] RGB 0..1."""
-    rgb = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2))
-    return torch.from_numpy(rgb).float() / 255.0
-
-
 def _augment(
-    image: NDArray[np.uint8], foreground: NDArray[np.bool_] | None, rng: Generator
+    image: NDArray[np.uint8],
+    foreground: NDArray[np.bool_] | None,
+    flip: int | None,
+    rng: Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
-    """Small change of light and position; the foreground moves along."""
+    """Change light, position, angle and distance a little; the foreground moves along."""
     height, width = image.shape[:2]
-    move = np.eye(2, 3, dtype=np.float32)
-    move[:, 2] = rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
-    moved = cv2.warpAffine(image, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    turn, zoom = rng.uniform(-TURN, TURN), 1 + rng.uniform(-ZOOM, ZOOM)
+    move = cv2.getRotationMatrix2D((width / 2, height / 2), turn, zoom)
+    move[:, 2] += rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
+
+    def moved(picture: NDArray[np.uint8], border: int) -> NDArray[np.uint8]:
+        if flip is not None:
+            picture = np.asarray(cv2.flip(picture, flip), np.uint8)
+        shifted = cv2.warpAffine(picture, move, (width, height), borderMode=border)
+        return np.asarray(shifted, np.uint8)
+
+    gain, offset = 1 + rng.uniform(-GAIN, GAIN), rng.uniform(-OFFSET, OFFSET)
+    gamma = np.exp(rng.uniform(-GAMMA, GAMMA))
+    tone = np.clip(np.linspace(0, 1, 256) ** gamma * gain + offset, 0, 1) * 255
+    lit = cv2.LUT(moved(image, cv2.BORDER_REFLECT), np.round(tone).astype(np.uint8))
     if foreground is not None:
-        foreground = cv2.warpAffine(foreground.astype(np.uint8), move, (width, height)) > 0
-    gain, offset = 1 + rng.uniform(-GAIN, GAIN), 255 * rng.uniform(-OFFSET, OFFSET)
-    return cv2.convertScaleAbs(np.maximum(moved * gain + offset, 0)), foreground
+        foreground = moved(foreground.astype(np.uint8), cv2.BORDER_CONSTANT) > 0
+    return np.asarray(lit, np.uint8), foreground

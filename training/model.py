@@ -132,7 +132,7 @@ class FixedNoise(nn.Module):
         Returns anomaly_map float32 [B, H, W] (logits), score float32 [B] (mean of the largest
         logits), reconstruction uint8 [B, H, W, 3] BGR.
         """
-        image = frame.permute(0, 3, 1, 2).float().flip(1) / 255.0
+        image = to_images(frame, frame.device)
         noise_normal = self.noise_normal.float() / NOISE_GRID
         noise_noisier = self.noise_noisier.float() / NOISE_GRID
         guided = self.model.reconstruct(
@@ -141,6 +141,11 @@ class FixedNoise(nn.Module):
         logits = self.model.segment(image, guided).squeeze(1)
         picture = (guided.flip(1).clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
         return logits, top_k_score(logits, self.top_k), picture.permute(0, 2, 3, 1)
+
+
+def to_images(frames: Tensor, device: torch.device) -> Tensor:
+    """uint8 [B, H, W, 3] BGR -> float32 [B, 3, H, W] RGB 0..1, on `device`."""
+    return frames.to(device).permute(0, 3, 1, 2).float().flip(1) / 255.0
 
 
 def top_pixels(input_size: tuple[int, int]) -> int:
