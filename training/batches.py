@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from training.distributed import ALONE, Group, own_places
 from training.symmetry import FLIPS
 from training.synthesis import Synthesizer
 
@@ -27,13 +28,16 @@ GAIN, OFFSET, GAMMA, SHIFT, TURN, ZOOM = 0.1, 0.03, 0.1, 0.03, 3.0, 0.05
 class Batch:
     """What a training step sees, in whole bytes: it travels between processes.
 
-    image, clean: uint8 [B, H, W, 3] BGR; mask: bool [B, H, W]; anomalous: bool [B].
+    image, clean: uint8 [B, H, W, 3] BGR; mask: bool [B, H, W]; anomalous: bool [B];
+    places: int64 [B], where in the whole batch these images stand (all, unless several processes
+    share it).
     """
 
     image: Tensor
     clean: Tensor
     mask: Tensor
     anomalous: Tensor
+    places: Tensor
 
 
 class BatchMaker(Dataset[Batch]):
@@ -44,6 +48,8 @@ class BatchMaker(Dataset[Batch]):
         flips: names in `symmetry.FLIPS` that leave a good part good.
         synthesizer: built on the same normals.
         size: images a batch; every second one gets an anomaly.
+        group: the processes that share each batch; this one makes its own part alone.
+        workers: processes that make batches ahead of time.
     """
 
     def __init__(
@@ -53,24 +59,34 @@ class BatchMaker(Dataset[Batch]):
         flips: list[str],
         size: int,
         seed: int,
+        group: Group = ALONE,
+        workers: int = 1,
     ) -> None:
         self.normals = normals
         self.flips = [None, *(FLIPS[name] for name in flips)]
         self.synthesizer = synthesizer
         self.size = size
         self.seed = seed
+        self.group = group
+        self.workers = workers
 
     def __getitem__(self, step: int) -> Batch:
         """Batch number `step`."""
         rng = np.random.default_rng((self.seed, step))
-        images, cleans, masks = [], [], []
         anomalous = rng.permutation(np.arange(self.size) % 2 == 0)
-        for index, with_anomaly in zip(self._indices(step), anomalous, strict=True):
+        places = own_places(anomalous, self.group.rank, self.group.size)
+        indices = self._indices(step)
+        images, cleans, masks = [], [], []
+        for place in places:
+            # Of the place alone: which process makes the image is no matter. (From 1 on: a seed
+            # that ends in 0 is the seed without it.)
+            rng = np.random.default_rng((self.seed, step, 1 + place))
+            index = indices[place]
             foreground = self.synthesizer.foreground(index)
             flip = self.flips[rng.integers(len(self.flips))]
             clean, foreground = _augment(self.normals[index], foreground, flip, rng)
             image, mask = clean, np.zeros(clean.shape[:2], np.bool_)
-            if with_anomaly:
+            if anomalous[place]:
                 image, mask = self.synthesizer.paste(clean, foreground, rng)
             images.append(image)
             cleans.append(clean)
@@ -79,7 +95,8 @@ class BatchMaker(Dataset[Batch]):
             image=torch.from_numpy(np.stack(images)),
             clean=torch.from_numpy(np.stack(cleans)),
             mask=torch.from_numpy(np.stack(masks)),
-            anomalous=torch.from_numpy(anomalous),
+            anomalous=torch.from_numpy(anomalous[places]),
+            places=torch.tensor(places),
         )
 
     def stream(self, first: int) -> Iterator[Batch]:
@@ -92,7 +109,7 @@ class BatchMaker(Dataset[Batch]):
             self,
             batch_size=None,
             sampler=count(first),
-            num_workers=1,
+            num_workers=self.workers,
             prefetch_factor=PREFETCH,
             worker_init_fn=_single_threaded,
             # A forked child would wait for ever for the threads that OpenCV had in its parent.

@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
@@ -48,11 +50,14 @@ class Group:
         return float(shared)
 
 
+ALONE = Group()
+
+
 @contextmanager
 def training_group() -> Iterator[Group]:
     """The group that `torchrun` started this process in."""
     if not dist.is_torchelastic_launched():
-        yield Group()
+        yield ALONE
         return
     rank, size, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
@@ -62,12 +67,12 @@ def training_group() -> Iterator[Group]:
         dist.destroy_process_group()
 
 
-def own_places(anomalous: Tensor, rank: int, size: int) -> list[int]:
+def own_places(anomalous: NDArray[np.bool_], rank: int, size: int) -> list[int]:
     """The places in the batch, bool [B] true where anomalous, that fall to process `rank`.
 
     Raises InputError where either kind cannot be shared out evenly.
     """
-    kinds = [torch.nonzero(kind)[:, 0].tolist() for kind in (anomalous, ~anomalous)]
+    kinds = [np.flatnonzero(kind).tolist() for kind in (anomalous, ~anomalous)]
     if any(len(places) % size for places in kinds):
         raise InputError(
             f"a batch of {len(anomalous)} images cannot be shared evenly by {size} processes: give "

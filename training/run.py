@@ -5,7 +5,8 @@ weights.safetensors    the chosen weights (exponential moving average)
 calibration.txt        normals set aside for the threshold, never trained or selected on
 frames.npz             some held-out frames, for quantisation and golden values
 metrics.jsonl          losses and selection scores over time
-resume/                the trainer's last state
+losses.png, samples.png  what they were, and what the model makes of held-out images
+resume.safetensors     the trainer's last state
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from training.model import DiffusionAD, FixedNoise
 from training.presets import Prediction
 
 SETTINGS, WEIGHTS = "settings.json", "weights.safetensors"
-CALIBRATION, FRAMES = "calibration.txt", "frames.npz"
+CALIBRATION, FRAMES, METRICS = "calibration.txt", "frames.npz", "metrics.jsonl"
 
 
 class RunSettings(BaseModel):
@@ -129,10 +130,12 @@ def load_frames(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         raise InputError(f"{path} cannot be read: {error}") from None
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+def save_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
     """Write safetensors through a temporary file, so that a power cut leaves the old or the new."""
     temporary = path.with_name(path.name + ".part")
-    save_file(tensors, temporary)
+    save_file(tensors, temporary, metadata)
     os.replace(temporary, path)
 
 
