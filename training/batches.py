@@ -28,14 +28,15 @@ GAIN, OFFSET, GAMMA, SHIFT, TURN, ZOOM = 0.1, 0.03, 0.1, 0.03, 3.0, 0.05
 class Batch:
     """What a training step sees, in whole bytes: it travels between processes.
 
-    image, clean: uint8 [B, H, W, 3] BGR; mask: bool [B, H, W]; anomalous: bool [B];
-    places: int64 [B], where in the whole batch these images stand (all, unless several processes
-    share it).
+    image, clean: uint8 [B, H, W, 3] BGR; mask: bool [B, H, W]; weight: float32
+    [B, H, W], of each anomalous pixel (`region_weights`); anomalous: bool [B]; places: int64 [B],
+    where in the whole batch these images stand (all, unless several processes share it).
     """
 
     image: Tensor
     clean: Tensor
     mask: Tensor
+    weight: Tensor
     anomalous: Tensor
     places: Tensor
 
@@ -95,6 +96,7 @@ class BatchMaker(Dataset[Batch]):
             image=torch.from_numpy(np.stack(images)),
             clean=torch.from_numpy(np.stack(cleans)),
             mask=torch.from_numpy(np.stack(masks)),
+            weight=torch.from_numpy(np.stack([region_weights(mask) for mask in masks])),
             anomalous=torch.from_numpy(anomalous[places]),
             places=torch.tensor(places),
         )
@@ -132,6 +134,20 @@ class BatchMaker(Dataset[Batch]):
 def _single_threaded(worker: int) -> None:
     """Two cores are the trainer's; OpenCV must not take them too."""
     cv2.setNumThreads(1)
+
+
+def region_weights(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Weight of each anomalous pixel, float32 [H, W]: 1 / sqrt(area of its region), of mean 1.
+
+    Between counting pixels, where one stain outweighs every hole, and counting regions, where a
+    speck outweighs it.
+    """
+    weights = np.zeros(mask.shape, np.float32)
+    if mask.any():
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+        weights[mask] = stats[labels[mask], cv2.CC_STAT_AREA] ** -0.5
+        weights /= weights[mask].mean()
+    return weights
 
 
 def _augment(

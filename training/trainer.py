@@ -122,7 +122,7 @@ class Trainer:
             self.waited_s += time.monotonic() - started
             losses = self._train_step(batch, progress)
             self.step += 1
-            if self.step % LOG_EVERY == 0:
+            if self.step % LOG_EVERY == 0 or self.step == 1:
                 values = {name: round(value.item(), 5) for name, value in losses.items()}
                 if not all(map(_is_finite, values.values())):
                     raise InputError(
@@ -175,8 +175,11 @@ class Trainer:
                 image, t_normal, t_noisier, noise_normal, noise_noisier
             )
             logits = self.model.segment(image, predicted.guided)
-        segmentation = segmentation_loss if recipe.family == "official" else overlap_loss
-        terms = {"segmentation": segmentation(logits, mask)}
+        if recipe.family == "official":
+            terms = {"segmentation": segmentation_loss(logits, mask)}
+        else:
+            weight = batch.weight.to(device)[:, None]
+            terms = {"segmentation": overlap_loss(logits, mask, weight)}
         if predicted.eps is not None:
             eps_normal, eps_noisier = predicted.eps
             terms["noise"] = noise_loss(

@@ -15,6 +15,9 @@ from training.synthesis.textures import procedural_bank, vary
 # A change below this mean over its own area, in grey levels, is not a defect that anyone sees.
 VISIBLE_LEVELS = 5.0
 TEXTURE_SHARE = 0.3
+# Anomalies an image, drawn evenly from these. Several in one image teach the segmentation net
+# several times as much a step; single ones teach the score what one small defect is worth.
+COUNTS = (1, 1, 2, 3, 5)
 PATCH_GRID = 8
 
 
@@ -44,10 +47,10 @@ class Synthesizer:
     def paste(
         self, image: NDArray[np.uint8], foreground: NDArray[np.bool_] | None, rng: Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Paste one to three visible anomalies: (image uint8 [H, W, 3], mask bool [H, W])."""
+        """Paste one to five visible anomalies: (image uint8 [H, W, 3], mask bool [H, W])."""
         result = image.astype(np.float32) / np.float32(255)
         mask = np.zeros(image.shape[:2], np.bool_)
-        wanted = 1 + int(rng.random() < 0.3) + int(rng.random() < 0.1)
+        wanted = int(rng.choice(COUNTS))
         pasted = 0
         while pasted < wanted:
             changed, area = self._one(result, foreground, rng)
