@@ -49,6 +49,13 @@ class Group:
         dist.broadcast(shared, src=0)
         return float(shared)
 
+    def mean(self, value: Tensor) -> float:
+        """The mean over the group of a single number."""
+        shared = value.detach().double().cpu()
+        if self.size > 1:
+            dist.all_reduce(shared)
+        return float(shared) / self.size
+
 
 ALONE = Group()
 

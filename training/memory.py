@@ -75,9 +75,7 @@ def training_memory(
     return TrainingMemory(parameters * (1 + COPIES), meter.peak)
 
 
-def _step(
-    model: DiffusionAD, recipe: Preset, image: Tensor, mask: Tensor, bfloat16: bool
-) -> None:
+def _step(model: DiffusionAD, recipe: Preset, image: Tensor, mask: Tensor, bfloat16: bool) -> None:
     """One step as the trainer takes it, without the parts that need no memory to speak of."""
     noises = [torch.randn_like(image) for _ in range(2)]
     half = torch.autocast("cpu", torch.bfloat16) if bfloat16 else nullcontext()

@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from training.model import NOISE_GRID, FixedNoise, T_NOISIER, T_NORMAL, to_images
+from training.model import NOISE_GRID, T_NOISIER, T_NORMAL, FixedNoise, to_images
 from training.selection import SelectionSet
 
 matplotlib.use("Agg")  # a training machine has no display

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from training.batches import BatchMaker
 from training.dataset import data_digest, split_normals
 from training.device import choose_device, has_fast_bfloat16, spare_cores
-from training.distributed import ALONE, Group, share_statistics, training_group
+from training.distributed import Group, share_statistics, training_group
 from training.errors import InputError
 from training.images import list_images, load_images
 from training.model import DiffusionAD, FixedNoise
@@ -61,16 +61,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Variant:
-    """What a comparison changes: the recipe, how the model is built, whether anomalies are pasted.
-
-    Without pasted anomalies there is nothing to choose a checkpoint by: the last one is kept.
-    """
+    """What a comparison changes: the recipe, the model, what pastes anomalies, what judges."""
 
     recipe: Callable[[Preset], Preset] = lambda recipe: recipe
     build: Callable[[Preset], DiffusionAD] = lambda recipe: DiffusionAD(
         recipe.family, recipe.unet, recipe.segmentation, recipe.prediction
     )
-    pastes: bool = True
+    synthesizer: type[Synthesizer] = Synthesizer
+    selection: type[SelectionSet] = SelectionSet
 
 
 AS_PRESET = Variant()
@@ -130,7 +128,7 @@ def _train(
         if not paths:
             raise InputError(f"--textures {order.textures} is no folder, or holds no images")
         textures = load_images(paths, order.input_size)
-    synthesizer = Synthesizer(normals, textures, np.random.default_rng(order.seed))
+    synthesizer = variant.synthesizer(normals, textures, np.random.default_rng(order.seed))
     whole = synthesizer.foregrounds is None
     scene = "a texture" if whole else "an object on a plain background"
     say(f"the images show {scene}, {'in grey' if synthesizer.grey else 'in colour'}")
@@ -144,7 +142,7 @@ def _train(
     precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
     parameters = sum(tensor.numel() for tensor in model.parameters())
     say(f"preset {order.preset}: {parameters:,} parameters, on {device} in {precision}")
-    held_out_set = SelectionSet(
+    held_out_set = variant.selection(
         held_out, Synthesizer(held_out, textures, np.random.default_rng(order.seed + 1)), order.seed
     )
     trainer = Trainer(

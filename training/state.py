@@ -28,7 +28,8 @@ def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     try:
         with safe_open(path, framework="pt") as file:
             counters = json.loads(file.metadata()["counters"])
-            return {name: file.get_tensor(name) for name in file.keys()}, counters
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, counters
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read ({error}): remove it to begin this run again"

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from training.batches import Batch, BatchMaker
 from training.device import autocast
-from training.distributed import ALONE, Group, share_gradients
 from training.diffusion import noise_loss
+from training.distributed import ALONE, Group, share_gradients
 from training.ema import ModelAverage
 from training.errors import InputError
 from training.losses import overlap_loss, segmentation_loss, top_k_score
@@ -123,7 +123,7 @@ class Trainer:
             losses = self._train_step(batch, progress)
             self.step += 1
             if self.step % LOG_EVERY == 0 or self.step == 1:
-                values = {name: round(value.item(), 5) for name, value in losses.items()}
+                values = {name: round(self.group.mean(value), 5) for name, value in losses.items()}
                 if not all(map(_is_finite, values.values())):
                     raise InputError(
                         f"training diverged at step {self.step} ({values}): the images may hold "
@@ -166,7 +166,9 @@ class Trainer:
             return torch.cat([torch.randint(*limits, (1,), generator=g) for g in draws]).to(device)
 
         def noise() -> Tensor:
-            return torch.stack([torch.randn(image.shape[1:], generator=g) for g in draws]).to(device)
+            return torch.stack([torch.randn(image.shape[1:], generator=g) for g in draws]).to(
+                device
+            )
 
         t_normal, t_noisier = scale(recipe.t_normal), scale(recipe.t_noisier)
         noise_normal, noise_noisier = noise(), noise()
