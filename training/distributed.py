@@ -111,21 +111,20 @@ def share_gradients(
     return DistributedDataParallel(_Step(model, losses), device_ids=on, broadcast_buffers=False)
 
 
-def share_statistics(model: nn.Module, group: Group) -> nn.Module:
-    """`model`, whose BatchNorm layers see the whole group's batch; to be done before training.
+def share_statistics(model: nn.Module, group: Group) -> None:
+    """Let the BatchNorm layers below `model` see the whole group's batch; done before training.
 
     PyTorch's own SyncBatchNorm runs on GPUs alone.
     """
     if group.size == 1:
-        return model
+        return
     if next(model.parameters()).device.type == "cuda":
-        shared: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        return shared
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.BatchNorm2d):
                 setattr(parent, name, _GroupBatchNorm(child, group.size))
-    return model
 
 
 class _GroupBatchNorm(nn.BatchNorm2d):

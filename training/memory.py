@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from training.diffusion import Schedule, noise_loss
+from training.errors import InputError
 from training.losses import segmentation_loss
 from training.model import T_NOISIER, T_NORMAL, DiffusionAD
 from training.presets import Preset
@@ -73,6 +74,25 @@ def training_memory(
         with _PeakBytes() as meter:
             _step(model, recipe, image, mask, bfloat16)
     return TrainingMemory(parameters * (1 + COPIES), meter.peak)
+
+
+def must_checkpoint(
+    recipe: Preset, batch_size: int, input_size: tuple[int, int], *, bfloat16: bool, free: int
+) -> bool:
+    """Whether a training fits into `free` bytes only with activations computed twice.
+
+    Raises InputError where it does not fit even so.
+    """
+    for checkpointing in (False, True):
+        need = training_memory(
+            recipe, batch_size, input_size, bfloat16=bfloat16, checkpointing=checkpointing
+        )
+        if need.total <= free:
+            return checkpointing
+    raise InputError(
+        f"a batch of {batch_size} images needs {need.total / 2**30:.0f} GiB and the device has "
+        f"{free / 2**30:.0f} GiB free: give a smaller --batch-size"
+    )
 
 
 def _step(model: DiffusionAD, recipe: Preset, image: Tensor, mask: Tensor, bfloat16: bool) -> None:

@@ -17,6 +17,7 @@ from training.device import choose_device, has_fast_bfloat16, spare_cores
 from training.distributed import Group, share_statistics, training_group
 from training.errors import InputError
 from training.images import list_images, load_images
+from training.memory import must_checkpoint
 from training.model import DiffusionAD, FixedNoise
 from training.pictures import draw_losses, draw_samples
 from training.presets import Preset, preset
@@ -112,7 +113,15 @@ def _train(
         input_size=order.input_size,
         code_version=code_version(),
         data_digest=data_digest(good),
-        training={"seed": order.seed, **asdict(order.budget), "batch_size": batch_size},
+        training={
+            "seed": order.seed,
+            **asdict(order.budget),
+            "batch_size": batch_size,
+            "t_normal": recipe.t_normal,
+            "t_noisier": recipe.t_noisier,
+            "learning_rate": recipe.learning_rate,
+            "score_weight": recipe.score_weight,
+        },
     )
     if group.leads:
         _claim(order, settings)
@@ -139,6 +148,13 @@ def _train(
     torch.manual_seed(order.seed)
     model = variant.build(recipe).to(device)
     share_statistics(model, group)
+    if device.type == "cuda" and recipe.family == "official":
+        free, _ = torch.cuda.mem_get_info(device)
+        mixed, share = has_fast_bfloat16(device), batch_size // group.size
+        again = must_checkpoint(recipe, share, order.input_size, bfloat16=mixed, free=free)
+        model.checkpoint_activations(again)
+        if again:
+            say("activations are computed twice: they do not fit into the device's memory")
     precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
     parameters = sum(tensor.numel() for tensor in model.parameters())
     say(f"preset {order.preset}: {parameters:,} parameters, on {device} in {precision}")

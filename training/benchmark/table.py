@@ -28,8 +28,8 @@ def benchmark_table(
         label = "mean" if len(figures) == total else f"mean of {len(figures)} of {total}"
         rows.append([label, *_means(list(figures.values())), *("" for _ in extra)])
     for source in known:
-        cells = (source.image_auroc, source.pixel_auroc, source.aupro, source.pixel_ap)
-        rows.append([source.source, *map(_percent, cells), *("" for _ in extra)])
+        percent = (source.image_auroc, source.pixel_auroc, source.aupro, source.pixel_ap)
+        rows.append([source.source, *map(_percent, percent), *("" for _ in extra)])
     return markdown([name, *COLUMNS, *extra], rows)
 
 
