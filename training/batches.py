@@ -1,4 +1,4 @@
-"""Training batches: good images, half of them with a synthetic anomaly."""
+"""Training batches: good images, three of four with synthetic anomalies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from training.synthesis import Synthesizer
 PREFETCH = 3
 # Light, position, angle (degrees) and distance vary a little more on the line than in the
 # training set.
-GAIN, OFFSET, GAMMA, SHIFT, TURN, ZOOM = 0.1, 0.03, 0.1, 0.03, 3.0, 0.05
+OFFSET, GAMMA, SHIFT, TURN, ZOOM = 0.03, 0.1, 0.03, 3.0, 0.05
+# Light varies as it does among the normals (deviation of the log of their mean), within these.
+GAIN_LIMITS = (0.1, 0.4)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class BatchMaker(Dataset[Batch]):
         normals: uint8 [N, H, W, 3] BGR.
         flips: names in `symmetry.FLIPS` that leave a good part good.
         synthesizer: built on the same normals.
-        size: images a batch; every second one gets an anomaly.
+        size: images a batch; three of four get anomalies.
         group: the processes that share each batch; this one makes its own part alone.
         workers: processes that make batches ahead of time.
     """
@@ -69,16 +71,19 @@ class BatchMaker(Dataset[Batch]):
         self.size = size
         self.seed = seed
         self.group = group
-        own_places(np.arange(size) % 2 == 0, group.rank, group.size)  # refuses uneven shares now
+        own_places(_gets_anomaly(size), group.rank, group.size)  # refuses uneven shares now
         self.workers = workers
+        light = np.log(normals[:, ::4, ::4].mean(axis=(1, 2, 3)) + 1.0)
+        self.gain = float(np.clip(light.std(), *GAIN_LIMITS))
 
     def __getitem__(self, step: int) -> Batch:
         """Batch number `step`."""
         rng = np.random.default_rng((self.seed, step))
-        anomalous = rng.permutation(np.arange(self.size) % 2 == 0)
-        places = own_places(anomalous, self.group.rank, self.group.size)
+        wanted = rng.permutation(_gets_anomaly(self.size))
+        places = own_places(wanted, self.group.rank, self.group.size)
         indices = self._indices(step)
-        images, cleans, masks = [], [], []
+        images: list[NDArray[np.uint8]] = []
+        cleans, masks = [], []
         for place in places:
             # Of the place alone: which process makes the image is no matter. (From 1 on: a seed
             # that ends in 0 is the seed without it.)
@@ -86,9 +91,9 @@ class BatchMaker(Dataset[Batch]):
             index = indices[place]
             foreground = self.synthesizer.foreground(index)
             flip = self.flips[rng.integers(len(self.flips))]
-            clean, foreground = _augment(self.normals[index], foreground, flip, rng)
+            clean, foreground = _augment(self.normals[index], foreground, flip, self.gain, rng)
             image, mask = clean, np.zeros(clean.shape[:2], np.bool_)
-            if anomalous[place]:
+            if wanted[place]:
                 image, mask = self.synthesizer.paste(clean, foreground, rng)
             images.append(image)
             cleans.append(clean)
@@ -98,7 +103,7 @@ class BatchMaker(Dataset[Batch]):
             clean=torch.from_numpy(np.stack(cleans)),
             mask=torch.from_numpy(np.stack(masks)),
             weight=torch.from_numpy(np.stack([region_weights(mask) for mask in masks])),
-            anomalous=torch.from_numpy(anomalous[places]),
+            anomalous=torch.tensor([bool(mask.any()) for mask in masks]),
             places=torch.tensor(places),
         )
 
@@ -132,6 +137,11 @@ class BatchMaker(Dataset[Batch]):
         return indices
 
 
+def _gets_anomaly(size: int) -> NDArray[np.bool_]:
+    """Bool [size]: three of four."""
+    return np.arange(size) % 4 != 0
+
+
 def _single_threaded(worker: int) -> None:
     """Two cores are the trainer's; OpenCV must not take them too."""
     cv2.setNumThreads(1)
@@ -146,8 +156,8 @@ def region_weights(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     weights = np.zeros(mask.shape, np.float32)
     if mask.any():
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-        weights[mask] = stats[labels[mask], cv2.CC_STAT_AREA] ** -0.5
-        weights /= weights[mask].mean()
+        of_pixel = stats[labels[mask], cv2.CC_STAT_AREA] ** -0.5
+        weights[mask] = of_pixel / of_pixel.mean()
     return weights
 
 
@@ -155,13 +165,14 @@ def _augment(
     image: NDArray[np.uint8],
     foreground: NDArray[np.bool_] | None,
     flip: int | None,
+    gain: float,
     rng: Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
     """Change light, position, angle and distance a little; the foreground moves along."""
     height, width = image.shape[:2]
     turn, zoom = rng.uniform(-TURN, TURN), 1 + rng.uniform(-ZOOM, ZOOM)
     move = cv2.getRotationMatrix2D((width / 2, height / 2), turn, zoom)
-    move[:, 2] += rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
+    move[:, 2] = move[:, 2] + rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
 
     def moved(picture: NDArray[np.uint8], border: int) -> NDArray[np.uint8]:
         if flip is not None:
@@ -169,9 +180,9 @@ def _augment(
         shifted = cv2.warpAffine(picture, move, (width, height), borderMode=border)
         return np.asarray(shifted, np.uint8)
 
-    gain, offset = 1 + rng.uniform(-GAIN, GAIN), rng.uniform(-OFFSET, OFFSET)
-    gamma = np.exp(rng.uniform(-GAMMA, GAMMA))
-    tone = np.clip(np.linspace(0, 1, 256) ** gamma * gain + offset, 0, 1) * 255
+    brighter, gamma = np.exp(rng.uniform(-gain, gain)), np.exp(rng.uniform(-GAMMA, GAMMA))
+    tone = np.linspace(0, 1, 256) ** gamma * brighter + rng.uniform(-OFFSET, OFFSET)
+    tone = np.clip(tone, 0, 1) * 255
     lit = cv2.LUT(moved(image, cv2.BORDER_REFLECT), np.round(tone).astype(np.uint8))
     if foreground is not None:
         foreground = moved(foreground.astype(np.uint8), cv2.BORDER_CONSTANT) > 0

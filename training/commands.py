@@ -28,6 +28,11 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
     type=click.IntRange(min=2),
     help="Images a step, over all processes.  [default: the preset's]",
 )
+@click.option("--roi", metavar="X,Y,W,H", help="Region of interest in pixels.  [default: all]")
+@click.option("--ignore-mask", type=FOLDER, help="Image, white where nothing is inspected.")
+@click.option("--tiles", default="auto", show_default=True, help="Grid ROWSxCOLUMNS, such as 1x3.")
+@click.option("--overlap", default="12.5%", show_default=True, help="Of a tile with the next.")
+@click.option("--window", metavar="LOW:HIGH", help="Levels of 16-bit images.  [default: by depth]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option("--product", help="Name of the product.  [default: the data folder's name]")
@@ -41,6 +46,11 @@ def train(
     steps: int | None,
     size: int,
     batch_size: int | None,
+    roi: str | None,
+    ignore_mask: Path | None,
+    tiles: str,
+    overlap: str,
+    window: str | None,
     seed: int,
     device: str,
     product: str | None,
@@ -51,9 +61,14 @@ def train(
 
     DATA is a folder of images, or a folder in MVTec-AD layout (train/good/…). With --steps, two
     trainings with one seed on one machine agree; with a time budget, the clock has its say.
+
+    What the model sees of an image (region of interest, ignored pixels, tiles, the levels of
+    16-bit images) is chosen here and travels with the run and its bundle: calibration and the
+    station see the same.
     """
     # Imported here: torch takes seconds, and a mistyped option should not.
     from training.dataset import read_dataset
+    from training.framing import parse_wish
     from training.session import Order, train_run
 
     order = Order(
@@ -62,6 +77,7 @@ def train(
         budget=parse_budget(steps, time_budget),
         input_size=parse_size(size),
         batch_size=batch_size,
+        view=parse_wish(roi, ignore_mask, tiles, overlap, window),
         seed=seed,
         device=device,
         product=product or data.resolve().name,

@@ -60,9 +60,7 @@ def _features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _spread(queries: NDArray[np.float32], others: NDArray[np.float32]) -> float:
     """How far query i lies from the nearest quarter of the others, itself (number i) left out."""
-    squared = (
-        (queries**2).sum(1)[:, None] + (others**2).sum(1)[None, :] - 2.0 * queries @ others.T
-    )
+    squared = (queries**2).sum(1)[:, None] + (others**2).sum(1)[None, :] - 2.0 * queries @ others.T
     np.fill_diagonal(squared, np.nan)
     near = np.nanquantile(np.sqrt(np.maximum(squared, 0.0)), NEAREST, axis=1)
     return float(np.median(near))

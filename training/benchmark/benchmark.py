@@ -15,7 +15,7 @@ from training.benchmark.table import benchmark_table
 from training.dataset import Dataset
 from training.errors import InputError
 from training.model import DiffusionAD, FixedNoise
-from training.run import read_settings, replace_text
+from training.run import load_view, read_settings, replace_text
 from training.session import Order
 
 FIGURES, TABLE = "figures.json", "table.md"
@@ -58,9 +58,9 @@ def _figures(run: Path) -> Figures | None:
 
 
 def _judged(model: DiffusionAD, data: Dataset, order: Order) -> Figures:
-    noise_seed = read_settings(order.out).noise_seed
+    settings = read_settings(order.out)
     device = next(model.parameters()).device
-    inspector = FixedNoise(model, order.input_size, noise_seed).eval().to(device)
-    figures = judge(inspector, data, order.input_size)
+    inspector = FixedNoise(model, order.input_size, settings.noise_seed).eval().to(device)
+    figures = judge(inspector, data, load_view(order.out, settings))
     replace_text(order.out / FIGURES, json.dumps(asdict(figures)) + "\n")
     return figures

@@ -142,6 +142,7 @@ def _order(
     device: str,
 ) -> Any:
     # Imported here: torch takes seconds, and a mistyped option should not.
+    from training.framing import ViewWish
     from training.session import Order
 
     return Order(
@@ -149,6 +150,7 @@ def _order(
         preset=preset,
         budget=parse_budget(steps, time_budget),
         input_size=parse_size(size),
+        view=ViewWish(),
         seed=seed,
         device=device,
         product=out.resolve().name,

@@ -20,7 +20,7 @@ from training.benchmark.models import trained_model
 from training.benchmark.table import COLUMNS, cells, markdown
 from training.dataset import Dataset
 from training.model import T_NOISIER, T_NORMAL
-from training.run import read_settings, replace_text
+from training.run import load_view, read_settings, replace_text
 from training.session import Order, Variant
 
 WEIGHTS = (0.0, 0.5, 1.0, 2.0)
@@ -129,10 +129,13 @@ def run_comparison(
         say(f"{name}: {row.label}")
         each = replace(order, out=order.out / row.training, resume=True)
         model = trained_model(each, data.train_good, say, row.variant)
-        noise_seed = read_settings(each.out).noise_seed
-        inspector = Inspector(model, order.input_size, noise_seed, row.rebuild, row.segments)
+        settings = read_settings(each.out)
+        inspector = Inspector(
+            model, order.input_size, settings.noise_seed, row.rebuild, row.segments
+        )
         device = next(model.parameters()).device
-        found[row.label] = judge(inspector.eval().to(device), data, order.input_size)
+        view = load_view(each.out, settings)
+        found[row.label] = judge(inspector.eval().to(device), data, view)
     lines = [[label, *cells(row), f"{row.ms:.1f}"] for label, row in found.items()]
     table = markdown([name, *COLUMNS, "ms an image"], lines)
     replace_text(order.out / f"{name}.md", table)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import perf_counter
 
+import numpy as np
+from numpy.typing import NDArray
+
 from training.dataset import Dataset, load_labelled_images
 from training.errors import InputError
 from training.metrics import image_auroc, pixel_metrics
 from training.model import FixedNoise
 from training.selection import inspect_frames
+from training.view import View
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,16 @@ class Figures:
     ms: float
 
 
-def judge(inspector: FixedNoise, data: Dataset, input_size: tuple[int, int]) -> Figures:
-    """Run `inspector`, in evaluation mode, over the test images of `data`."""
-    frames, masks = load_labelled_images(data.test, input_size)
+def judge(inspector: FixedNoise, data: Dataset, view: View) -> Figures:
+    """Run `inspector`, in evaluation mode, over the test images of `data`.
+
+    The score of an image is that of its worst tile, as at the station.
+    """
+    canvases, masks = load_labelled_images(data.test, view)
     started = perf_counter()
-    maps, scores = inspect_frames(inspector, frames)
-    milliseconds = 1e3 * (perf_counter() - started) / len(frames)
+    maps, scores = inspect_frames(inspector, view.cut(canvases))
+    milliseconds = 1e3 * (perf_counter() - started) / len(canvases)
+    scores, maps = scores.reshape(len(canvases), -1).max(axis=1), _stitched(maps, view)
     pixels = None
     if all(item.mask_path for item in data.test if item.defective):
         pixels = pixel_metrics(maps, masks)
@@ -43,6 +51,17 @@ def judge(inspector: FixedNoise, data: Dataset, input_size: tuple[int, int]) -> 
         pixel_ap=pixels.ap if pixels else None,
         ms=round(milliseconds, 2),
     )
+
+
+def _stitched(tiles: NDArray[np.float32], view: View) -> NDArray[np.float32]:
+    """Maps [N * T, h, w] of tiles as maps of canvases [N, H, W]; the larger logit counts."""
+    height, width = view.input_size
+    tiles = tiles.reshape(-1, len(view.places), height, width)
+    maps = np.full((len(tiles), *view.canvas_size), -np.inf, np.float32)
+    for index, (y, x) in enumerate(view.places):
+        place = maps[:, y : y + height, x : x + width]
+        np.maximum(place, tiles[:, index], out=place)
+    return maps
 
 
 def check_test_images(name: str, data: Dataset) -> None:

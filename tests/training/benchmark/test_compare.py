@@ -22,6 +22,8 @@ from training.model import T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, to_imag
 from training.presets import preset
 from training.selection import inspect_frames
 from training.session import AS_PRESET
+from training.synthesis.parts import cut_parts
+from training.view import View
 
 SIZE = (64, 64)
 FRAMES = np.stack([part(seed)[0][:64, :64] for seed in range(2)])
@@ -91,7 +93,8 @@ def test_a_single_scale_is_trained_as_it_is_used() -> None:
 def test_without_synthesis_nothing_is_pasted() -> None:
     normals = np.stack([part(seed)[0][:64, :64] for seed in range(4)])
     rng = np.random.default_rng(0)
-    synthesizer = variants.NO_SYNTHESIS.synthesizer(normals, None, rng)
+    view = View(SIZE)
+    synthesizer = variants.NO_SYNTHESIS.synthesizer(cut_parts(normals, view), None, rng)
     image, mask = synthesizer.paste(normals[0], None, rng)
     assert (image == normals[0]).all() and not mask.any()
 
