@@ -5,8 +5,9 @@
 The batch of the preset is shared out, so that any number of processes takes the steps that one
 would take: every process gets as many images to paste anomalies on and as many good ones as the
 others (the terms of the loss are means over one or the other kind, and a mean of means over equal
-shares is the mean), BatchNorm's statistics are those of the whole batch, and the noise of an image depends on
-its place in the batch, not on the process that draws it. What is left is the order of sums.
+shares is the mean), BatchNorm's statistics are those of the whole batch, and the noise of an image
+depends on its place in the batch, not on the process that draws it. What is left is the order of
+sums, and the rare image on which no visible anomaly could be pasted.
 """
 
 from __future__ import annotations
@@ -82,8 +83,8 @@ def own_places(anomalous: NDArray[np.bool_], rank: int, size: int) -> list[int]:
     kinds = [np.flatnonzero(kind).tolist() for kind in (anomalous, ~anomalous)]
     if any(len(places) % size for places in kinds):
         raise InputError(
-            f"a batch of {len(anomalous)} images, {len(kinds[0])} of them with anomalies, cannot be "
-            f"shared evenly by {size} processes: give another --batch-size, such as {4 * size}"
+            f"a batch of {len(anomalous)} images, {len(kinds[0])} of them with anomalies, cannot "
+            f"be shared evenly by {size} processes: give another --batch-size, such as {4 * size}"
         )
     return sorted(place for places in kinds for place in places[rank::size])
 
