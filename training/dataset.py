@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.errors import InputError
-from training.images import list_images, read_image, read_mask
+from training.images import MASK_LEVEL, list_images, read_image, read_mask
 
 GOOD = "good"
 MINIMUM_IMAGES = 8
@@ -35,12 +35,15 @@ USUAL_SHARE = 0.9
 class LabelledImage:
     """A test image: `kind` is "good" or the kind of its defect; good images have no mask.
 
-    A defective image has none either where the data set has no ground truth at all.
+    A defective image has none either where the data set has no ground truth at all. Pixels of the
+    mask from `mask_level` on are defective: half way where masks hold 0 and 255, 1 where they
+    hold numbers of classes.
     """
 
     path: Path
     kind: str
     mask_path: Path | None
+    mask_level: int = MASK_LEVEL
 
     @property
     def defective(self) -> bool:
@@ -129,7 +132,7 @@ def load_labelled_images(
         image = read_image(item.path)
         images[index] = view.canvas(image, str(item.path))
         if item.mask_path is not None:
-            mask = read_mask(item.mask_path, image.shape[:2])
+            mask = read_mask(item.mask_path, image.shape[:2], item.mask_level)
             masks[index] = view.mask_on_canvas(mask, str(item.mask_path))
     return images, masks
 
