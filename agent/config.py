@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from agent.errors import InputError
-from agent.messaging.endpoint import check_loopback
+from agent.messaging.endpoint import check_bindable, is_loopback
 
 TRIGGERED_DEADLINE_MS = 1000.0
 
@@ -27,16 +27,16 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     return folder / path.expanduser()
 
 
-def _loopback(endpoint: str) -> str:
+def _bindable(endpoint: str) -> str:
     try:
-        return check_loopback(endpoint)
+        return check_bindable(endpoint)
     except InputError as error:
         raise ValueError(str(error)) from error
 
 
 # A path is text in YAML; strict types would refuse it.
 FilePath = Annotated[Path, Field(strict=False), AfterValidator(_beside_the_file)]
-Endpoint = Annotated[str, AfterValidator(_loopback)]
+Endpoint = Annotated[str, AfterValidator(_bindable)]
 # Names become levels of a topic, which end at a slash.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)]
 
@@ -100,7 +100,7 @@ class EngineSettings(Section):
 
 
 class Publish(Section):
-    """ZeroMQ endpoints, on loopback addresses."""
+    """ZeroMQ endpoints; others than loopback addresses need keys."""
 
     verdicts: Endpoint = Field("tcp://127.0.0.1:5556", description="XPUB: verdicts, heartbeat")
     replay: Endpoint = Field("tcp://127.0.0.1:5557", description="ROUTER: what was missed")
@@ -135,6 +135,20 @@ class Station(Section):
         default_factory=lambda: Publish.model_validate({}), description="where it is heard"
     )
     journal: JournalSettings = Field(description="the durable record")
+    keys: FilePath | None = Field(
+        None, description="folder made by normline keys: only who is listed there may connect"
+    )
+
+    @model_validator(mode="after")
+    def _keys_for_other_machines(self) -> Station:
+        publish = self.publish
+        for endpoint in (publish.verdicts, publish.replay, publish.commands):
+            if self.keys is None and not is_loopback(endpoint):
+                raise ValueError(
+                    f"{endpoint} is open to other machines: make keys with normline keys create "
+                    "and name their folder as keys, or use a loopback address"
+                )
+        return self
 
 
 def load_station(path: Path) -> Station:
@@ -172,7 +186,7 @@ def _explain(error: ValidationError) -> str:
         keys = ", ".join(_keys_at(problem["loc"]))
         return f"{where or 'the file'}: expected a section with the keys {keys}"
     if problem["type"] == "value_error":
-        return f"{where}: {problem['ctx']['error']}"
+        return f"{where}: {problem['ctx']['error']}" if where else str(problem["ctx"]["error"])
     message = problem["msg"]
     return f"{where}: {message[:1].lower()}{message[1:]}, got {problem['input']!r}"
 

@@ -91,6 +91,11 @@ class Capture:
         """The capture process, None while there is none."""
         return self._stream.pid if self._stream else None
 
+    @property
+    def last_beat_ns(self) -> int:
+        """When the capture process last showed life (monotonic); 0 while there is none."""
+        return self._stream.last_beat_ns if self._stream else 0
+
     def start(self) -> None:
         """Open the camera and wait for its first frame.
 

@@ -49,6 +49,11 @@ class Stream:
         """Seconds since the process was started."""
         return time.monotonic() - self._started_s
 
+    @property
+    def last_beat_ns(self) -> int:
+        """When the process last showed life (monotonic)."""
+        return self._ring.last_beat_ns()
+
     def receive(self, timeout_s: float) -> FromChild | None:
         """What the process says next; None when it says nothing for `timeout_s`.
 
@@ -91,7 +96,7 @@ class Stream:
                 return Failed(f"the camera did not open within {OPEN_LIMIT_S:g} s", False)
             return None
         limit_s = max(LEAST_STALL_S, STALL_PERIODS * self.opened.period_s)
-        silent_s = (time.monotonic_ns() - self._ring.last_beat_ns()) / 1e9
+        silent_s = (time.monotonic_ns() - self.last_beat_ns) / 1e9
         if silent_s > limit_s:
             return Failed(f"no frame for {silent_s:.2f} s, expected within {limit_s:.2f} s", False)
         return None

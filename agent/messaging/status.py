@@ -25,7 +25,19 @@ class Heartbeat(Message):
     frames: int = Field(ge=0, description="frames captured since the start")
     skipped: int = Field(ge=0, description="frames passed over for a newer one, in free run")
     camera_restarts: int = Field(ge=0, description="restarts of the capture process")
-    malformed: int = Field(ge=0, description="requests that could not be understood")
+    malformed: int = Field(
+        ge=0, description="requests and subscriptions that could not be understood"
+    )
+    forbidden: int = Field(
+        ge=0, description="requests of clients whose key has not the role for them"
+    )
+    connections: int = Field(ge=0, description="connections made to the station's sockets")
+    admitted: int = Field(
+        ge=0,
+        description="of these, the ones that said in time what they must, with keys one that is "
+        "listed; all others were sent away",
+    )
+    closed: int = Field(ge=0, description="connections that have ended, but for a revocation")
     journal_fault: str | None = Field(description="why nothing can be written; else null")
     journal_lost: int = Field(
         ge=0, description="changes dropped because too many were waiting to be written"

@@ -7,10 +7,12 @@ import time
 
 from agent.capture import CaptureStatus
 from agent.journal import Journal
+from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.status import Heartbeat, StateChange, utc
 from agent.messaging.topics import Address
 from agent.service.notify import Notifier
+from agent.service.watchdog import Watchdog
 from agent.states import State
 
 log = logging.getLogger(__name__)
@@ -22,12 +24,20 @@ class Herald:
     """Speaks for the loop, and only when the loop asks it to: its silence is the loop's."""
 
     def __init__(
-        self, address: Address, journal: Journal, publisher: Publisher, notifier: Notifier
+        self,
+        address: Address,
+        journal: Journal,
+        door: Door,
+        publisher: Publisher,
+        notifier: Notifier,
+        watchdog: Watchdog,
     ) -> None:
         self._address = address
         self._journal = journal
+        self._door = door
         self._publisher = publisher
         self._notifier = notifier
+        self._watchdog = watchdog
         self._next_beat_s = time.monotonic()
 
     def ready(self) -> None:
@@ -38,14 +48,14 @@ class Herald:
         """The station is about to end."""
         self._notifier.stopping()
 
-    def beat(self, state: State, camera: CaptureStatus, malformed: int) -> None:
-        """Send a heartbeat if it is time for one.
+    def beat(self, state: State, camera: CaptureStatus) -> None:
+        """Once in a turn: see who has subscribed, and send a heartbeat if it is time for one.
 
         Args:
             state: of the station.
             camera: of the capture process.
-            malformed: requests that could not be understood.
         """
+        self._publisher.drain()
         now_s = time.monotonic()
         if now_s < self._next_beat_s:
             return
@@ -61,13 +71,16 @@ class Herald:
             frames=camera.frames,
             skipped=camera.skipped,
             camera_restarts=camera.restarts,
-            malformed=malformed,
+            malformed=self._door.malformed,
+            forbidden=self._door.forbidden,
+            connections=self._door.connections,
+            admitted=self._door.admitted,
+            closed=self._door.closed,
             journal_fault=self._journal.fault,
             journal_lost=self._journal.lost,
         )
         self._publisher.send(self._address.heartbeat, heartbeat.to_json())
-        self._publisher.drain()
-        self._notifier.alive()
+        self._watchdog.feed()
 
     def announce(self, previous: State, state: State, cause: str) -> None:
         """Tell a change of state."""

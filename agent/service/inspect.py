@@ -17,13 +17,20 @@ log = logging.getLogger(__name__)
 
 
 class Inspector:
-    """A model with its threshold. Whatever goes wrong in it, the answer is never PASS."""
+    """A model with its threshold. Whatever goes wrong in it, the answer is never PASS.
+
+    Attributes:
+        attempted: frames given to the model.
+        completed: of these, the ones that it has scored.
+    """
 
     def __init__(self, engine: Engine, record: CalibrationRecord, roi: Roi | None) -> None:
         """`roi` is the part of the camera's frame that the model was trained on."""
         self._engine = engine
         self._record = record
         self._roi = roi
+        self.attempted = 0
+        self.completed = 0
 
     def inspect(self, frame: Frame) -> tuple[Decision, Durations]:
         """What is found on a frame, and the durations of queue, inference and decide."""
@@ -34,11 +41,13 @@ class Inspector:
         except InputError as error:
             log.error("frame %s cannot be inspected: %s", frame.name, error)
             return Decision.none(Reason.CAMERA_FAULT), Durations(queue=queue_ms)
+        self.attempted += 1
         try:
             inspection = self._engine.infer(model_frame)
         except EngineFault as fault:
             log.error("frame %s: %s", frame.name, fault)
             return Decision.none(Reason.ENGINE_FAULT), Durations(queue=queue_ms)
+        self.completed += 1
         inferred_ns = time.monotonic_ns()
         height, width = frame.image.shape[:2]
         decision = decide(inspection, self._record, (height, width), self._roi)

@@ -47,7 +47,6 @@ class Line:
         self._open = OpenParts()
         self._started = False
         self._halt: str | None = None
-        self.malformed = 0
 
     @property
     def state(self) -> State:
@@ -87,7 +86,7 @@ class Line:
             self._inspect(captured)
         self._answer_hopeless()
         self._follow_camera()
-        self._equipment.herald.beat(self.state, self._capture.status, self.malformed)
+        self._equipment.herald.beat(self.state, self._capture.status)
         ended = self._capture.status.state is CaptureState.ENDED
         return not ended and self._halt is None
 

@@ -19,6 +19,8 @@ from agent.config import Station, load_station
 from agent.engine import Engine, load_engine, self_test
 from agent.errors import InputError
 from agent.journal import Journal
+from agent.keys import KeyFolder
+from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.replay import ReplayServer
 from agent.messaging.topics import Address
@@ -29,6 +31,7 @@ from agent.service.inspect import Inspector
 from agent.service.line import Equipment, Line
 from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
+from agent.service.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +68,13 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         stack.callback(_close_journal, journal)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(context.term)
+        door = Door(context, KeyFolder(station.keys) if station.keys else None)
+        stack.callback(door.close)
         address = Address(station.station.site, station.station.line, station.station.name)
-        publisher = Publisher(context, station.publish.verdicts, address.welcome)
+        publisher = Publisher(door, station.publish.verdicts, address.welcome)
         stack.callback(publisher.close)
         manifest = bundle.manifest
-        desk = CommandDesk(context, station.publish.commands, journal, manifest.product)
+        desk = CommandDesk(door, station.publish.commands, journal, manifest.product)
         stack.callback(desk.close)
         recipe = Recipe(
             address.verdict(manifest.product),
@@ -80,20 +85,22 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         )
         notifier = Notifier()
         stack.callback(notifier.close)
+        inspector = Inspector(engine, record, manifest.region_of_interest)
+        watchdog = Watchdog(notifier, capture, inspector, publisher)
         line = Line(
             Equipment(
                 mode=station.camera.mode,
                 deadline_ms=station.camera.deadline_ms,
                 capture=capture,
-                inspector=Inspector(engine, record, manifest.region_of_interest),
+                inspector=inspector,
                 journal=journal,
                 results=Results(recipe, journal, publisher.send),
-                herald=Herald(address, journal, publisher, notifier),
+                herald=Herald(address, journal, door, publisher, notifier, watchdog),
             )
         )
-        replay = ReplayServer(context, station.publish.replay, journal, lambda: line.state)
+        replay = ReplayServer(door, station.publish.replay, journal, lambda: line.state)
         stack.callback(replay.close)
-        _run(line, desk, replay, lambda: on_ready(station))
+        _run(line, desk, replay, door, lambda: on_ready(station))
 
 
 def _checked_engine(station: Station, bundle: Bundle, record: CalibrationRecord) -> Engine:
@@ -129,7 +136,9 @@ def check_camera(record: CalibrationRecord, settings: Settings, simulated: bool)
     log.warning("%s", message)
 
 
-def _run(line: Line, desk: CommandDesk, replay: ReplayServer, on_ready: Callable[[], None]) -> None:
+def _run(
+    line: Line, desk: CommandDesk, replay: ReplayServer, door: Door, on_ready: Callable[[], None]
+) -> None:
     cause = "a defect of normline"
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
@@ -141,7 +150,8 @@ def _run(line: Line, desk: CommandDesk, replay: ReplayServer, on_ready: Callable
         on_ready()
         while line.turn():
             desk.serve(line)
-            line.malformed = desk.malformed + replay.malformed
+            if not (replay.alive and door.alive):
+                raise RuntimeError("a thread of the station has ended: see the log")
         cause = line.ended_by
     except InputError as error:
         cause = str(error)
