@@ -6,10 +6,12 @@ import logging
 import time
 
 from agent.capture import CaptureStatus
+from agent.evidence import EvidenceStore
 from agent.journal import Journal
 from agent.messaging.publisher import Publisher
 from agent.messaging.status import Heartbeat, StateChange, utc
 from agent.messaging.topics import Address
+from agent.service.faults import Faults
 from agent.service.notify import Notifier
 from agent.states import State
 
@@ -22,12 +24,18 @@ class Herald:
     """Speaks for the loop, and only when the loop asks it to: its silence is the loop's."""
 
     def __init__(
-        self, address: Address, journal: Journal, publisher: Publisher, notifier: Notifier
+        self,
+        address: Address,
+        journal: Journal,
+        publisher: Publisher,
+        notifier: Notifier,
+        evidence: EvidenceStore | None = None,
     ) -> None:
         self._address = address
         self._journal = journal
         self._publisher = publisher
         self._notifier = notifier
+        self._evidence = evidence
         self._next_beat_s = time.monotonic()
 
     def ready(self) -> None:
@@ -38,12 +46,13 @@ class Herald:
         """The station is about to end."""
         self._notifier.stopping()
 
-    def beat(self, state: State, camera: CaptureStatus, malformed: int) -> None:
+    def beat(self, state: State, camera: CaptureStatus, faults: Faults, malformed: int) -> None:
         """Send a heartbeat if it is time for one.
 
         Args:
             state: of the station.
             camera: of the capture process.
+            faults: what the station has to tell of its pictures and its pace.
             malformed: requests that could not be understood.
         """
         now_s = time.monotonic()
@@ -60,10 +69,16 @@ class Herald:
             camera=camera.state.value,
             frames=camera.frames,
             skipped=camera.skipped,
+            stale=camera.stale,
             camera_restarts=camera.restarts,
+            picture_fault=faults.picture,
+            late_in_a_row=faults.late_in_a_row,
             malformed=malformed,
-            journal_fault=self._journal.fault,
+            journal_fault=self._journal.fault or self._journal.alarm,
             journal_lost=self._journal.lost,
+            journal_forgotten=self._journal.forgotten,
+            evidence_fault=self._evidence.fault if self._evidence else None,
+            evidence_dropped=self._evidence.dropped if self._evidence else 0,
         )
         self._publisher.send(self._address.heartbeat, heartbeat.to_json())
         self._publisher.drain()
