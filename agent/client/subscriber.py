@@ -208,7 +208,7 @@ class Subscriber:
     def _read(self, frames: list[bytes]) -> Steps:
         """The events that a message brings: itself, and before it what was missing."""
         kind = kind_of(frames[0])
-        if kind == "welcome":
+        if kind in ("welcome", "late"):
             return
         if len(frames) != 2 or kind not in MESSAGES:
             self.malformed += 1

@@ -136,7 +136,7 @@ class RequestSocket:
         """
         # Without it, ROUTER drops what it cannot deliver and says nothing.
         self._listener = door.open(zmq.ROUTER, endpoint, domain, {zmq.ROUTER_MANDATORY: 1})
-        self._socket = self._listener.socket
+        self.socket = self._listener.socket
         self._requests = requests
         self._inside_message = False
 
@@ -146,10 +146,10 @@ class RequestSocket:
         What is malformed or forbidden to its sender is answered and counted here.
         """
         self._listener.renew()
-        if not self._socket.poll(wait_ms):
+        if not self.socket.poll(wait_ms):
             return
         until_s = time.monotonic() + TURN_S
-        while time.monotonic() < until_s and self._socket.poll(0):
+        while time.monotonic() < until_s and self.socket.poll(0):
             if self._inside_message:
                 self._pass_over(until_s)
             elif (received := self._receive()) is not None:
@@ -169,7 +169,7 @@ class RequestSocket:
             PeerGone: the peer has disconnected.
         """
         try:
-            self._socket.send_multipart([*peer.envelope, *frames], zmq.NOBLOCK)
+            self.socket.send_multipart([*peer.envelope, *frames], zmq.NOBLOCK)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
@@ -183,9 +183,9 @@ class RequestSocket:
         self._listener.close()
 
     def _receive(self) -> tuple[Peer, Any] | None:
-        frames = [self._socket.recv(copy=False)]
+        frames = [self.socket.recv(copy=False)]
         while frames[-1].more and len(frames) < MOST_FRAMES:
-            frames.append(self._socket.recv(copy=False))
+            frames.append(self.socket.recv(copy=False))
         self._inside_message = frames[-1].more
         client = self._listener.client_of(frames[-1])
         if client is None:  # revoked a moment ago
@@ -215,8 +215,8 @@ class RequestSocket:
 
     def _pass_over(self, until_s: float) -> None:
         """Drop what is left of a message; one without end must not hold the line up."""
-        while self._inside_message and time.monotonic() < until_s and self._socket.poll(0):
-            self._inside_message = self._socket.recv(copy=False).more
+        while self._inside_message and time.monotonic() < until_s and self.socket.poll(0):
+            self._inside_message = self.socket.recv(copy=False).more
 
 
 def _explain(error: ValidationError) -> str:

@@ -24,7 +24,14 @@ class Heartbeat(Message):
     camera: str = Field(description="state of the capture process")
     frames: int = Field(ge=0, description="frames captured since the start")
     skipped: int = Field(ge=0, description="frames passed over for a newer one, in free run")
+    stale: int = Field(ge=0, description="frames dropped because they showed the past")
     camera_restarts: int = Field(ge=0, description="restarts of the capture process")
+    picture_fault: str | None = Field(
+        description="why the last picture could not be judged: dark, saturated, frozen, blurred"
+    )
+    late_in_a_row: int = Field(
+        ge=0, description="verdicts that missed their deadline since the last in time; 3: Error"
+    )
     malformed: int = Field(
         ge=0, description="requests and subscriptions that could not be understood"
     )
@@ -38,10 +45,17 @@ class Heartbeat(Message):
         "listed; all others were sent away",
     )
     closed: int = Field(ge=0, description="connections that have ended, but for a revocation")
-    journal_fault: str | None = Field(description="why nothing can be written; else null")
+    journal_fault: str | None = Field(
+        description="why nothing can be written, or what became of the journal; else null"
+    )
     journal_lost: int = Field(
         ge=0, description="changes dropped because too many were waiting to be written"
     )
+    journal_forgotten: int = Field(
+        ge=0, description="verdicts removed for want of room before every client had them"
+    )
+    evidence_fault: str | None = Field(description="why no pictures can be kept; else null")
+    evidence_dropped: int = Field(ge=0, description="pictures that should have been kept")
 
 
 class StateChange(Message):

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+import zmq
 from pydantic import TypeAdapter
 
 from agent.journal import Journal
@@ -23,7 +24,9 @@ from agent.messaging.requests import (
 from agent.service.line import Line
 from agent.verdict import Reason
 
-IDLE_WAIT_MS = 20
+# How long commands may be left alone when none comes, and when an answer waits for the disk.
+IDLE_WAIT_S = 1.0
+HELD_WAIT_S = 0.001
 DURABLE_WAIT_S = 1.0
 
 
@@ -56,13 +59,19 @@ class CommandDesk:
         self._product_id = product_id
         self._held: deque[_Held] = deque()
 
+    @property
+    def socket(self) -> zmq.Socket[bytes]:
+        """To wake up for."""
+        return self._socket.socket
+
+    @property
+    def patience_s(self) -> float:
+        """How long `serve` may wait to be called when nothing comes."""
+        return HELD_WAIT_S if self._held else IDLE_WAIT_S
+
     def serve(self, line: Line) -> None:
-        """Carry out what has come; wait a moment for more when only a command can bring work."""
-        self._answer_held()
-        wait_ms = 0
-        if line.waits_for_triggers:
-            wait_ms = 1 if self._held else IDLE_WAIT_MS
-        for peer, command in self._socket.receive(wait_ms):
+        """Carry out what has come, and answer what has become durable."""
+        for peer, command in self._socket.receive(0):
             self._obey(line, peer, command)
         self._answer_held()
 

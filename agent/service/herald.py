@@ -6,11 +6,13 @@ import logging
 import time
 
 from agent.capture import CaptureStatus
+from agent.evidence import EvidenceStore
 from agent.journal import Journal
 from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.status import Heartbeat, StateChange, utc
 from agent.messaging.topics import Address
+from agent.service.faults import Faults
 from agent.service.notify import Notifier
 from agent.service.watchdog import Watchdog
 from agent.states import State
@@ -31,6 +33,7 @@ class Herald:
         publisher: Publisher,
         notifier: Notifier,
         watchdog: Watchdog,
+        evidence: EvidenceStore | None = None,
     ) -> None:
         self._address = address
         self._journal = journal
@@ -38,6 +41,7 @@ class Herald:
         self._publisher = publisher
         self._notifier = notifier
         self._watchdog = watchdog
+        self._evidence = evidence
         self._next_beat_s = time.monotonic()
 
     def ready(self) -> None:
@@ -48,12 +52,13 @@ class Herald:
         """The station is about to end."""
         self._notifier.stopping()
 
-    def beat(self, state: State, camera: CaptureStatus) -> None:
+    def beat(self, state: State, camera: CaptureStatus, faults: Faults) -> None:
         """Once in a turn: see who has subscribed, and send a heartbeat if it is time for one.
 
         Args:
             state: of the station.
             camera: of the capture process.
+            faults: what the station has to tell of its pictures and its pace.
         """
         self._publisher.drain()
         now_s = time.monotonic()
@@ -70,14 +75,20 @@ class Herald:
             camera=camera.state.value,
             frames=camera.frames,
             skipped=camera.skipped,
+            stale=camera.stale,
             camera_restarts=camera.restarts,
+            picture_fault=faults.picture,
+            late_in_a_row=faults.late_in_a_row,
             malformed=self._door.malformed,
             forbidden=self._door.forbidden,
             connections=self._door.connections,
             admitted=self._door.admitted,
             closed=self._door.closed,
-            journal_fault=self._journal.fault,
+            journal_fault=self._journal.fault or self._journal.alarm,
             journal_lost=self._journal.lost,
+            journal_forgotten=self._journal.forgotten,
+            evidence_fault=self._evidence.fault if self._evidence else None,
+            evidence_dropped=self._evidence.dropped if self._evidence else 0,
         )
         self._publisher.send(self._address.heartbeat, heartbeat.to_json())
         self._watchdog.feed()

@@ -1,4 +1,4 @@
-"""Inspecting one frame: resize, infer, decide, each stage timed."""
+"""Inspecting one frame: resize, check, infer, decide, each stage timed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from agent.engine import Engine, EngineFault
 from agent.errors import InputError
 from agent.imaging import Roi, to_model_frame
 from agent.record import CalibrationRecord
+from agent.service.picture import PictureCheck
 from agent.verdict import Durations, Reason, elapsed_ms
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Inspector:
         self._engine = engine
         self._record = record
         self._roi = roi
+        self._check = PictureCheck(record.picture)
         self.attempted = 0
         self.completed = 0
 
@@ -39,8 +41,10 @@ class Inspector:
         try:
             model_frame = to_model_frame(frame.image, self._engine.input_size, self._roi)
         except InputError as error:
-            log.error("frame %s cannot be inspected: %s", frame.name, error)
-            return Decision.none(Reason.CAMERA_FAULT), Durations(queue=queue_ms)
+            return self._unusable(frame, str(error)), Durations(queue=queue_ms)
+        fault = self._check.fault(frame.image, model_frame)
+        if fault is not None:
+            return self._unusable(frame, fault), Durations(queue=queue_ms)
         self.attempted += 1
         try:
             inspection = self._engine.infer(model_frame)
@@ -56,3 +60,8 @@ class Inspector:
             inference=elapsed_ms(start_ns, inferred_ns),
             decide=elapsed_ms(inferred_ns, time.monotonic_ns()),
         )
+
+    @staticmethod
+    def _unusable(frame: Frame, fault: str) -> Decision:
+        log.warning("frame %s cannot be inspected: %s", frame.name, fault)
+        return Decision.none(Reason.CAMERA_FAULT, fault)

@@ -18,7 +18,8 @@ from agent.capture import Capture
 from agent.config import Station, load_station
 from agent.engine import Engine, load_engine, self_test
 from agent.errors import InputError
-from agent.journal import Journal
+from agent.evidence import EvidenceStore
+from agent.journal import Journal, Retention, open_journal
 from agent.keys import KeyFolder
 from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
@@ -26,12 +27,14 @@ from agent.messaging.replay import ReplayServer
 from agent.messaging.topics import Address
 from agent.record import CalibrationRecord, check_record, read_record
 from agent.service.commands import CommandDesk
+from agent.service.faults import Faults
 from agent.service.herald import Herald
 from agent.service.inspect import Inspector
 from agent.service.line import Equipment, Line
 from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
 from agent.service.watchdog import Watchdog
+from agent.service.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +67,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         capture.start()
         simulated = parse(station.camera.uri).scheme in SIMULATED
         check_camera(record, capture.settings, simulated)
-        journal = Journal(station.journal.path, station.journal.keep)
+        journal = _open_journal(station)
         stack.callback(_close_journal, journal)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(context.term)
@@ -76,8 +79,12 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         manifest = bundle.manifest
         desk = CommandDesk(door, station.publish.commands, journal, manifest.product)
         stack.callback(desk.close)
+        evidence = _open_evidence(station)
+        if evidence is not None:
+            stack.callback(evidence.close)
         recipe = Recipe(
             address.verdict(manifest.product),
+            address.late(manifest.product),
             manifest.product,
             bundle.sha256,
             record.threshold,
@@ -87,15 +94,19 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         stack.callback(notifier.close)
         inspector = Inspector(engine, record, manifest.region_of_interest)
         watchdog = Watchdog(notifier, capture, inspector, publisher)
+        worker = Worker(inspector)
+        stack.callback(worker.close)
         line = Line(
             Equipment(
                 mode=station.camera.mode,
                 deadline_ms=station.camera.deadline_ms,
+                pending_limit=station.camera.pending_limit,
                 capture=capture,
-                inspector=inspector,
+                worker=worker,
                 journal=journal,
-                results=Results(recipe, journal, publisher.send),
-                herald=Herald(address, journal, door, publisher, notifier, watchdog),
+                results=Results(recipe, journal, publisher.send, evidence),
+                herald=Herald(address, journal, door, publisher, notifier, watchdog, evidence),
+                faults=Faults(stop_without_journal=station.journal.on_fault == "stop"),
             )
         )
         replay = ReplayServer(door, station.publish.replay, journal, lambda: line.state)
@@ -148,7 +159,7 @@ def _run(
     try:
         line.begin()
         on_ready()
-        while line.turn():
+        while line.turn(desk):
             desk.serve(line)
             if not (replay.alive and door.alive):
                 raise RuntimeError("a thread of the station has ended: see the log")
@@ -160,6 +171,24 @@ def _run(
         line.end(cause)
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def _open_journal(station: Station) -> Journal:
+    settings = station.journal
+    retention = Retention(settings.acknowledged_days, settings.max_mb)
+    return open_journal(settings.path, retention, settings.on_fault)
+
+
+def _open_evidence(station: Station) -> EvidenceStore | None:
+    settings = station.evidence
+    if settings.path is None:
+        return None
+    return EvidenceStore(
+        settings.path,
+        keep=settings.keep,
+        max_mb=settings.max_mb,
+        min_free_mb=settings.min_free_mb,
+    )
 
 
 def _close_journal(journal: Journal) -> None:

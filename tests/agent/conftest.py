@@ -42,6 +42,6 @@ def door(context: zmq.Context) -> Iterator[Door]:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(tmp_path / "journal.db", keep=10_000)
+    journal = Journal(tmp_path / "journal.db")
     yield journal
     journal.close()

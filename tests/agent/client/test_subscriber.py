@@ -34,7 +34,7 @@ class Station:
 
     def __init__(self, journal_path: Path, verdicts: str, replay: str) -> None:
         self.context: zmq.Context = zmq.Context()
-        self.journal = Journal(journal_path, keep=10_000)
+        self.journal = Journal(journal_path)
         self.door = Door(self.context, None)
         self.publisher = Publisher(self.door, verdicts, ADDRESS.welcome)
         self.replay = ReplayServer(self.door, replay, self.journal, lambda: State.READY)

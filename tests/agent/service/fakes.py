@@ -103,7 +103,7 @@ class Rig:
     ) -> None:
         self.camera = HandCamera()
         self.engine = ScriptedEngine()
-        self.journal = Journal(folder / "journal.db", keep=1000)
+        self.journal = Journal(folder / "journal.db")
         self.published: list[tuple[bytes, dict[str, Any]]] = []
         recipe = Recipe(ADDRESS.verdict("tiny"), "tiny", "0" * 64, 0.0, simulated=True)
         record = make_record([-3.0, -2.0, -1.0, 0.0], threshold=0.0)

@@ -221,7 +221,7 @@ def test_what_a_crash_left_open_is_answered_before_the_first_new_part(
     rig.line.begin()
     assert rig.verdicts == [(part, NONE, "INTERRUPTED") for part in "AB"]
     rig.journal.close()
-    journal = Journal(tmp_path / "journal.db", keep=1000)
+    journal = Journal(tmp_path / "journal.db")
     assert journal.interrupted == ()
     journal.close()
 
