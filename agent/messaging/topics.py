@@ -35,6 +35,11 @@ class Address:
         """The station's state has changed."""
         return self._topic("state")
 
+    @property
+    def verdicts(self) -> bytes:
+        """Where the topics of all its verdicts begin."""
+        return self._topic("verdict")
+
     def verdict(self, product_id: str) -> bytes:
         """Verdicts on one product; what cannot stand in a level is percent-encoded."""
         return self._topic("verdict", quote(product_id, safe=" "))
@@ -48,7 +53,7 @@ class Address:
 
 
 def kind_of(topic: bytes) -> str:
-    """`verdict`, `late`, `heartbeat`, `state` or `welcome`; empty when it is no topic of a station."""
+    """`verdict`, `late`, `heartbeat`, `state` or `welcome`; empty for what is no topic of ours."""
     levels = topic.split(b"/")
     if len(levels) < 6 or levels[0] != b"v1" or levels[-1] != b"":
         return ""

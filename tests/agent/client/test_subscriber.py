@@ -19,11 +19,10 @@ from agent.journal import Journal
 from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.replay import ReplayServer
-from agent.messaging.status import Heartbeat, utc
 from agent.messaging.topics import Address
 from agent.states import State
 from agent.verdict import Verdict
-from tests.agent.factories import make_verdict
+from tests.agent.factories import make_heartbeat, make_verdict
 
 ADDRESS = Address("a", "b", "c")
 TOPIC = ADDRESS.verdict("tiny")
@@ -59,24 +58,11 @@ class Station:
             self.journal.record(seq, TOPIC, payload)
 
     def beat(self) -> None:
-        beat = Heartbeat(
+        beat = make_heartbeat(
             epoch=self.journal.epoch,
-            sent_at=utc(),
-            state=State.READY,
             first_seq=self.journal.first_seq,
             last_seq=self.journal.last_seq,
             durable_seq=self.journal.durable_seq,
-            camera="running",
-            frames=0,
-            skipped=0,
-            camera_restarts=0,
-            malformed=0,
-            forbidden=0,
-            connections=0,
-            admitted=0,
-            closed=0,
-            journal_fault=None,
-            journal_lost=0,
         )
         self.publisher.send(ADDRESS.heartbeat, beat.to_json())
 
