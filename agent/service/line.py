@@ -31,7 +31,8 @@ LONGEST_WAIT_S = 0.02
 class Commands(Protocol):
     """Where commands come from: a socket to wake up for, and how long its owner can wait."""
 
-    socket: zmq.Socket[bytes]
+    @property
+    def socket(self) -> zmq.Socket[bytes]: ...
 
     @property
     def patience_s(self) -> float: ...
@@ -188,9 +189,7 @@ class Line:
     def _wait(self, commands: Commands | None) -> None:
         """Until there is something to do, and never longer than the camera can be left alone."""
         wait_s = LONGEST_WAIT_S
-        sources: list[tuple[zmq.Socket[bytes] | int, int]] = [
-            (self._worker.descriptor, zmq.POLLIN)
-        ]
+        sources: list[tuple[zmq.Socket[bytes] | int, int]] = [(self._worker.descriptor, zmq.POLLIN)]
         if self._capture.descriptor is not None and self._wants_frames:
             sources.append((self._capture.descriptor, zmq.POLLIN))
         if commands is not None:

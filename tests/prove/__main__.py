@@ -25,9 +25,7 @@ from tests.prove.scenario import Check, Scenario, Work, find_scenarios
     help="Keep stations and journals here; a soak that was stopped goes on from it.",
 )
 @click.option("--seed", default=1, show_default=True, help="Of the random moments.")
-def main(
-    chosen: tuple[str, ...], json_path: Path | None, folder: Path | None, seed: int
-) -> None:
+def main(chosen: tuple[str, ...], json_path: Path | None, folder: Path | None, seed: int) -> None:
     """Damage real stations and see what holds.
 
     \b

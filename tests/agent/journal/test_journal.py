@@ -384,9 +384,7 @@ def test_with_no_room_on_its_disk_the_journal_goes_elsewhere_and_says_so(
             open_journal(tmp_path / "journal.db", Retention(), "stop")
     calls = iter([full])
     real = os.posix_fallocate
-    monkeypatch.setattr(
-        ahead_module.os, "posix_fallocate", lambda *args: next(calls, real)(*args)
-    )
+    monkeypatch.setattr(ahead_module.os, "posix_fallocate", lambda *args: next(calls, real)(*args))
     journal = open_journal(tmp_path / "journal.db", Retention(), "continue")
     assert journal.alarm is not None and "No space left" in journal.alarm
     record(journal, 1)
