@@ -132,12 +132,12 @@ class Journal:
 
     def record(self, seq: int, topic: bytes, payload: bytes, answers: str | None = None) -> None:
         """Store a verdict; an open part that it `answers` is closed in the same commit."""
-        content = [seq, topic.decode(), payload.decode(), answers]
+        content: list[Any] = [seq, topic.decode(), payload.decode(), answers]
         self._submit(_verdict(self.epoch, *content), ["verdict", *content])
 
     def record_late(self, seq: int, payload: bytes) -> None:
         """Store what was found too late on the part that verdict `seq` had answered."""
-        content = [seq, payload.decode()]
+        content: list[Any] = [seq, payload.decode()]
         self._submit(_late(self.epoch, *content), ["late", *content])
 
     def acknowledge(self, client: str, epoch: int, seq: int, timeout_s: float) -> bool:
@@ -195,7 +195,7 @@ def _opening(part: OpenPart) -> Change:
 
 def _verdict(epoch: int, seq: int, topic: str, payload: str, answers: str | None) -> Change:
     insert = (
-        "INSERT INTO verdicts (epoch, seq, stored_at, topic, payload) VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO verdicts (epoch, seq, stored_at, topic, payload) VALUES (?, ?, ?, ?, ?)",
         (epoch, seq, int(time.time()), topic, payload.encode()),
     )
     close = ("DELETE FROM open_parts WHERE part_id = ?", (answers,))

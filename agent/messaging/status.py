@@ -24,13 +24,14 @@ class Heartbeat(Message):
     camera: str = Field(description="state of the capture process")
     frames: int = Field(ge=0, description="frames captured since the start")
     skipped: int = Field(ge=0, description="frames passed over for a newer one, in free run")
-    stale: int = Field(ge=0, description="frames dropped because they showed the past")
+    stale: int = Field(0, ge=0, description="frames dropped because they showed the past")
     camera_restarts: int = Field(ge=0, description="restarts of the capture process")
     picture_fault: str | None = Field(
-        description="why the last picture could not be judged: dark, saturated, frozen, blurred"
+        None,
+        description="why the last picture could not be judged: dark, saturated, frozen, blurred",
     )
     late_in_a_row: int = Field(
-        ge=0, description="verdicts that missed their deadline since the last in time; 3: Error"
+        0, ge=0, description="verdicts that missed their deadline since the last in time; 3: Error"
     )
     malformed: int = Field(
         ge=0, description="requests and subscriptions that could not be understood"
@@ -52,10 +53,10 @@ class Heartbeat(Message):
         ge=0, description="changes dropped because too many were waiting to be written"
     )
     journal_forgotten: int = Field(
-        ge=0, description="verdicts removed for want of room before every client had them"
+        0, ge=0, description="verdicts removed for want of room before every client had them"
     )
-    evidence_fault: str | None = Field(description="why no pictures can be kept; else null")
-    evidence_dropped: int = Field(ge=0, description="pictures that should have been kept")
+    evidence_fault: str | None = Field(None, description="why no pictures can be kept; else null")
+    evidence_dropped: int = Field(0, ge=0, description="pictures that should have been kept")
 
 
 class StateChange(Message):

@@ -53,7 +53,7 @@ class Address:
 
 
 def kind_of(topic: bytes) -> str:
-    """`verdict`, `late`, `heartbeat`, `state` or `welcome`; empty for what is no topic of ours."""
+    """As `verdict` or `heartbeat`; empty when it is no topic of a station."""
     levels = topic.split(b"/")
     if len(levels) < 6 or levels[0] != b"v1" or levels[-1] != b"":
         return ""

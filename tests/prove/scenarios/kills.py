@@ -68,7 +68,7 @@ def _judge(
     yield Check(
         "every accepted part has exactly one durable verdict",
         f"{len(accepted)} accepted, {len(without)} without, {len(repeated)} with more than one; "
-        f"{interrupted} NO_DECISION(INTERRUPTED), {len(triggered) - len(accepted)} triggers cut off",
+        f"{interrupted} NO_DECISION(INTERRUPTED); {len(triggered) - len(accepted)} unheard",
         not without and not repeated,
     )
     seqs = [verdict.seq for verdict in stored]
