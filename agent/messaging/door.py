@@ -15,7 +15,7 @@ from zmq.utils.monitor import parse_monitor_message
 
 from agent.errors import InputError
 from agent.keys import AllowList, Client, KeyFolder, Role
-from agent.messaging.sockets import REQUESTS_WAITING, bind, open_socket
+from agent.messaging.sockets import PEER_TIMEOUT_MS, REQUESTS_WAITING, bind, open_socket
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +160,7 @@ class Door:
         """
         socket = open_socket(self.context, kind)
         socket.set(zmq.RCVHWM, REQUESTS_WAITING)
+        socket.set(zmq.HEARTBEAT_TIMEOUT, PEER_TIMEOUT_MS)
         for option, value in (options or {}).items():
             socket.set(option, value)
         if self._keys is not None:

@@ -58,6 +58,8 @@ class Publisher:
 
 
 def _is_subscription(notice: bytes) -> bool:
+    if notice[:1] == b"\0":  # the end of one; whatever it was, it was counted when it began
+        return True
     topic = notice[1:]
     known = topic.startswith(ROOT) if len(topic) >= len(ROOT) else ROOT.startswith(topic)
-    return notice[:1] in (b"\0", b"\1") and len(topic) <= LONGEST_TOPIC and known
+    return notice[:1] == b"\1" and len(topic) <= LONGEST_TOPIC and known

@@ -26,6 +26,8 @@ Number = Annotated[int, Field(ge=0, le=2**53)]
 
 # A request is one frame behind the peer's name, for a REQ peer with an empty one between them.
 MOST_FRAMES = 3
+# It repeats what was sent.
+LONGEST_REASON = 200
 # Of every turn of the line: a peer that floods does not keep it from its frames.
 TURN_S = 0.002
 
@@ -222,4 +224,5 @@ class RequestSocket:
 def _explain(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else str(problem["msg"])
+    text = f"{where}: {problem['msg']}" if where else str(problem["msg"])
+    return text[:LONGEST_REASON]

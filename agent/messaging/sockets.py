@@ -14,6 +14,9 @@ MAX_MESSAGE_BYTES = 64 * 1024
 HIGH_WATER_MARK = 10_000
 # Requests that a peer may pile up before it is held back: more than any queue of triggers.
 REQUESTS_WAITING = 100
+# Towards a peer that has sent more than is read at the moment, ZeroMQ is deaf for a while, also
+# for its answers to heartbeats. It would lose what it has sent, were it sent away for that.
+PEER_TIMEOUT_MS = 30_000
 OPTIONS = {
     zmq.LINGER: 500,
     zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES,
