@@ -14,7 +14,8 @@ from agent.capture.ring import Ring
 
 # From starting a process, through importing and opening, to the first frame.
 OPEN_LIMIT_S = 15.0
-LEAST_STALL_S = 0.2
+# Below it, an operating system that is busy elsewhere would be taken for a fault.
+LEAST_STALL_S = 0.15
 STALL_PERIODS = 3
 # For a killed process to be gone; one that is stuck in the kernel is left behind.
 KILL_WAIT_S = 1.0
@@ -45,9 +46,25 @@ class Stream:
         return self._process.pid
 
     @property
+    def descriptor(self) -> int:
+        """Readable when the process has said something, or has ended."""
+        return self._connection.fileno()
+
+    @property
+    def stall_s(self) -> float:
+        """How long the camera may stay without a frame; known once it is open."""
+        period_s = self.opened.period_s if self.opened is not None else 0
+        return max(LEAST_STALL_S, STALL_PERIODS * period_s)
+
+    @property
     def age_s(self) -> float:
         """Seconds since the process was started."""
         return time.monotonic() - self._started_s
+
+    @property
+    def last_beat_ns(self) -> int:
+        """When the process last showed life (monotonic)."""
+        return self._ring.last_beat_ns()
 
     def receive(self, timeout_s: float) -> FromChild | None:
         """What the process says next; None when it says nothing for `timeout_s`.
@@ -90,8 +107,9 @@ class Stream:
             if self.age_s > OPEN_LIMIT_S:
                 return Failed(f"the camera did not open within {OPEN_LIMIT_S:g} s", False)
             return None
-        limit_s = max(LEAST_STALL_S, STALL_PERIODS * self.opened.period_s)
-        silent_s = (time.monotonic_ns() - self._ring.last_beat_ns()) / 1e9
-        if silent_s > limit_s:
-            return Failed(f"no frame for {silent_s:.2f} s, expected within {limit_s:.2f} s", False)
+        silent_s = (time.monotonic_ns() - self.last_beat_ns) / 1e9
+        if silent_s > self.stall_s:
+            return Failed(
+                f"no frame for {silent_s:.2f} s, expected within {self.stall_s:.2f} s", False
+            )
         return None

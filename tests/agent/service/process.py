@@ -90,6 +90,11 @@ class StationProcess:
         self._process.communicate()
         self._errors.close()
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
     def kill(self) -> None:
         """End as by the kernel or a power switch."""
         self._process.kill()
