@@ -19,7 +19,6 @@ from training.distributed import Group, share_statistics, training_group
 from training.errors import InputError
 from training.framing import choose_view
 from training.images import list_images
-from training.memory import must_checkpoint
 from training.model import FixedNoise
 from training.order import AS_PRESET, Order, Variant
 from training.pictures import LOSSES, SAMPLES, draw_losses, draw_samples
@@ -218,6 +217,9 @@ def _must_checkpoint(
     """Only the paper's networks are large enough to ask, and only a GPU's memory is that scarce."""
     if device.type != "cuda" or recipe.family != "official":
         return False
+    # Imported here: tensors without contents take seconds to load.
+    from training.memory import must_checkpoint
+
     free, _ = torch.cuda.mem_get_info(device)
     mixed = has_fast_bfloat16(device)
     return must_checkpoint(recipe, batch_size, input_size, bfloat16=mixed, free=free)
