@@ -69,7 +69,8 @@ def train(
     # Imported here: torch takes seconds, and a mistyped option should not.
     from training.dataset import read_dataset
     from training.framing import parse_wish
-    from training.session import Order, train_run
+    from training.order import Order
+    from training.session import train_run
 
     order = Order(
         out=out,
