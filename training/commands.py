@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
 
+from training.duration import parse_seconds
 from training.errors import InputError
 from training.presets import PRESETS
 from training.trainer import Budget
 
 FOLDER = click.Path(path_type=Path)
 DEFAULT_BUDGET = "45m"
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 @click.command(epilog="Example: normline train parts/ --out runs/part --time-budget 45m")
@@ -53,7 +52,8 @@ def train(
         raise InputError("give --steps or --time-budget, not both")
     if size % 32 or not 64 <= size <= 1024:
         raise InputError(f"--size {size}: give a multiple of 32 between 64 and 1024")
-    budget = Budget(steps=steps) if steps else Budget(seconds=_seconds(time_budget))
+    seconds = parse_seconds(time_budget or DEFAULT_BUDGET, "--time-budget")
+    budget = Budget(steps=steps) if steps else Budget(seconds=seconds)
     order = Order(
         data=data,
         out=out,
@@ -85,10 +85,3 @@ def import_checkpoint(checkpoint: Path, out: Path) -> None:
         f"run in {out}; next: normline export {out} --frames FOLDER_OF_GOOD_IMAGES --out FILE.nlb",
         err=True,
     )
-
-
-def _seconds(text: str | None) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text or DEFAULT_BUDGET)
-    if not found or float(found[1]) == 0:
-        raise InputError(f"--time-budget {text}: give a number and s, m or h, such as 45m")
-    return float(found[1]) * UNITS[found[2]]

@@ -26,6 +26,7 @@ from agent.engine.nvidia import (
     prepare_cache,
     tensorrt_options,
 )
+from agent.engine.unsigned import unsigned_behind_relu
 from agent.errors import InputError
 
 PROVIDERS = {
@@ -85,7 +86,9 @@ class OnnxRuntimeEngine(Engine):
             )
         provider = PROVIDERS[device]
         options: dict[str, Any] = {}
-        if device == "CUDA":
+        if device == "CPU":
+            model = unsigned_behind_relu(model)
+        elif device == "CUDA":
             options = cuda_options()
         elif device == "TensorRT":
             folder = engine_key(model, version(), precision).folder(cache_root())

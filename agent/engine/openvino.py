@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agent.engine.base import INPUT, Engine, EngineFault, Fingerprint, Tensors, check_graph
 from agent.engine.cpu import physical_cores
+from agent.engine.unsigned import unsigned_behind_relu
 from agent.errors import InputError
 
 INSTALL_DEVICE = {
@@ -73,7 +74,8 @@ class OpenVinoEngine(Engine):
             )
         options = compile_options(device, precision, physical_cores())
         try:
-            graph = core.read_model(model)
+            # OpenVINO 2026.4 mistakes the scale of a Concat of int8 behind ReLUs, not of uint8.
+            graph = core.read_model(unsigned_behind_relu(model))
             check_graph(input_size, _tensors(graph.inputs), _tensors(graph.outputs))
             compiled = core.compile_model(graph, device, options)
         except RuntimeError as error:
