@@ -31,6 +31,7 @@ from training.run import (
     write_settings,
 )
 from training.selection import SelectionSet
+from training.symmetry import find_flips
 from training.synthesis import Synthesizer
 from training.trainer import Budget, Trainer
 
@@ -95,6 +96,9 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
     scene = "a texture" if whole else "an object on a plain background"
     say(f"the images show {scene}, {'in grey' if synthesizer.grey else 'in colour'}")
 
+    flips = find_flips(normals)
+    say(f"a good part stays good under: {', '.join(flips) or 'no flip'}")
+
     torch.manual_seed(order.seed)
     model = DiffusionAD(recipe.family, recipe.unet, recipe.segmentation, recipe.prediction).to(
         device
@@ -108,7 +112,7 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
     trainer = Trainer(
         model,
         recipe,
-        BatchMaker(normals, synthesizer, recipe.batch_size, order.seed),
+        BatchMaker(normals, synthesizer, flips, recipe.batch_size, order.seed),
         held_out_set,
         order.budget,
         order.out,

@@ -12,9 +12,13 @@ from training.synthesis.foreground import find_foregrounds
 from training.synthesis.noise import perlin_blobs
 from training.synthesis.textures import procedural_bank, vary
 
-# A change below this mean over its own area, in grey levels, is not a defect that anyone sees.
-VISIBLE_LEVELS = 5.0
-TEXTURE_SHARE = 0.3
+# A change below this mean over its own area is not a defect that anyone sees: in grey levels, and
+# as a share of the picture's mean, for an eye adapts to a dark picture.
+VISIBLE_LEVELS, VISIBLE_SHARE = 2.0, 0.05
+TEXTURE_SHARE = 0.15
+# Anomalies an image, drawn evenly from these. Several in one image teach the segmentation net
+# several times as much a step; single ones teach the score what one small defect is worth.
+COUNTS = (1, 2, 3, 5, 8)
 PATCH_GRID = 8
 
 
@@ -44,17 +48,17 @@ class Synthesizer:
     def paste(
         self, image: NDArray[np.uint8], foreground: NDArray[np.bool_] | None, rng: Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Paste one to three visible anomalies: (image uint8 [H, W, 3], mask bool [H, W])."""
+        """Paste one to eight visible anomalies: (image uint8 [H, W, 3], mask bool [H, W])."""
         result = image.astype(np.float32) / np.float32(255)
         mask = np.zeros(image.shape[:2], np.bool_)
-        wanted = 1 + int(rng.random() < 0.3) + int(rng.random() < 0.1)
+        visible = max(VISIBLE_LEVELS / 255, VISIBLE_SHARE * float(result.mean()))
+        wanted = int(rng.choice(COUNTS))
         pasted = 0
         while pasted < wanted:
             changed, area = self._one(result, foreground, rng)
             if not area.any():
                 continue
-            visible = np.abs(changed - result)[area].mean() * 255 >= VISIBLE_LEVELS
-            if visible:
+            if np.abs(changed - result)[area].mean() >= visible:
                 result, mask = changed, mask | area
                 pasted += 1
         return np.round(result * 255).astype(np.uint8), mask
