@@ -40,6 +40,7 @@ def export(run: Path, out: Path, frames: Path | None, finetune: str | None) -> N
     from training.duration import parse_seconds
     from training.images import load_images
     from training.run import FRAMES, load_frames, load_run
+    from training.trainer import Budget
 
     check_writable(out)
     trained = load_run(run)
@@ -55,7 +56,7 @@ def export(run: Path, out: Path, frames: Path | None, finetune: str | None) -> N
         anomalous,
         out,
         lambda line: click.echo(line, err=True),
-        finetune_s=parse_seconds(finetune, "--finetune") if finetune else 0.0,
+        Budget(seconds=parse_seconds(finetune, "--finetune")) if finetune else None,
     )
     click.echo(
         f"{'runtime':12} {'precision':9} {'verdicts equal':>14} {'map correlation':>15} "

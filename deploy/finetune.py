@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from agent.errors import InputError
 from deploy.folded import GREY, FoldedInspector
 from deploy.qdq import LEVELS, SMALLEST_SCALE, Placement, place
+from training.trainer import Budget
 
 FRAMES_A_STEP = 4
 WEIGHT_RATE, SCALE_RATE = 1e-4, 1e-3
@@ -55,7 +56,7 @@ def finetune(
     model: bytes,
     scales: dict[str, float],
     frames: NDArray[np.uint8],
-    seconds: float,
+    budget: Budget,
     say: Callable[[str], None],
 ) -> tuple[nn.Module, dict[str, float]]:
     """Fine-tune a copy of `line` for INT8.
@@ -85,7 +86,7 @@ def finetune(
     rng = np.random.default_rng(0)
     began = said = time.monotonic()
     count, recent = 0, 0.0
-    while (used := (time.monotonic() - began) / seconds) < 1.0:
+    while (used := budget.progress(count, time.monotonic() - began)) < 1.0:
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * min(1.0, used / WARM_UP) * (1.0 - used)
         loss = 0.0

@@ -7,8 +7,8 @@ Nothing is approximated and nothing retrained. With fixed scales and noises,
 
 because the stem is linear. So the noising is gone, and one pass of the stem serves both scales.
 What the stem reads is then the picture itself, which has 256 levels: less 128 of them, it is int8
-with zero point 0, exactly. In the same way the segmentation's stem is linear in the picture and
-in its reconstruction, and becomes the sum of two.
+with zero point 0, exactly. In the same way the segmentation's stem, which sees its pictures less
+CENTRE from the start, is linear in the picture and in its reconstruction: the sum of two stems.
 """
 
 from __future__ import annotations
@@ -21,12 +21,18 @@ from torch.nn import functional as F
 
 from deploy.batch_norm import fold_batch_norm
 from training.losses import top_k_score
-from training.model import GUIDANCE, NOISE_GRID, T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise
+from training.model import (
+    CENTRE,
+    GUIDANCE,
+    NOISE_GRID,
+    T_NOISIER,
+    T_NORMAL,
+    DiffusionAD,
+    FixedNoise,
+)
 from training.networks.edge import EdgeUNet
 
-# A grey level of int8 with zero point 0, and the level that becomes its zero.
 GREY = 1 / 255
-CENTRE = 128 * GREY
 # Weights of the convolutions that read pictures less CENTRE.
 PICTURE_WEIGHTS = frozenset(
     f"{name}.weight" for name in ("stem", "image_stem", "reconstruction_stem")
@@ -52,10 +58,10 @@ class FoldedInspector(nn.Module):
         self.unet, self.segmentation = model.unet, model.segmentation
         self.pull = GUIDANCE * float(model.schedule.noise_level(T_NORMAL, torch.empty(0))) ** 2
         with torch.no_grad():
-            self.constants = _StemConstants(model, inspector, input_size)
+            self.constants = _NoiseConstants(model, inspector, input_size)
             self.stem = _picture_conv(_stem(model.unet), model.unet.fold, 0)
             first = _stem(model.segmentation)
-            self.image_stem = _picture_conv(first, model.segmentation.fold, 0)
+            self.image_stem = _picture_conv(first, model.segmentation.fold, 0, first.bias)
             self.reconstruction_stem = _picture_conv(first, model.segmentation.fold, 3)
             _reorder_head(model.unet)
         # Their work is done by the stems above; an exported graph and a fine-tuning must not
@@ -75,15 +81,15 @@ class FoldedInspector(nn.Module):
         folded = fold(picture, self.unet.fold).to(network)
         x = F.relu(self.stem(folded) * self.constants.signal + self.constants.noise)
         normal, noisier = self.unet.features(x).float().chunk(2)
-        guided = normal + self.pull * (noisier.clamp(-1.0, 1.0) - normal)
-        guided = unfold(guided.clamp(-1.0, 1.0), self.unet.fold)
+        guided = normal + self.pull * (noisier.clamp(0.0, 1.0) - normal)
+        guided = unfold(guided.clamp(0.0, 1.0), self.unet.fold)
         # Half precision of the networks, if any, leaves the arithmetic between them alone.
         size = self.segmentation.fold
         y = self.image_stem(fold(picture, size).to(network))
         y = y + self.reconstruction_stem(fold(guided - CENTRE, size).to(network))
-        logits = self.segmentation.features(F.relu(y + self.constants.border)).float()
+        logits = self.segmentation.features(F.relu(y)).float()
         score = top_k_score(logits, self.top_k)
-        levels = (guided.clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
+        levels = (guided * 255.0).round().to(torch.uint8)
         return F.pixel_shuffle(logits, size).squeeze(1), score, levels
 
 
@@ -103,20 +109,19 @@ def unfold(x: Tensor, side: int) -> Tensor:
     return squares.permute(0, 4, 1, 5, 2, 3).reshape(1, rows * side, columns * side, channels)
 
 
-class _StemConstants(nn.Module):
-    """What the stems add, whatever the picture.
+class _NoiseConstants(nn.Module):
+    """What the stem of the reconstruction network adds, whatever the picture.
 
     signal: [2, 1, 1, 1], sqrt(abar_t) of either scale; noise: [2, C, h, w], K above, with the
-    grey level CENTRE that the picture lacks; border: [1, C, h, w] likewise for the segmentation,
-    where padding with zeros is black and not CENTRE.
+    grey level CENTRE that the picture lacks.
     """
 
     def __init__(
         self, model: DiffusionAD, inspector: FixedNoise, input_size: tuple[int, int]
     ) -> None:
         super().__init__()
-        unet, segmentation = model.unet, model.segmentation
-        assert isinstance(unet, EdgeUNet) and isinstance(segmentation, EdgeUNet)
+        unet = model.unet
+        assert isinstance(unet, EdgeUNet)
         grey = torch.full((1, 3, *input_size), CENTRE)
         signals, noises = [], []
         for t, noise in (
@@ -128,11 +133,8 @@ class _StemConstants(nn.Module):
             noises.append(unet.stem_features(noised, torch.full((1,), t)))
         self.signal: Tensor
         self.noise: Tensor
-        self.border: Tensor
         self.register_buffer("signal", torch.tensor(signals).view(2, 1, 1, 1))
         self.register_buffer("noise", torch.cat(noises))
-        pair = torch.cat((grey, grey), dim=1)
-        self.register_buffer("border", segmentation.stem_features(pair))
 
 
 def _stem(network: EdgeUNet) -> nn.Conv2d:
@@ -141,7 +143,7 @@ def _stem(network: EdgeUNet) -> nn.Conv2d:
     return first
 
 
-def _picture_conv(first: nn.Conv2d, side: int, start: int) -> nn.Conv2d:
+def _picture_conv(first: nn.Conv2d, side: int, start: int, bias: Tensor | None = None) -> nn.Conv2d:
     """The part of a stem that reads three channels from `start`, for BGR pictures from `fold`.
 
     The network's own order of channels is (RGB, y, x), that of `fold` (y, x, BGR).
@@ -149,9 +151,8 @@ def _picture_conv(first: nn.Conv2d, side: int, start: int) -> nn.Conv2d:
     outputs, stacked, height, width = first.weight.shape
     weight = first.weight.view(outputs, stacked // side**2, side, side, height, width)
     weight = weight[:, start : start + 3].flip(1).permute(0, 2, 3, 1, 4, 5)
-    conv = nn.Conv2d(
-        3 * side**2, outputs, (height, width), padding=(height // 2, width // 2), bias=False
-    )
+    conv = nn.Conv2d(3 * side**2, outputs, (height, width), padding=(height // 2, width // 2))
+    conv.bias = None if bias is None else nn.Parameter(bias.clone())
     conv.weight.copy_(weight.reshape(conv.weight.shape))
     return conv
 

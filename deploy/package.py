@@ -23,6 +23,7 @@ from deploy.parity import LIMITS, Parity, Said, ask_engine, ask_module, check, c
 from deploy.quantise import measure_scales, quantise
 from deploy.tensorrt import check_rules
 from training.run import Run
+from training.trainer import Budget
 
 GOLDEN_FRAMES = 4
 
@@ -42,7 +43,7 @@ def build_bundle(
     anomalous: NDArray[np.bool_],
     out: Path,
     say: Callable[[str], None],
-    finetune_s: float = 0.0,
+    tuning: Budget | None = None,
 ) -> list[GateResult]:
     """Export, quantise, and write `out` if every runtime here agrees with the trained model.
 
@@ -53,7 +54,7 @@ def build_bundle(
         anomalous: bool [N], frames that show an anomaly.
         out: the bundle.
         say: gets one line per stage.
-        finetune_s: seconds of fine-tuning for INT8; none where it is 0.
+        tuning: how long to fine-tune for INT8; None for not at all.
 
     Raises:
         InputError: a precision strays beyond the limits; nothing is written then.
@@ -75,8 +76,8 @@ def build_bundle(
     models["fp16"] = export_graph(line, size, "fp16")
     say(f"quantising to int8 with {len(frames)} frames")
     scales, exact = measure_scales(models["fp32"], frames), models["fp32"]
-    if finetune_s:
-        tuned, scales = finetune(line, exact, scales, frames, finetune_s, say)
+    if tuning:
+        tuned, scales = finetune(line, exact, scales, frames, tuning, say)
         exact = export_graph(tuned, size, "fp32")
     models["int8"] = quantise(exact, scales)
     check_rules(models["int8"])

@@ -22,6 +22,7 @@ from deploy.quantise import measure_scales, quantise
 from deploy.tensorrt import broken_rules, check_rules
 from tests.deploy.networks import random_frames, random_inspector
 from tests.deploy.plates import SIDE
+from training.trainer import Budget
 
 FRAMES = random_frames()
 
@@ -163,7 +164,9 @@ def test_fine_tuning_brings_int8_closer(exported: Exported) -> None:
     """With steps four times too coarse, as a poor choice of frames would give them."""
     coarse = {group: 4 * scale for group, scale in exported.scales.items()}
     said: list[str] = []
-    tuned, scales = finetune(exported.line, exported.fp32, coarse, FRAMES, 5.0, said.append)
+    tuned, scales = finetune(
+        exported.line, exported.fp32, coarse, FRAMES, Budget(steps=40), said.append
+    )
 
     def distance(model: bytes) -> float:
         return float(np.abs(by_onnxruntime(model) - exported.maps).mean())
