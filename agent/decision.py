@@ -26,11 +26,13 @@ class Decision:
     score: float | None = None
     p_value: float | None = None
     regions: tuple[Region, ...] = ()
+    detail: str = ""
+    """What is behind the reason, in words."""
 
     @classmethod
-    def none(cls, reason: Reason) -> Decision:
+    def none(cls, reason: Reason, detail: str = "") -> Decision:
         """No decision, for want of anything to decide on."""
-        return cls(Outcome.NO_DECISION, reason)
+        return cls(Outcome.NO_DECISION, reason, detail=detail)
 
     def too_late(self) -> Decision:
         """The same findings, come after the deadline: nothing to act on any more."""

@@ -1,25 +1,112 @@
-"""The calibration record: a reject threshold with what it promises and what it was taken on."""
+"""The calibration record: a reject threshold with what it promises and what it was taken on.
+
+Beside the threshold it carries what the station compares its parts with: the normal scores, for
+p-values and drift, and `picture`, how the normal pictures looked (brightness, sharpness, share of
+saturated pixels, difference from one frame to the next), for faults of the camera and the causes
+of drift. `record.picture.sharpness.percentile(1)` is what 1 % of the normal frames lie below.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from bisect import bisect_left
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+import numpy as np
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    model_validator,
+)
 
 from agent.bundle import Bundle
+from agent.camera import Settings
 from agent.engine.base import Fingerprint
 from agent.errors import InputError
 from agent.files import write_atomically
+from agent.picture import decode_thumbnail
 
-SCHEMA = 1
+SCHEMA = 2
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
 
+def _ascending(values: list[float]) -> list[float]:
+    if any(a > b for a, b in zip(values, values[1:], strict=False)):
+        raise ValueError("not in ascending order")
+    return values
+
+
+def _thumbnail(text: str) -> str:
+    try:
+        decode_thumbnail(text)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+Ascending = Annotated[list[FiniteFloat], AfterValidator(_ascending)]
+
+
+class Part(BaseModel):
+    """A section of the record."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Spread(Part):
+    """One measure of every normal picture."""
+
+    values: Annotated[Ascending, Field(min_length=1)]
+
+    def percentile(self, percent: float) -> float:
+        """What `percent` % of the normal pictures lie below; 0 is the least, 100 the largest."""
+        return float(np.percentile(self.values, percent))
+
+
+class Picture(Part):
+    """How pictures of normal parts look; every measure as `agent.picture.look_at` defines it."""
+
+    brightness: Spread = Field(description="mean grey level, 0..255")
+    sharpness: Spread = Field(description="edge strength over brightness; falls with defocus")
+    saturated: Spread = Field(description="share of pixels at the upper end of the grey scale")
+    difference: Spread = Field(
+        description="mean absolute difference from the frame before, grey levels at 64 x 64; a "
+        "camera that is frozen, or a line that stands still, lies far below"
+    )
+    reference: Annotated[str, AfterValidator(_thumbnail)] = Field(
+        description="the mean of all pictures, 64 x 64 grey, PNG in base64"
+    )
+
+
+class Review(Part):
+    """A band of scores that a person decides on; to the gate it is a reject like any other."""
+
+    reject_above: FiniteFloat = Field(description="above it a REJECT is not for review")
+    stopped_rate: Rate = Field(
+        description="bound on the share of normal parts that do not pass: rejected or in review"
+    )
+
+
+class Refused(Part):
+    """A picture that was given and not used."""
+
+    name: str
+    reason: str
+
+
 class CalibrationRecord(BaseModel):
-    """A part is rejected if and only if its score is above `threshold`."""
+    """A part passes if and only if its score is at most `threshold`.
+
+    With `review`, a part above `threshold` and at most at `review.reject_above` is a REJECT that
+    asks for a person's look; the requested and supported rates are then those above
+    `reject_above`. All fields from `method` on came with schema 2 and are empty in older records.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -36,19 +123,49 @@ class CalibrationRecord(BaseModel):
         "over samples"
     )
     n: int = Field(gt=0, description="number of normal parts scored")
-    scores: list[FiniteFloat] = Field(description="their scores, ascending")
+    scores: Ascending = Field(description="their scores, ascending")
     camera_settings_digest: str | None = Field(
         description="sha256 of the camera's settings; None for images from files"
     )
     created_at: str = Field(description="UTC, ISO 8601")
+    method: Literal["split", "cross"] = Field(
+        "split", description="cross: the scores come from models of the folds, not from this one"
+    )
+    review: Review | None = Field(None, description="a second limit, where one is wanted")
+    pixel_levels: Ascending = Field(
+        [],
+        description="of every normal map, the level that a thousandth of its pixels exceed",
+    )
+    pixel_limit: FiniteFloat | None = Field(
+        None,
+        description="a region of a reject reaches as far as the map is above this; at most "
+        "`threshold`",
+    )
+    picture: Picture | None = Field(None, description="how the normal pictures look")
+    frame_size: tuple[int, int] | None = Field(
+        None, description="(height, width) of the camera's images"
+    )
+    camera_settings: Settings | None = Field(
+        None, description="what `camera_settings_digest` is taken of"
+    )
+    refused: list[Refused] = Field([], description="pictures left out for their quality")
+    excluded: list[str] = Field([], description="pictures left out by a person, by name")
+    note: str = Field("", description="the operator's")
 
     @model_validator(mode="after")
-    def _check_scores(self) -> CalibrationRecord:
+    def _check(self) -> CalibrationRecord:
         if len(self.scores) != self.n:
             raise ValueError(f"n is {self.n}, but there are {len(self.scores)} scores")
-        if any(a > b for a, b in zip(self.scores, self.scores[1:], strict=False)):
-            raise ValueError("the scores are not in ascending order")
+        if self.review is not None and self.review.reject_above < self.threshold:
+            raise ValueError("review.reject_above is below the threshold")
+        if self.pixel_limit is not None and self.pixel_limit > self.threshold:
+            raise ValueError("the pixel limit is above the threshold")
         return self
+
+    @property
+    def sha256(self) -> str:
+        """The identity of a record: of its content, whatever the file looks like."""
+        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
 
     def p_value(self, score: float) -> float:
         """Conformal p-value of a score, in (0, 1]: how unusual it is among normal parts.

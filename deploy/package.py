@@ -22,6 +22,7 @@ from deploy.half import check_half
 from deploy.parity import LIMITS, Parity, Said, ask_engine, ask_module, check, compare
 from deploy.quantise import measure_scales, quantise
 from deploy.tensorrt import check_rules
+from deploy.view import view_fields, view_members
 from training.run import Run
 from training.trainer import Budget
 
@@ -87,6 +88,7 @@ def build_bundle(
         "product": run.settings.product,
         "preset": run.settings.preset,
         "input_size": size,
+        **view_fields(run),
         "training_data_digest": run.settings.data_digest,
         "code_version": version("normline"),
         "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -97,6 +99,7 @@ def build_bundle(
     }
     members = {model_member(precision): model for precision, model in models.items()}
     members["golden.npz"] = golden.to_bytes()
+    members |= view_members(run)
     candidate = out.with_name(out.name + ".candidate")
     write_bundle(candidate, fields, members)
     say("comparing every precision on every runtime here with the trained model")

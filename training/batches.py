@@ -69,7 +69,8 @@ class BatchMaker(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         """Batch number `step`."""
         rng = np.random.default_rng((self.seed, step))
-        images, cleans, masks = [], [], []
+        images: list[NDArray[np.uint8]] = []
+        cleans, masks = [], []
         anomalous = rng.permutation(np.arange(self.size) % 4 != 0)
         for index, with_anomaly in zip(self._indices(step), anomalous, strict=True):
             foreground = self.synthesizer.foreground(index)
@@ -78,6 +79,7 @@ class BatchMaker(Dataset[Batch]):
             image, mask = clean, np.zeros(clean.shape[:2], np.bool_)
             if with_anomaly:
                 image, mask = self.synthesizer.paste(clean, foreground, rng)
+                anomalous[len(images)] = mask.any()
             images.append(image)
             cleans.append(clean)
             masks.append(mask)

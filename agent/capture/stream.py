@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from agent.capture.child import run
 from agent.capture.contract import Failed, FromChild, Mode, Opened, Ready, Release, ToChild
 from agent.capture.ring import Ring
 
+# A server that has loaded what a capture process needs and forks one on demand: most of the time
+# that a camera would take to come back goes into loading. It has no thread that a fork could hurt.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["agent.capture.child"])
 # From starting a process, through importing and opening, to the first frame.
 OPEN_LIMIT_S = 15.0
-LEAST_STALL_S = 0.2
+# Below it, an operating system that is busy elsewhere would be taken for a fault.
+LEAST_STALL_S = 0.15
 STALL_PERIODS = 3
 # For a killed process to be gone; one that is stuck in the kernel is left behind.
 KILL_WAIT_S = 1.0
@@ -31,9 +36,8 @@ class Stream:
         self.opened: Opened | None = None
         self._started_s = time.monotonic()
         self._ring = Ring(slots)
-        spawn = multiprocessing.get_context("spawn")
-        self._connection, childs_end = spawn.Pipe()
-        self._process = spawn.Process(
+        self._connection, childs_end = FORKS.Pipe()
+        self._process = FORKS.Process(
             target=run, args=(uri, mode, childs_end, self._ring), name="capture", daemon=True
         )
         self._process.start()
@@ -45,9 +49,25 @@ class Stream:
         return self._process.pid
 
     @property
+    def descriptor(self) -> int:
+        """Readable when the process has said something, or has ended."""
+        return self._connection.fileno()
+
+    @property
+    def stall_s(self) -> float:
+        """How long the camera may stay without a frame; known once it is open."""
+        period_s = self.opened.period_s if self.opened is not None else 0
+        return max(LEAST_STALL_S, STALL_PERIODS * period_s)
+
+    @property
     def age_s(self) -> float:
         """Seconds since the process was started."""
         return time.monotonic() - self._started_s
+
+    @property
+    def last_beat_ns(self) -> int:
+        """When the process last showed life (monotonic)."""
+        return self._ring.last_beat_ns()
 
     def receive(self, timeout_s: float) -> FromChild | None:
         """What the process says next; None when it says nothing for `timeout_s`.
@@ -72,9 +92,9 @@ class Stream:
         except (BrokenPipeError, ConnectionResetError):
             return
 
-    def take_image(self, ready: Ready) -> NDArray[np.uint8]:
+    def take_image(self, ready: Ready) -> NDArray[Any]:
         """A copy of the image in a slot, which is the process's again from here on."""
-        image = self._ring.read(ready.slot, ready.shape)
+        image = self._ring.read(ready.slot, ready.shape, ready.dtype)
         self.send(Release(ready.slot))
         return image
 
@@ -90,8 +110,9 @@ class Stream:
             if self.age_s > OPEN_LIMIT_S:
                 return Failed(f"the camera did not open within {OPEN_LIMIT_S:g} s", False)
             return None
-        limit_s = max(LEAST_STALL_S, STALL_PERIODS * self.opened.period_s)
-        silent_s = (time.monotonic_ns() - self._ring.last_beat_ns()) / 1e9
-        if silent_s > limit_s:
-            return Failed(f"no frame for {silent_s:.2f} s, expected within {limit_s:.2f} s", False)
+        silent_s = (time.monotonic_ns() - self.last_beat_ns) / 1e9
+        if silent_s > self.stall_s:
+            return Failed(
+                f"no frame for {silent_s:.2f} s, expected within {self.stall_s:.2f} s", False
+            )
         return None

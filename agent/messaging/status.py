@@ -24,12 +24,39 @@ class Heartbeat(Message):
     camera: str = Field(description="state of the capture process")
     frames: int = Field(ge=0, description="frames captured since the start")
     skipped: int = Field(ge=0, description="frames passed over for a newer one, in free run")
+    stale: int = Field(0, ge=0, description="frames dropped because they showed the past")
     camera_restarts: int = Field(ge=0, description="restarts of the capture process")
-    malformed: int = Field(ge=0, description="requests that could not be understood")
-    journal_fault: str | None = Field(description="why nothing can be written; else null")
+    picture_fault: str | None = Field(
+        None,
+        description="why the last picture could not be judged: dark, saturated, frozen, blurred",
+    )
+    late_in_a_row: int = Field(
+        0, ge=0, description="verdicts that missed their deadline since the last in time; 3: Error"
+    )
+    malformed: int = Field(
+        ge=0, description="requests and subscriptions that could not be understood"
+    )
+    forbidden: int = Field(
+        ge=0, description="requests of clients whose key has not the role for them"
+    )
+    connections: int = Field(ge=0, description="connections made to the station's sockets")
+    admitted: int = Field(
+        ge=0,
+        description="of these, the ones that said in time what they must, with keys one that is "
+        "listed; all others were sent away",
+    )
+    closed: int = Field(ge=0, description="connections that have ended, but for a revocation")
+    journal_fault: str | None = Field(
+        description="why nothing can be written, or what became of the journal; else null"
+    )
     journal_lost: int = Field(
         ge=0, description="changes dropped because too many were waiting to be written"
     )
+    journal_forgotten: int = Field(
+        0, ge=0, description="verdicts removed for want of room before every client had them"
+    )
+    evidence_fault: str | None = Field(None, description="why no pictures can be kept; else null")
+    evidence_dropped: int = Field(0, ge=0, description="pictures that should have been kept")
 
 
 class StateChange(Message):

@@ -10,6 +10,7 @@ import pytest
 import zmq
 
 from agent.journal import Journal
+from agent.messaging.door import Door
 
 
 def free_endpoint() -> str:
@@ -32,7 +33,15 @@ def context() -> Iterator[zmq.Context]:
 
 
 @pytest.fixture
+def door(context: zmq.Context) -> Iterator[Door]:
+    """Opens sockets without keys."""
+    door = Door(context, None)
+    yield door
+    door.close()
+
+
+@pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(tmp_path / "journal.db", keep=10_000)
+    journal = Journal(tmp_path / "journal.db")
     yield journal
     journal.close()

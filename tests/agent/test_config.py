@@ -65,18 +65,22 @@ def test_a_trigger_has_a_deadline_unless_told_otherwise(
         ("journal: {path: journal.db}", "", "the key journal is missing"),
         # wrong types are not converted
         ('uri: "synthetic://?rate=30"', "uri: 7", "camera.uri: input should be a valid string"),
-        ("{path: journal.db}", "{path: j.db, keep: '9999'}", "journal.keep: input should be"),
+        ("{path: journal.db}", "{path: j.db, max_mb: '9999'}", "journal.max_mb: input should be"),
         ("{path: journal.db}", "journal.db", "journal: expected a section with the keys path"),
         ('rate=30"', 'rate=30", deadline_ms: -1', "camera.deadline_ms: input should be greater"),
         ('rate=30"', 'rate=30", deadline_ms: .nan', "camera.deadline_ms: input should be"),
-        ('rate=30"', 'rate=30", mode: loop', "camera.mode: input should be 'free_run' or"),
+        (
+            'rate=30"',
+            'rate=30", mode: loop',
+            "camera.mode: input should be",
+        ),
         # a name that would break a topic
         ("line: line3", "line: a/b", "station.line: string should match pattern"),
         # endpoints
         ("journal:", 'publish: {verdicts: "127.0.0.1:5556"}\njournal:', "expected tcp://HOST:PORT"),
         ("journal:", 'publish: {verdicts: "tcp://127.0.0.1:0"}\njournal:', "expected tcp://HOST"),
-        ("journal:", 'publish: {replay: "tcp://0.0.0.0:5557"}\njournal:', "use a loopback address"),
-        ("journal:", 'publish: {commands: "tcp://st7:5558"}\njournal:', "use a loopback address"),
+        ("journal:", 'publish: {replay: "tcp://0.0.0.0:5557"}\njournal:', "open to other machines"),
+        ("journal:", 'publish: {commands: "tcp://st7:5558"}\njournal:', "names a host"),
         (
             "journal:",
             'publish: {verdicts: "tcp://127.0.0.1:5557"}\njournal:',
@@ -98,6 +102,12 @@ def test_a_wrong_file_is_refused_in_one_line(
     assert message in str(refused.value)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_with_keys_other_machines_may_connect(tmp_path: Path) -> None:
+    text = MINIMAL + 'publish: {verdicts: "tcp://0.0.0.0:5556"}\nkeys: keys\n'
+    station = load_station(write(tmp_path, text))
+    assert station.keys == tmp_path / "keys"
 
 
 def test_a_missing_file_and_a_binary_one_are_refused(tmp_path: Path) -> None:

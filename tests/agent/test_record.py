@@ -98,7 +98,7 @@ def test_the_p_value_counts_normal_scores_at_least_as_large(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema": 2}, "schema 2, this normline reads up to 1: update normline"),
+        ({"schema": 3}, "schema 3, this normline reads up to 2: update normline"),
         ({"threshold": float("nan")}, "threshold"),
         ({"threshold": "high"}, "threshold"),
         ({"n": 98}, "n is 98, but there are 99 scores"),
