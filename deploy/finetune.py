@@ -96,7 +96,7 @@ def finetune(
                 exact = line(frame)
             term = _distance(student(frame), exact) / FRAMES_A_STEP
             term.backward()
-            loss += float(term)
+            loss += float(term.detach())
         nn.utils.clip_grad_norm_([*weights, *trained], 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -22,8 +22,8 @@ from onnx import helper, numpy_helper
 from agent.engine.unsigned import UNSIGNED_ZERO
 from deploy.folded import GREY, PICTURE_WEIGHTS
 
-# Operators that hand values on as they are.
-MOVERS = {"Resize": 1, "Concat": None, "Reshape": 1, "Transpose": 1}
+# Operators that hand values on as they are, or their mean: no value leaves the range.
+MOVERS = {"Resize": 1, "Concat": None, "Reshape": 1, "Transpose": 1, "AveragePool": 1}
 # Below this a scale is that of nothing at all; float32 holds it with room to spare.
 SMALLEST_SCALE = 1e-8
 LEVELS = 127.0
@@ -47,10 +47,14 @@ class Placement:
     readers: dict[str, str]
 
 
-def place(model: onnx.ModelProto) -> Placement:
-    """Find the tensors to quantise: what convolutions read, back to where it is calculated."""
+def place(model: onnx.ModelProto, *, raw_pictures: bool = False) -> Placement:
+    """Find the tensors to quantise: what convolutions read, back to where it is calculated.
+
+    Args:
+        raw_pictures: quantise the convolutions of raw pictures too, whatever it costs them.
+    """
     producers = {name: node for node in model.graph.node for name in node.output}
-    convs = _quantised_convs(model)
+    convs = _quantised_convs(model, () if raw_pictures else PICTURE_CHANNELS)
     parents: dict[str, str] = {}
 
     def root(name: str) -> str:
@@ -66,8 +70,8 @@ def place(model: onnx.ModelProto) -> Placement:
         if name in seen:
             continue
         seen.add(name)
-        node = producers[name]
-        if node.op_type not in MOVERS:
+        node = producers.get(name)
+        if node is None or node.op_type not in MOVERS:
             sources.add(name)
             root(name)
             continue
@@ -75,7 +79,8 @@ def place(model: onnx.ModelProto) -> Placement:
             parents[root(source)] = root(name)
             queue.append(source)
     groups = {name: root(name) for name in sorted(seen)}
-    signed = {groups[name] for name in sources if producers[name].op_type != "Relu"}
+    behind_relu = {name for name, node in producers.items() if node.op_type == "Relu"}
+    signed = {groups[name] for name in sources - behind_relu}
     readers = {node.input[1]: groups[node.input[0]] for node in convs}
     return Placement(
         groups,
@@ -107,6 +112,9 @@ def insert(model: onnx.ModelProto, placement: Placement, scales: dict[str, float
         for values, suffix in ((codes, "codes"), (steps, "scale"), (zeros, "zero")):
             graph.initializer.append(numpy_helper.from_array(values, f"{name}_{suffix}"))
     nodes = []
+    for value in graph.input:
+        if value.name in placement.groups:
+            nodes += _pair(value.name, placement)
     for name in placement.readers:
         inputs = [f"{name}_codes", f"{name}_scale", f"{name}_zero"]
         nodes.append(
@@ -133,14 +141,14 @@ def quantise_weight(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDAr
     return np.clip(codes, -LEVELS, LEVELS).astype(np.int8), steps
 
 
-def _quantised_convs(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+def _quantised_convs(model: onnx.ModelProto, left_out: tuple[int, ...]) -> list[onnx.NodeProto]:
     weights = {tensor.name: tensor.dims for tensor in model.graph.initializer}
     return [
         node
         for node in model.graph.node
         if node.op_type == "Conv"
         and node.input[1] in weights
-        and weights[node.input[1]][1] not in PICTURE_CHANNELS
+        and weights[node.input[1]][1] not in left_out
     ]
 
 
