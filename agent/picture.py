@@ -55,7 +55,7 @@ def look_at(frame: NDArray[np.uint8]) -> Look:
     return Look(brightness, edges / (brightness + 1), white / grey.size, small.astype(np.float32))
 
 
-def encode_thumbnail(thumbnail: NDArray[np.float32]) -> str:
+def encode_thumbnail(thumbnail: NDArray[np.floating]) -> str:
     """A thumbnail as the base64 text of a PNG."""
     data = cv2.imencode(".png", np.clip(np.rint(thumbnail), 0, 255).astype(np.uint8))[1]
     return base64.b64encode(data.tobytes()).decode("ascii")
