@@ -7,6 +7,7 @@ from calibration.tail import estimate_limit
 from calibration.threshold import rank, samples_needed, supported_rate
 
 CONFIDENCE = 0.95
+SURE = "95 % confidence"
 
 
 def percent(rate: float) -> str:
@@ -33,8 +34,8 @@ def promise(record: CalibrationRecord) -> list[str]:
         ]
     else:
         lines = [
-            f"With {percent(record.confidence)} confidence: of normal parts like these, at most {rate} "
-            f"{held}."
+            f"With {percent(record.confidence)} confidence: of normal parts like these, at most "
+            f"{rate} {held}."
         ]
     if record.review is not None:
         band = sum(record.threshold < s <= record.review.reject_above for s in record.scores)
@@ -58,15 +59,13 @@ def reach(record: CalibrationRecord) -> list[str]:
     lines = [
         f"The other reading: {_reading(n, k, record.confidence)}",
         f"The lowest rate that {n} samples support is {percent(supported_rate(n, 1))} on average, "
-        f"{percent(supported_rate(n, 1, CONFIDENCE))} with {percent(CONFIDENCE)} confidence.",
+        f"{percent(supported_rate(n, 1, CONFIDENCE))} with {SURE}.",
     ]
     for rate in (asked, asked / 2, asked / 10):
         more = [samples_needed(rate, sure) - n for sure in (None, CONFIDENCE)]
         if any(each > 0 for each in more):
             average, sure = (f"{each} more samples" if each > 0 else "no more" for each in more)
-            lines.append(
-                f"{percent(rate)} needs {average} on average, {sure} with {percent(CONFIDENCE)} confidence."
-            )
+            lines.append(f"{percent(rate)} needs {average} on average, {sure} with {SURE}.")
     return lines
 
 
@@ -108,5 +107,5 @@ def _rank(record: CalibrationRecord) -> int:
 def _reading(n: int, k: int, confidence: float | None) -> str:
     if confidence is None:
         sure = supported_rate(n, k, CONFIDENCE)
-        return f"with {percent(CONFIDENCE)} confidence at most {percent(sure)} of normal parts are above it."
+        return f"with {SURE} at most {percent(sure)} of normal parts are above it."
     return f"on average at most {percent(supported_rate(n, k))} of normal parts are above it."

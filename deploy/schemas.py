@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from agent.config import Station
-from agent.messaging.status import Heartbeat, StateChange
+from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
 from agent.verdict import Verdict
 
 FOLDER = Path(__file__).parent / "schema"
@@ -20,6 +20,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "verdict": Verdict,
     "heartbeat": Heartbeat,
     "state": StateChange,
+    "drift": DriftAlarm,
     "station": Station,
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -13,16 +13,17 @@ import zmq
 from agent.client.replay import Position, ReplayClient, ReplayUnavailable
 from agent.messaging.endpoint import check_endpoint
 from agent.messaging.sockets import open_socket
-from agent.messaging.status import Heartbeat, StateChange
+from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
 from agent.messaging.topics import ROOT, kind_of
 from agent.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-MODELS: dict[str, type[Verdict] | type[Heartbeat] | type[StateChange]] = {
+MODELS: dict[str, type[Verdict] | type[Heartbeat] | type[StateChange] | type[DriftAlarm]] = {
     "verdict": Verdict,
     "heartbeat": Heartbeat,
     "state": StateChange,
+    "drift": DriftAlarm,
 }
 # A verdict is published before it is durable: what was missed a moment ago may not be stored yet.
 FILL_ATTEMPTS = 5
@@ -44,7 +45,7 @@ class Gap:
         return self.last - self.first + 1
 
 
-Event = Verdict | Heartbeat | StateChange | Gap
+Event = Verdict | Heartbeat | StateChange | DriftAlarm | Gap
 
 
 class Subscriber:

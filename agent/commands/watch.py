@@ -9,7 +9,7 @@ import click
 
 from agent.client import Event, Gap, Subscriber
 from agent.errors import InputError
-from agent.messaging.status import Heartbeat, StateChange
+from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
 from agent.verdict import Outcome, Verdict
 
 # Four heartbeats: one may be late when the machine is busy, not four.
@@ -73,6 +73,8 @@ def _show(event: Event, as_json: bool) -> None:
         text = describe(event)
     elif isinstance(event, StateChange):
         text = f"{event.sent_at}  {event.previous.value} -> {event.state.value}: {event.cause}"
+    elif isinstance(event, DriftAlarm):
+        text = click.style(f"DRIFT: {'; '.join(event.drift.changes)}", fg="red")
     else:
         text = click.style(
             f"gap: {event.count} verdicts missed ({event.first} to {event.last})", fg="red"
@@ -80,7 +82,7 @@ def _show(event: Event, as_json: bool) -> None:
     click.echo(text)
 
 
-def _wire(event: Verdict | StateChange) -> str:
+def _wire(event: Verdict | StateChange | DriftAlarm) -> str:
     return event.to_json().decode()
 
 
@@ -88,6 +90,8 @@ def describe(verdict: Verdict) -> str:
     """A verdict as one line for people."""
     outcome = click.style(f"{verdict.verdict.value:<11}", fg=COLOURS[verdict.verdict])
     words = [f"{verdict.seq:>8}", f"{verdict.part_id:<12}", outcome]
+    if verdict.review:
+        words.append("for review")
     if verdict.score is not None:
         words.append(f"score {verdict.score:.3f} (limit {verdict.threshold:.3f})")
     if verdict.reason is not None:

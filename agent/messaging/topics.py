@@ -35,6 +35,11 @@ class Address:
         """The station's state has changed."""
         return self._topic("state")
 
+    @property
+    def drift(self) -> bytes:
+        """The calibration does not hold any more."""
+        return self._topic("drift")
+
     def verdict(self, product_id: str) -> bytes:
         """Verdicts on one product; what cannot stand in a level is percent-encoded."""
         return self._topic("verdict", quote(product_id, safe=" "))
@@ -44,7 +49,7 @@ class Address:
 
 
 def kind_of(topic: bytes) -> str:
-    """`verdict`, `heartbeat`, `state` or `welcome`; empty when it is no topic of a station."""
+    """`verdict`, `heartbeat`, `state`, `drift`, `welcome`; empty when it is no station's topic."""
     levels = topic.split(b"/")
     if len(levels) < 6 or levels[0] != b"v1" or levels[-1] != b"":
         return ""

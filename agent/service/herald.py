@@ -6,10 +6,12 @@ import logging
 import time
 
 from agent.capture import CaptureStatus
+from agent.drift import DriftReport
 from agent.journal import Journal
 from agent.messaging.publisher import Publisher
-from agent.messaging.status import Heartbeat, StateChange, utc
+from agent.messaging.status import DriftAlarm, DriftState, Heartbeat, StateChange, utc
 from agent.messaging.topics import Address
+from agent.record import CalibrationRecord
 from agent.service.notify import Notifier
 from agent.states import State
 
@@ -22,12 +24,19 @@ class Herald:
     """Speaks for the loop, and only when the loop asks it to: its silence is the loop's."""
 
     def __init__(
-        self, address: Address, journal: Journal, publisher: Publisher, notifier: Notifier
+        self,
+        address: Address,
+        journal: Journal,
+        publisher: Publisher,
+        notifier: Notifier,
+        record: CalibrationRecord,
     ) -> None:
+        """`record` is the calibration in force."""
         self._address = address
         self._journal = journal
         self._publisher = publisher
         self._notifier = notifier
+        self._calibration = record.sha256
         self._next_beat_s = time.monotonic()
 
     def ready(self) -> None:
@@ -38,13 +47,34 @@ class Herald:
         """The station is about to end."""
         self._notifier.stopping()
 
-    def beat(self, state: State, camera: CaptureStatus, malformed: int) -> None:
+    def adopt(self, record: CalibrationRecord) -> None:
+        """Another calibration is in force; tell so with the next turn of the loop."""
+        self._calibration = record.sha256
+        self._next_beat_s = time.monotonic()
+        log.info("calibration %s is in force", self._calibration)
+
+    def drift(self, report: DriftReport) -> None:
+        """The calibration does not hold any more."""
+        log.warning("DRIFT: %s", "; ".join(report.changes))
+        alarm = DriftAlarm(
+            epoch=self._journal.epoch, sent_at=utc(), drift=self._drift_state(report)
+        )
+        self._publisher.send(self._address.drift, alarm.to_json())
+
+    def beat(
+        self,
+        state: State,
+        camera: CaptureStatus,
+        malformed: int,
+        drift: DriftReport | None = None,
+    ) -> None:
         """Send a heartbeat if it is time for one.
 
         Args:
             state: of the station.
             camera: of the capture process.
             malformed: requests that could not be understood.
+            drift: what the monitor says; None where it cannot watch.
         """
         now_s = time.monotonic()
         if now_s < self._next_beat_s:
@@ -62,12 +92,23 @@ class Herald:
             skipped=camera.skipped,
             camera_restarts=camera.restarts,
             malformed=malformed,
+            calibration=self._calibration,
+            drift=None if drift is None else self._drift_state(drift),
             journal_fault=self._journal.fault,
             journal_lost=self._journal.lost,
         )
         self._publisher.send(self._address.heartbeat, heartbeat.to_json())
         self._publisher.drain()
         self._notifier.alive()
+
+    def _drift_state(self, report: DriftReport) -> DriftState:
+        return DriftState(
+            state="DRIFT" if report.drifting else "IN_CONTROL",
+            evidence=report.evidence,
+            changes=report.changes,
+            parts=report.parts,
+            calibration=self._calibration,
+        )
 
     def announce(self, previous: State, state: State, cause: str) -> None:
         """Tell a change of state."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 import time
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agent.camera import Frame
 from agent.decision import Decision, decide
+from agent.drift import DriftMonitor
 from agent.engine import Engine, EngineFault
 from agent.errors import InputError
 from agent.imaging import Roi, to_model_frame
+from agent.picture import look_at
 from agent.record import CalibrationRecord
 from agent.verdict import Durations, Reason, elapsed_ms
 
@@ -24,6 +29,29 @@ class Inspector:
         self._engine = engine
         self._record = record
         self._roi = roi
+        self._monitor: DriftMonitor | None = None
+        self._inspected: tuple[NDArray[np.uint8], float] | None = None
+
+    def adopt(self, record: CalibrationRecord) -> None:
+        """Decide by another record, and watch for drift away from it."""
+        self._record = record
+        self._monitor = None
+
+    @property
+    def monitor(self) -> DriftMonitor | None:
+        """The drift monitor; None before the first part, or where the record allows none."""
+        return self._monitor
+
+    def watch_drift(self) -> bool:
+        """Show the part just inspected to the monitor; True when that raises the alarm.
+
+        Apart from `inspect`, so that it is done after the verdict has gone out.
+        """
+        inspected, self._inspected = self._inspected, None
+        if inspected is None or self._monitor is None:
+            return False
+        frame, score = inspected
+        return self._monitor.observe(score, look_at(frame))
 
     def inspect(self, frame: Frame) -> tuple[Decision, Durations]:
         """What is found on a frame, and the durations of queue, inference and decide."""
@@ -42,6 +70,11 @@ class Inspector:
         inferred_ns = time.monotonic_ns()
         height, width = frame.image.shape[:2]
         decision = decide(inspection, self._record, (height, width), self._roi)
+        if decision.score is not None:
+            self._inspected = model_frame, decision.score
+        if self._monitor is None:
+            seen = (self._roi.height, self._roi.width) if self._roi else (height, width)
+            self._monitor = DriftMonitor(self._record, seen)
         return decision, Durations(
             queue=queue_ms,
             inference=elapsed_ms(start_ns, inferred_ns),

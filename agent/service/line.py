@@ -10,6 +10,7 @@ from typing import Literal
 from agent.capture import Capture, Captured, CaptureState
 from agent.decision import Decision
 from agent.journal import Journal, OpenPart
+from agent.record import CalibrationRecord
 from agent.service.herald import Herald
 from agent.service.inspect import Inspector
 from agent.service.parts import OpenParts, Part
@@ -87,7 +88,9 @@ class Line:
             self._inspect(captured)
         self._answer_hopeless()
         self._follow_camera()
-        self._equipment.herald.beat(self.state, self._capture.status, self.malformed)
+        monitor = self._equipment.inspector.monitor
+        drift = monitor.report if monitor is not None and monitor.able else None
+        self._equipment.herald.beat(self.state, self._capture.status, self.malformed, drift)
         ended = self._capture.status.state is CaptureState.ENDED
         return not ended and self._halt is None
 
@@ -172,6 +175,15 @@ class Line:
         self._equipment.results.give(
             part, decision, captured_ns=frame.captured_ns, durations=durations
         )
+        inspector = self._equipment.inspector
+        if inspector.watch_drift() and inspector.monitor is not None:
+            self._equipment.herald.drift(inspector.monitor.report)
+
+    def adopt(self, record: CalibrationRecord) -> None:
+        """Decide by another record from the next frame on."""
+        self._equipment.inspector.adopt(record)
+        self._equipment.results.adopt(record.threshold)
+        self._equipment.herald.adopt(record)
 
     def _answer_hopeless(self) -> None:
         for token in self._capture.lost_parts():

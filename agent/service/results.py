@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.decision import Decision
 from agent.journal import Journal
@@ -38,6 +38,10 @@ class Results:
         self._journal = journal
         self._send = send
         self._publish_ms: float | None = None
+
+    def adopt(self, threshold: float) -> None:
+        """Parts that are given from now on were decided with this threshold."""
+        self._recipe = replace(self._recipe, threshold=threshold)
 
     def give(
         self,
@@ -72,6 +76,7 @@ class Results:
             score=decision.score,
             threshold=self._recipe.threshold,
             p_value=decision.p_value,
+            review=decision.review,
             regions=decision.regions,
             captured_at=None if captured_ns is None else utc(now_ns - captured_ns),
             durations_ms=(durations or Durations()).model_copy(

@@ -23,6 +23,7 @@ from agent.messaging.publisher import Publisher
 from agent.messaging.replay import ReplayServer
 from agent.messaging.topics import Address
 from agent.record import CalibrationRecord, check_record, read_record
+from agent.service.calibration import CalibrationFile
 from agent.service.commands import CommandDesk
 from agent.service.herald import Herald
 from agent.service.inspect import Inspector
@@ -48,8 +49,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
     station = load_station(path)
     with ExitStack() as stack:
         bundle = open_bundle(station.product.bundle)
-        record = read_record(station.product.calibration)
-        engine = _checked_engine(station, bundle, record)
+        engine = _checked_engine(station, bundle, read_record(station.product.calibration))
         stack.callback(engine.close)
         capture = stack.enter_context(
             Capture(
@@ -60,7 +60,13 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         )
         capture.start()
         simulated = parse(station.camera.uri).scheme in SIMULATED
-        check_camera(record, capture.settings, simulated)
+
+        def check(record: CalibrationRecord) -> None:
+            check_record(record, bundle, engine.fingerprint)
+            check_camera(record, capture.settings, simulated)
+
+        calibration = CalibrationFile(station.product.calibration, check)
+        record = calibration.record
         journal = Journal(station.journal.path, station.journal.keep)
         stack.callback(_close_journal, journal)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -88,12 +94,12 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
                 inspector=Inspector(engine, record, manifest.region_of_interest),
                 journal=journal,
                 results=Results(recipe, journal, publisher.send),
-                herald=Herald(address, journal, publisher, notifier),
+                herald=Herald(address, journal, publisher, notifier, record),
             )
         )
         replay = ReplayServer(context, station.publish.replay, journal, lambda: line.state)
         stack.callback(replay.close)
-        _run(line, desk, replay, lambda: on_ready(station))
+        _run(line, desk, replay, calibration, lambda: on_ready(station))
 
 
 def _checked_engine(station: Station, bundle: Bundle, record: CalibrationRecord) -> Engine:
@@ -118,18 +124,46 @@ def check_camera(record: CalibrationRecord, settings: Settings, simulated: bool)
     A simulated camera only brings a warning: replaying files on another machine is what it is for.
 
     Raises:
-        InputError: a real camera is set otherwise.
+        InputError: a real camera is set otherwise; names what differs.
     """
-    taken = record.camera_settings_digest
-    if taken is None or taken == settings_digest(settings):
+    differences = _differences(record, settings)
+    if not differences:
         return
-    message = "the camera is set otherwise than for the calibration: set it back, or calibrate"
+    message = (
+        f"the camera is set otherwise than for the calibration ({', '.join(differences)}): "
+        "set it back, or calibrate"
+    )
     if not simulated:
         raise InputError(message)
     log.warning("%s", message)
 
 
-def _run(line: Line, desk: CommandDesk, replay: ReplayServer, on_ready: Callable[[], None]) -> None:
+def _differences(record: CalibrationRecord, settings: Settings) -> list[str]:
+    found = []
+    taken = record.camera_settings
+    if taken is not None:
+        found = [
+            f"{name} {settings.get(name, 'not set')} instead of {taken.get(name, 'not set')}"
+            for name in sorted(taken.keys() | settings.keys())
+            if taken.get(name) != settings.get(name)
+        ]
+    elif record.camera_settings_digest not in (None, settings_digest(settings)):
+        found = ["the calibration does not say what"]
+    size = settings.get("height"), settings.get("width")
+    known = None not in size and record.frame_size is not None
+    if taken is None and known and size != record.frame_size:
+        taken_size = "{1}x{0}".format(*record.frame_size)
+        found.append(f"images of {size[1]}x{size[0]} instead of {taken_size}")
+    return found
+
+
+def _run(
+    line: Line,
+    desk: CommandDesk,
+    replay: ReplayServer,
+    calibration: CalibrationFile,
+    on_ready: Callable[[], None],
+) -> None:
     cause = "a defect of normline"
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
@@ -142,6 +176,8 @@ def _run(line: Line, desk: CommandDesk, replay: ReplayServer, on_ready: Callable
         while line.turn():
             desk.serve(line)
             line.malformed = desk.malformed + replay.malformed
+            if (record := calibration.replaced()) is not None:
+                line.adopt(record)
         cause = line.ended_by
     except InputError as error:
         cause = str(error)

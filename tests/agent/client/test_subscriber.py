@@ -57,6 +57,8 @@ class Station:
 
     def beat(self) -> None:
         beat = Heartbeat(
+            calibration="0" * 64,
+            drift=None,
             epoch=self.journal.epoch,
             sent_at=utc(),
             state=State.READY,

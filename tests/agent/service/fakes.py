@@ -104,7 +104,7 @@ class Rig:
                 inspector=Inspector(self.engine, record, None),
                 journal=self.journal,
                 results=Results(recipe, self.journal, self.send),
-                herald=Herald(ADDRESS, self.journal, self, Notifier({})),
+                herald=Herald(ADDRESS, self.journal, self, Notifier({}), record),
             )
         )
 
