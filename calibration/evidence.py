@@ -133,6 +133,7 @@ class Evidence:
             )
             limit = stopping.value
             review = Review(
+                requested_rate=promise.review_rate,
                 reject_above=rejecting.value,
                 stopped_rate=max(stopping.supported_rate, rejecting.supported_rate),
             )

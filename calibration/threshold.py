@@ -117,6 +117,11 @@ def conformal_threshold(
     return Threshold(sorted(scores)[n - k], k, n, supported_rate(n, k, confidence), confidence)
 
 
+def at_least(n: int, rate: float, least: int) -> float:
+    """P(Binomial(n, rate) >= least): how likely so many of n parts are above by chance."""
+    return max(0.0, 1 - _at_most(n, rate, least - 1))
+
+
 def _largest_rank(n: int, rate: float, confidence: float | None) -> int:
     # In binary, 0.29 * 100 is less than 29; the promise is made in decimals and counted in them.
     if confidence is None:

@@ -20,6 +20,8 @@ from typing import Any
 
 ALARM = 100.0
 HORIZON = 1_000_000
+# The likeliest time for a calibration to be wrong is its first use.
+AT_ONCE = 0.25
 EARLY = 100
 NORMAL = NormalDist()
 
@@ -43,13 +45,13 @@ class Bet:
 
 # The first bet is on what the monitor is made to find: a third of the scores' spread.
 BETS = (
-    Bet(0.30, 0.35),
-    Bet(0.15, -0.35),
-    Bet(0.15, 0.8),
-    Bet(0.10, -0.8),
-    Bet(0.08, 2.0),
-    Bet(0.05, -2.0),
-    Bet(0.07, 0.0, 1.5),
+    Bet(0.35, 0.35),
+    Bet(0.25, -0.35),
+    Bet(0.12, 0.9),
+    Bet(0.08, -0.9),
+    Bet(0.04, 2.0),
+    Bet(0.02, -2.0),
+    Bet(0.04, 0.0, 1.5),
 )
 # On a majority of rejects, which leaves too few passing parts to compare: double or nothing at
 # even odds, tempered. Holds while at most half of the parts in control are rejected.
@@ -61,7 +63,8 @@ def start_share(part: int) -> float:
     """The share of the capital that starts betting at a part, counted from 0; all add up to 1."""
     if part >= HORIZON:
         return 0.0
-    return log((part + 1 + EARLY) / (part + EARLY)) / log((HORIZON + EARLY) / EARLY)
+    later = log((part + 1 + EARLY) / (part + EARLY)) / log((HORIZON + EARLY) / EARLY)
+    return (1 - AT_ONCE) * later + AT_ONCE * (part == 0)
 
 
 class Martingale:

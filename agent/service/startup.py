@@ -149,11 +149,12 @@ def _differences(record: CalibrationRecord, settings: Settings) -> list[str]:
         ]
     elif record.camera_settings_digest not in (None, settings_digest(settings)):
         found = ["the calibration does not say what"]
-    size = settings.get("height"), settings.get("width")
-    known = None not in size and record.frame_size is not None
-    if taken is None and known and size != record.frame_size:
-        taken_size = "{1}x{0}".format(*record.frame_size)
-        found.append(f"images of {size[1]}x{size[0]} instead of {taken_size}")
+    elif record.frame_size is not None and {"width", "height"} <= settings.keys():
+        height, width = record.frame_size
+        if (settings["height"], settings["width"]) != record.frame_size:
+            found = [
+                f"images of {settings['width']}x{settings['height']} instead of {width}x{height}"
+            ]
     return found
 
 
