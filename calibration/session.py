@@ -97,6 +97,8 @@ def from_source(
                 keep=keeper.keep if keeper is not None else None,
             )
     _name_refused(normals)
+    if not normals.parts:
+        raise InputError(f"none of the pictures of {address} can be used: see above why")
     return Found(normals, source.settings)
 
 

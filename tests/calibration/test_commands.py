@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import cv2
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from agent.bundle import open_bundle
 from agent.camera import Camera, CameraFault, EndOfStream, Frame
 from agent.cli import main
 from agent.record import read_record
-from calibration.commands import Rate
 from tests.tiny import tiny_frames, write_tiny_bundle
 
 
@@ -38,20 +36,6 @@ def calibrate(*arguments: str | Path) -> int:
     with pytest.raises(SystemExit) as stopped:
         main(["calibrate", *map(str, arguments)])
     return int(stopped.value.code or 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "rate"),
-    [("0.01", 0.01), ("1%", 0.01), ("0.7%", 0.007), (" 2 %", 0.02), ("500ppm", 0.0005)],
-)
-def test_a_rate_is_written_in_three_ways(text: str, rate: float) -> None:
-    assert Rate().convert(text, None, None) == rate
-
-
-@pytest.mark.parametrize("text", ["0", "1", "100%", "-1%", "one", "", "1e6ppm", "nan", "2 percent"])
-def test_what_is_no_rate_is_refused(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="such as 0.01, 1% or 500ppm"):
-        Rate().convert(text, None, None)
 
 
 def test_a_folder_of_good_parts_gives_a_record(
@@ -83,7 +67,7 @@ def test_too_few_parts_are_refused_before_any_is_scored(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("calibration.commands.load_engine", None)
+    monkeypatch.setattr("calibration.session.load_engine", None)
     out = tmp_path / "tiny.cal.json"
     assert calibrate(bundle, normals, "--false-reject-rate", "1%", "--out", out) == 2
     error = capsys.readouterr().err
@@ -102,7 +86,7 @@ def test_best_effort_writes_what_the_parts_support(
     assert record.threshold == record.scores[-1]
     assert record.requested_false_reject_rate == 0.01
     assert record.supported_false_reject_rate == pytest.approx(1 / 31)
-    assert "ABOVE the rate asked for" in capsys.readouterr().out
+    assert "ABOVE the 1 % asked for" in capsys.readouterr().out
 
 
 class ScriptedCamera(Camera):
@@ -179,10 +163,22 @@ def _empty(folder: Path) -> list[str | Path]:
     return [folder / "empty"]
 
 
-def _twice(folder: Path) -> list[str | Path]:
-    for name, frame in zip("abc", tiny_frames(3, (64, 64))[[0, 2, 0]], strict=True):
-        assert cv2.imwrite(str(folder / f"{name}.png"), frame)
-    return [folder, "--best-effort"]
+def _the_same_part(folder: Path) -> list[str | Path]:
+    for name in "abc":
+        assert cv2.imwrite(str(folder / f"{name}.png"), tiny_frames(1, (64, 64))[0])
+    return [folder, "--false-reject-rate", "40%"]
+
+
+def _in_the_dark(folder: Path) -> list[str | Path]:
+    assert cv2.imwrite(str(folder / "a.png"), tiny_frames(1, (64, 64))[0] // 50)
+    return [folder]
+
+
+def _of_two_sizes(folder: Path) -> list[str | Path]:
+    one, _, other = tiny_frames(3, (64, 64))
+    assert cv2.imwrite(str(folder / "a.png"), one)
+    assert cv2.imwrite(str(folder / "b.png"), other[:, :32])
+    return [folder]
 
 
 @pytest.mark.parametrize(
@@ -191,12 +187,26 @@ def _twice(folder: Path) -> list[str | Path]:
         (lambda folder: [folder / "missing"], "is not a folder"),
         (_empty, "holds no images"),
         (_data_set, "whole data set"),
-        (_twice, "c.png is the same image as"),
+        (_the_same_part, "1 normal samples do not support"),
+        (_in_the_dark, "none of the pictures"),
+        (_of_two_sizes, "b.png is 32x64, the images before it are 64x64"),
+        (lambda folder: [folder, "--fold", "a.nlb", "b"], "either IMAGES_OR_CAMERA, or --fold"),
         (lambda folder: ["v4l2:///dev/video0"], "--count"),
         (lambda folder: [folder, "--count", "5"], "--count is for cameras"),
         (lambda folder: ["nothing://x", "--count", "5"], "no camera of scheme nothing"),
     ],
-    ids=["missing", "empty", "data set", "twice", "endless", "count", "scheme"],
+    ids=[
+        "missing",
+        "empty",
+        "data set",
+        "same",
+        "dark",
+        "sizes",
+        "both",
+        "endless",
+        "count",
+        "scheme",
+    ],
 )
 def test_a_wrong_source_is_one_line_and_exit_code_2(
     make: Callable[[Path], list[str | Path]],
@@ -209,7 +219,7 @@ def test_a_wrong_source_is_one_line_and_exit_code_2(
     folder.mkdir()
     arguments = make(folder)
     out = tmp_path / "c.json"
-    assert calibrate(bundle, *arguments, "--false-reject-rate", "50%", "--out", out) == 2
+    assert calibrate(bundle, "--false-reject-rate", "50%", "--out", out, *arguments) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("normline: error: ")
     assert message in error
