@@ -67,7 +67,8 @@ def realised(pool: Scores, n: int, k: int, repeats: int, random: Generator) -> S
     """
     drawn = random.choice(pool, (repeats, n))
     thresholds = np.partition(drawn, n - k, axis=1)[:, n - k]
-    return 1 - np.searchsorted(pool, thresholds, side="right") / len(pool)
+    # Counted first: in floats, 1 - 0.99 is more than 0.01.
+    return (len(pool) - np.searchsorted(pool, thresholds, side="right")) / len(pool)
 
 
 def coverage(pools: dict[str, Scores], repeats: int, random: Generator) -> Iterator[Coverage]:

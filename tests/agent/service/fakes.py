@@ -15,6 +15,7 @@ from agent.capture import Captured, CaptureState, CaptureStatus
 from agent.engine.base import EngineFault, Inspection
 from agent.journal import Journal
 from agent.messaging.topics import Address
+from agent.record import CalibrationRecord
 from agent.service.herald import Herald
 from agent.service.inspect import Inspector
 from agent.service.line import Equipment, Line
@@ -24,6 +25,7 @@ from tests.agent.factories import make_record
 
 ADDRESS = Address("plant1", "line3", "st7")
 SIZE = (8, 8)
+RECORD = make_record([-3.0, -2.0, -1.0, 0.0], threshold=0.0)
 
 
 class HandCamera:
@@ -88,14 +90,17 @@ class Rig:
     """A line under test: what it was given, and what it has published."""
 
     def __init__(
-        self, folder: Path, mode: str = "triggered", deadline_ms: float | None = None
+        self,
+        folder: Path,
+        mode: str = "triggered",
+        deadline_ms: float | None = None,
+        record: CalibrationRecord = RECORD,
     ) -> None:
         self.camera = HandCamera()
         self.engine = ScriptedEngine()
         self.journal = Journal(folder / "journal.db", keep=1000)
         self.published: list[tuple[bytes, dict[str, Any]]] = []
         recipe = Recipe(ADDRESS.verdict("tiny"), "tiny", "0" * 64, 0.0, simulated=True)
-        record = make_record([-3.0, -2.0, -1.0, 0.0], threshold=0.0)
         self.line = Line(
             Equipment(
                 mode=mode,
@@ -114,22 +119,22 @@ class Rig:
     def drain(self) -> None:
         """Nobody has subscribed."""
 
-    def _of_kind(self, kind: str) -> list[dict[str, Any]]:
+    def of_kind(self, kind: str) -> list[dict[str, Any]]:
         return [content for topic, content in self.published if f"/{kind}/" in topic.decode()]
 
     @property
     def verdicts(self) -> list[tuple[str, str, str | None]]:
         """(part id, verdict, reason) of each, in order."""
-        return [(v["part_id"], v["verdict"], v["reason"]) for v in self._of_kind("verdict")]
+        return [(v["part_id"], v["verdict"], v["reason"]) for v in self.of_kind("verdict")]
 
     @property
     def last(self) -> dict[str, Any]:
-        return self._of_kind("verdict")[-1]
+        return self.of_kind("verdict")[-1]
 
     @property
     def states(self) -> list[str]:
-        return [change["state"] for change in self._of_kind("state")]
+        return [change["state"] for change in self.of_kind("state")]
 
     @property
     def heartbeats(self) -> list[dict[str, Any]]:
-        return self._of_kind("heartbeat")
+        return self.of_kind("heartbeat")
