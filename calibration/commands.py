@@ -14,9 +14,11 @@ from agent.errors import InputError
 from agent.files import check_writable
 from agent.record import write_record
 from calibration.evidence import Evidence, Promise
+from calibration.normals import Normals
 from calibration.rates import Rate
 from calibration.report import FORMATS, make_report, write_report
 from calibration.session import Options, checked_engine, from_folds, from_source
+from calibration.suspects import leave_one_out
 from calibration.words import describe
 
 FILE = click.Path(path_type=Path)
@@ -130,7 +132,20 @@ def calibrate(
             for path in reports:
                 write_report(path, report)
     write_record(out, record)
+    _point_out(found.normals, promise)
     if as_json:
         click.echo(json.dumps(record.model_dump(by_alias=True), indent=1))
     else:
         click.echo(f"{describe(record)}\nwritten to {', '.join(map(str, (out, *reports)))}")
+
+
+def _point_out(normals: Normals, promise: Promise) -> None:
+    """Name the parts that a person should look at."""
+    for part in leave_one_out(normals.parts, promise):
+        if part.suspect:
+            click.echo(
+                f"look at {part.name}: at {part.score:.4g} it stands apart from the other scores; "
+                f"without it the limit would be {part.threshold:.4g}. If it is a defect, name it "
+                "in a file for --exclude",
+                err=True,
+            )

@@ -21,34 +21,37 @@ LEAST_TAIL = 20
 
 
 @dataclass(frozen=True)
-class Suspect:
-    """One of the largest scores.
+class LeftOut:
+    """One of the largest scores, and what would be without it.
 
-    threshold_without: the threshold if this part were left out.
-    p_value: that the gap below it, or below a larger one, is as wide by chance.
+    threshold: if this part were left out; chance: that the gap below it, or below one that is
+    not smaller, is so wide by chance.
     """
 
     name: str
     score: float
-    threshold_without: float
-    p_value: float
+    threshold: float
+    chance: float
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a person should look at the part."""
+        return self.chance < SIGNIFICANCE
 
 
-def find_suspects(parts: Sequence[Normal], promise: Promise) -> list[Suspect]:
-    """The parts to look at, the largest score first; empty when no gap is remarkable."""
+def leave_one_out(parts: Sequence[Normal], promise: Promise) -> list[LeftOut]:
+    """Look at the largest scores, the largest first."""
     ordered = sorted(parts, key=lambda part: -part.score)
     scores = [part.score for part in ordered]
     chances = gap_chances(scores)
-    level = SIGNIFICANCE / LOOKED_AT
-    count = max((j + 1 for j, chance in enumerate(chances) if chance < level), default=0)
     found = []
-    for index in range(count):
+    for index in range(len(chances)):
         rest = scores[:index] + scores[index + 1 :]
         without = conformal_threshold(
             rest, promise.stopped_rate, promise.confidence, best_effort=True
         )
         chance = min(1.0, LOOKED_AT * min(chances[index:]))
-        found.append(Suspect(ordered[index].name, scores[index], without.value, chance))
+        found.append(LeftOut(ordered[index].name, scores[index], without.value, chance))
     return found
 
 

@@ -12,7 +12,7 @@ from calibration import words
 from calibration.defects import CONTRAST, Detection, detect
 from calibration.evidence import Promise
 from calibration.normals import Normals, Shown
-from calibration.suspects import Suspect, find_suspects
+from calibration.suspects import LeftOut, leave_one_out
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Report:
     promise: list[str]
     reach: list[str]
     estimate: str | None
-    suspects: list[Suspect]
+    largest: list[LeftOut]
     detection: list[Detection]
     shown: list[tuple[str, float, Shown]]
 
@@ -40,7 +40,7 @@ class Report:
             "promise": self.promise,
             "reach": self.reach,
             "estimate_without_guarantee": self.estimate,
-            "suspects": [asdict(suspect) for suspect in self.suspects],
+            "leave_one_out": [{**asdict(e), "suspect": e.suspect} for e in self.largest],
             "detection": {
                 "contrast_grey_levels": CONTRAST,
                 "defects": [asdict(row) for row in self.detection],
@@ -69,7 +69,7 @@ def make_report(
         words.promise(record),
         words.reach(record),
         words.estimate(record),
-        find_suspects(normals.parts, promise),
+        leave_one_out(normals.parts, promise),
         detect(engine, normals.frames, record.threshold),
         [(name, scores[name], normals.shown[name]) for name in ranking],
     )

@@ -67,7 +67,7 @@ def histogram(scores: Sequence[float], limits: Sequence[tuple[str, float]]) -> s
 
 def _limit(x: float, label: str, row: int) -> str:
     y = 12 + LABEL_GAP * row
-    anchor, dx = ("end", -5) if x > WIDTH / 2 else ("start", 5)
+    anchor, dx = ("end", -5) if x > WIDTH / 4 else ("start", 5)
     return (
         f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{y - 8}" y2="{HEIGHT - BOTTOM}"/>'
         f'<text class="label" x="{x + dx:.1f}" y="{y}" text-anchor="{anchor}">'

@@ -23,7 +23,7 @@ def to_html(report: Report) -> str:
         _headline(report),
         _section("Normal scores and the limit", histogram(record.scores, _limits(record))),
         _section("What the samples support", _paragraphs(report.reach) + _estimate(report)),
-        _suspects(report),
+        _leave_one_out(report),
         _largest(report),
         _detection(report.detection),
         _left_out(record),
@@ -71,31 +71,34 @@ def _estimate(report: Report) -> str:
     return f'<p class="warn">{escape(report.estimate)}</p>' if report.estimate else ""
 
 
-def _suspects(report: Report) -> str:
-    if not report.suspects:
-        text = "No score stands apart from the others."
-        return _section("Do the normals hold a defect?", f"<p>{text}</p>")
+def _leave_one_out(report: Report) -> str:
     rows = [
-        (s.name, f"{s.score:.4f}", f"{s.threshold_without:.4f}", f"{s.p_value:.2g}")
-        for s in report.suspects
+        (
+            each.name,
+            f"{each.score:.4f}",
+            f"{each.threshold:.4f}",
+            f"{each.chance:.2g}" if each.chance < 1 else "1",
+            "look at it" if each.suspect else "",
+        )
+        for each in report.largest
     ]
-    text = (
-        "These score so far above the rest that they may not be normal. Look at their pictures "
-        "below. What a person finds defective goes, by name, into a file for "
-        "<code>--exclude</code>; a good part must stay, however unusual: leaving it out breaks the "
-        "promise."
-    )
-    head = ("picture", "score", "limit without it", "by chance")
-    return _section(
-        "Do the normals hold a defect?", f'<p class="warn">{text}</p>{_table(head, rows)}'
-    )
+    head = ("picture", "score", "limit without it", "so far out by chance", "")
+    text = "<p>No score stands so far apart from the others that it must be a defect.</p>"
+    if any(each.suspect for each in report.largest):
+        text = (
+            '<p class="warn">Some parts score so far above the rest that they may not be normal. '
+            "Look at their pictures below. What a person finds defective goes, by name, into a "
+            "file for <code>--exclude</code>; a good part must stay, however unusual: leaving it "
+            "out breaks the promise.</p>"
+        )
+    return _section("Do the normals hold a defect?", text + _table(head, rows))
 
 
 def _largest(report: Report) -> str:
     record = report.record
     limit = record.pixel_limit if record.pixel_limit is not None else record.threshold
     least = record.pixel_levels[0] if record.pixel_levels else record.scores[0]
-    suspects = {suspect.name for suspect in report.suspects}
+    suspects = {each.name for each in report.largest if each.suspect}
     cards = []
     for name, score, shown in report.shown:
         plain, marked = picture_pair(shown, limit, least)

@@ -16,7 +16,7 @@ from calibration.normals import Shown
 from calibration.report.content import Report
 from calibration.report.histogram import histogram
 from calibration.report.html import to_html
-from calibration.suspects import Suspect
+from calibration.suspects import LeftOut
 from tests.agent.factories import make_record
 
 LOOK = Look(100, 0.1, 0, np.zeros((64, 64), np.float32))
@@ -45,7 +45,7 @@ def page(record: CalibrationRecord) -> str:
         words.promise(record),
         words.reach(record),
         words.estimate(record),
-        [Suspect(NAME, 5.0, 2.5, 1e-4)],
+        [LeftOut(NAME, 5.0, 2.5, 1e-4)],
         [Detection("spot", 5.1, 20, 13, 0.41, 0.85)],
         [(NAME, 5.0, shown)],
     )
