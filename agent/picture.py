@@ -2,7 +2,7 @@
 
 Calibration measures it on normal parts and keeps it in the record; the station measures every
 frame alike, to tell a camera that has changed from a part that is bad. Everything is taken from
-the model's frame: what the resize removes, the model does not see either.
+the view's canvas: what the resize removes, the model does not see either.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Look:
         return float(cv2.norm(self.thumbnail, other.thumbnail, cv2.NORM_L1)) / THUMBNAIL**2
 
 
-def look_at(frame: NDArray[np.uint8]) -> Look:
-    """Measure a frame uint8 [H, W, 3] BGR, as `agent.imaging.to_model_frame` gives it.
+def look_at(canvas: NDArray[np.uint8]) -> Look:
+    """Measure a canvas uint8 [H, W, 3] BGR, as `agent.view.View.canvas` gives it.
 
     Half a millisecond for 256 x 256.
     """
-    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    grey = cv2.cvtColor(canvas, cv2.COLOR_BGR2GRAY)
     brightness = float(cv2.mean(grey)[0])
     smooth = cv2.GaussianBlur(grey, (5, 5), DENOISE_PX)
     edges = float(cv2.meanStdDev(cv2.Laplacian(smooth, cv2.CV_16S))[1][0, 0])

@@ -28,7 +28,7 @@ def collect(
     tell: Told,
     *,
     excluded: Collection[str] = (),
-    frames_kept: int = 0,
+    canvases_kept: int = 0,
     keep: Keep | None = None,
 ) -> Normals:
     """Score the parts of a source; of a camera, until as many are of use as are wanted.
@@ -39,14 +39,14 @@ def collect(
         source: pictures of normal parts that the model was not trained on.
         tell: gets the name of each picture and, for one that does not count, why.
         excluded: names of pictures that a person has ruled out.
-        frames_kept: as many model frames are kept for synthetic defects.
+        canvases_kept: as many canvases are kept for synthetic defects.
         keep: gets every picture that counts.
 
     Raises:
         InputError: a picture without a finite score or of another size, or a camera that shows no
             usable part for a minute.
     """
-    collector = Collector(engine, bundle, excluded=excluded, frames_kept=frames_kept)
+    collector = Collector(engine, bundle, excluded=excluded, canvases_kept=canvases_kept)
     normals = collector.normals
     live = source.names is None
     last_use_s = time.monotonic()

@@ -15,6 +15,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from agent.engine import Engine, EngineFault
+from agent.inspection import inspect
+from agent.view import View
 from calibration.threshold import supported_rate
 
 # Of the shorter side of the model's frame.
@@ -73,49 +75,56 @@ class Detection:
 
 
 def detect(
-    engine: Engine, frames: Sequence[NDArray[np.uint8]], threshold: float, tried: int = TRIED
+    engine: Engine,
+    view: View,
+    canvases: Sequence[NDArray[np.uint8]],
+    threshold: float,
+    tried: int = TRIED,
 ) -> list[Detection]:
-    """Draw defects of every kind and size on normal frames, and count what is found.
+    """Draw defects of every kind and size on normal parts, and count what is found.
 
     Args:
         engine: the one that the threshold was taken on.
-        frames: uint8 [H, W, 3] BGR at model size, of normal parts; used in turn.
+        view: of the engine's bundle.
+        canvases: uint8 [H, W, 3] BGR, from `view.canvas`, of normal parts; used in turn.
         threshold: of the score.
         tried: defects of each kind and size.
     """
     random = np.random.default_rng(0)
-    places = [np.argwhere(_part(frame)) for frame in frames]
+    ignored = view.ignored_on_canvas
+    inspected = True if ignored is None else ~ignored
+    places = [np.argwhere(_part(canvas) & inspected) for canvas in canvases]
     rows = []
     for name, draw in KINDS.items():
         for share in SIZES:
-            size = share * min(frames[0].shape[:2])
+            size = share * min(view.input_size)
             found = 0
             for index in range(tried):
-                frame, spots = frames[index % len(frames)], places[index % len(frames)]
+                canvas, spots = canvases[index % len(canvases)], places[index % len(canvases)]
                 y, x = spots[random.integers(len(spots))]
-                layer = draw(frame.shape[:2], (int(x), int(y)), size, random)
-                found += _is_found(engine, _drawn(frame, layer, (y, x)), threshold)
+                layer = draw(canvas.shape[:2], (int(x), int(y)), size, random)
+                found += _is_found(engine, view, _drawn(canvas, layer, (y, x)), threshold)
             rows.append(Detection(name, round(size, 1), tried, found, *_interval(found, tried)))
     return rows
 
 
-def _is_found(engine: Engine, frame: NDArray[np.uint8], threshold: float) -> bool:
+def _is_found(engine: Engine, view: View, canvas: NDArray[np.uint8], threshold: float) -> bool:
     try:
-        return engine.infer(frame).score > threshold
+        return inspect(engine, view, canvas).score > threshold
     except EngineFault:
         return True  # No decision lets no part pass.
 
 
-def _drawn(frame: NDArray[np.uint8], layer: Layer, at: tuple[int, int]) -> NDArray[np.uint8]:
-    darker = frame[at].mean() > 127
+def _drawn(canvas: NDArray[np.uint8], layer: Layer, at: tuple[int, int]) -> NDArray[np.uint8]:
+    darker = canvas[at].mean() > 127
     change = (-CONTRAST if darker else CONTRAST) * layer[..., None]
-    return np.clip(np.rint(frame + change), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(canvas + change), 0, 255).astype(np.uint8)
 
 
-def _part(frame: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _part(canvas: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Where the part is: what differs from the colour of the picture's border, or all of it."""
-    border = np.concatenate([frame[:2], frame[-2:]]).reshape(-1, 3)
-    distance = np.abs(frame.astype(np.int16) - np.median(border, axis=0)).max(axis=-1)
+    border = np.concatenate([canvas[:2], canvas[-2:]]).reshape(-1, 3)
+    distance = np.abs(canvas.astype(np.int16) - np.median(border, axis=0)).max(axis=-1)
     part = cv2.medianBlur((distance > BACKGROUND).astype(np.uint8), 5).astype(bool)
     return part if part.mean() > PLAUSIBLE_PART else np.ones_like(part)
 

@@ -40,7 +40,7 @@ class Gate:
         Args:
             name: of the picture.
             image: as the camera gave it.
-            look: of the model's frame.
+            look: of the canvas.
         """
         digest = hashlib.sha256(image.tobytes()).digest()
         if digest in self._seen:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from agent.bundle import Bundle
 from agent.engine import Engine, EngineFault
 from agent.errors import InputError
-from agent.imaging import to_model_frame
+from agent.inspection import inspect
 from agent.picture import Look, look_at
+from agent.view import View
 from calibration.gate import Gate
 
 # The pixel limit comes from the level that this share of a normal map's pixels exceed.
@@ -23,9 +24,9 @@ KEPT = 8
 
 @dataclass(frozen=True)
 class Shown:
-    """A part for the report: model frame uint8 [H, W, 3] BGR and its map float32 [H, W]."""
+    """A part for the report: its canvas uint8 [H, W, 3] BGR and its map float32 [H, W]."""
 
-    frame: NDArray[np.uint8]
+    canvas: NDArray[np.uint8]
     anomaly_map: NDArray[np.float32]
 
 
@@ -44,7 +45,7 @@ class Normals:
     """The parts that count, and what was left out of the pictures given and why.
 
     frame_size: (height, width) of the camera's images.
-    frames: the first few model frames, for synthetic defects.
+    canvases: of the first few, for synthetic defects.
     shown: the parts with the largest scores, by name.
     """
 
@@ -52,7 +53,7 @@ class Normals:
     refused: dict[str, str] = field(default_factory=dict)
     excluded: list[str] = field(default_factory=list)
     frame_size: tuple[int, int] | None = None
-    frames: list[NDArray[np.uint8]] = field(default_factory=list)
+    canvases: list[NDArray[np.uint8]] = field(default_factory=list)
     shown: dict[str, Shown] = field(default_factory=dict)
 
     @property
@@ -65,7 +66,7 @@ class Normals:
         self.parts += more.parts
         self.refused |= more.refused
         self.frame_size = self.frame_size or more.frame_size
-        self.frames += more.frames
+        self.canvases += more.canvases
         self.shown |= more.shown
         self.keep_largest()
 
@@ -85,14 +86,16 @@ class Collector:
         bundle: Bundle,
         *,
         excluded: Collection[str] = (),
-        frames_kept: int = 0,
+        canvases_kept: int = 0,
     ) -> None:
-        """excluded: names that a person has ruled out; frames_kept: as many for `frames`."""
+        """excluded: names that a person has ruled out; canvases_kept: as many for `canvases`."""
         self.normals = Normals()
         self._engine = engine
-        self._bundle = bundle
+        self._view = View.of(bundle)
+        ignored = self._view.ignored_on_canvas
+        self._inspected = np.s_[:] if ignored is None else ~ignored
         self._excluded = excluded
-        self._frames_kept = frames_kept
+        self._canvases_kept = canvases_kept
         self._gate = Gate()
 
     def add(self, name: str, image: NDArray[np.uint8]) -> str | None:
@@ -106,23 +109,22 @@ class Collector:
         if name in self._excluded:
             normals.excluded.append(name)
             return "excluded"
-        manifest = self._bundle.manifest
-        frame = to_model_frame(image, manifest.input_size, manifest.region_of_interest)
-        look = look_at(frame)
+        canvas = self._view.canvas(image, name)
+        look = look_at(canvas)
         reason = self._gate.refuse(name, image, look)
         if reason is not None:
             normals.refused[name] = reason
             return reason
         try:
-            inspection = self._engine.infer(frame)
+            inspection = inspect(self._engine, self._view, canvas)
         except EngineFault as fault:
             raise InputError(f"{name} cannot be scored: {fault}") from fault
-        level = float(np.quantile(inspection.anomaly_map, 1 - PIXEL_SHARE))
+        level = float(np.quantile(inspection.anomaly_map[self._inspected], 1 - PIXEL_SHARE))
         part = Normal(name, inspection.score, level, look)
         normals.parts.append(part)
-        if len(normals.frames) < self._frames_kept:
-            normals.frames.append(frame)
-        normals.shown[name] = Shown(frame, inspection.anomaly_map)
+        if len(normals.canvases) < self._canvases_kept:
+            normals.canvases.append(canvas)
+        normals.shown[name] = Shown(canvas, inspection.anomaly_map)
         if len(normals.shown) > KEPT:
             normals.keep_largest()
         return None

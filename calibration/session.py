@@ -93,7 +93,7 @@ def from_source(
                 source,
                 tell,
                 excluded=excluded,
-                frames_kept=TRIED if options.report else 0,
+                canvases_kept=TRIED if options.report else 0,
                 keep=keeper.keep if keeper is not None else None,
             )
     _name_refused(normals)

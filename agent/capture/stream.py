@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from agent.capture.child import run
@@ -72,9 +72,9 @@ class Stream:
         except (BrokenPipeError, ConnectionResetError):
             return
 
-    def take_image(self, ready: Ready) -> NDArray[np.uint8]:
+    def take_image(self, ready: Ready) -> NDArray[Any]:
         """A copy of the image in a slot, which is the process's again from here on."""
-        image = self._ring.read(ready.slot, ready.shape)
+        image = self._ring.read(ready.slot, ready.shape, ready.dtype)
         self.send(Release(ready.slot))
         return image
 

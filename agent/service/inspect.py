@@ -1,4 +1,4 @@
-"""Inspecting one frame: resize, infer, decide, each stage timed."""
+"""Inspecting one frame: bring it to the canvas, infer, decide, each stage timed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from agent.decision import Decision, decide
 from agent.drift import DriftMonitor
 from agent.engine import Engine, EngineFault
 from agent.errors import InputError
-from agent.imaging import Roi, to_model_frame
+from agent.inspection import inspect
 from agent.picture import look_at
 from agent.record import CalibrationRecord
 from agent.verdict import Durations, Reason, elapsed_ms
+from agent.view import View
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +25,11 @@ log = logging.getLogger(__name__)
 class Inspector:
     """A model with its threshold. Whatever goes wrong in it, the answer is never PASS."""
 
-    def __init__(self, engine: Engine, record: CalibrationRecord, roi: Roi | None) -> None:
-        """`roi` is the part of the camera's frame that the model was trained on."""
+    def __init__(self, engine: Engine, record: CalibrationRecord, view: View) -> None:
+        """`view` is what the model saw of an image when it was trained."""
         self._engine = engine
         self._record = record
-        self._roi = roi
+        self._view = view
         self._monitor: DriftMonitor | None = None
         self._inspected: tuple[NDArray[np.uint8], float] | None = None
 
@@ -58,22 +59,23 @@ class Inspector:
         start_ns = time.monotonic_ns()
         queue_ms = elapsed_ms(frame.captured_ns, start_ns)
         try:
-            model_frame = to_model_frame(frame.image, self._engine.input_size, self._roi)
+            canvas = self._view.canvas(frame.image)
         except InputError as error:
             log.error("frame %s cannot be inspected: %s", frame.name, error)
             return Decision.none(Reason.CAMERA_FAULT), Durations(queue=queue_ms)
         try:
-            inspection = self._engine.infer(model_frame)
+            inspection = inspect(self._engine, self._view, canvas)
         except EngineFault as fault:
             log.error("frame %s: %s", frame.name, fault)
             return Decision.none(Reason.ENGINE_FAULT), Durations(queue=queue_ms)
         inferred_ns = time.monotonic_ns()
         height, width = frame.image.shape[:2]
-        decision = decide(inspection, self._record, (height, width), self._roi)
+        decision = decide(inspection, self._record, (height, width), self._view.roi)
         if decision.score is not None:
-            self._inspected = model_frame, decision.score
+            self._inspected = canvas, decision.score
         if self._monitor is None:
-            seen = (self._roi.height, self._roi.width) if self._roi else (height, width)
+            roi = self._view.roi
+            seen = (roi.height, roi.width) if roi else (height, width)
             self._monitor = DriftMonitor(self._record, seen)
         return decision, Durations(
             queue=queue_ms,

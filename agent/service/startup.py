@@ -30,6 +30,7 @@ from agent.service.inspect import Inspector
 from agent.service.line import Equipment, Line
 from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
+from agent.view import View
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
                 mode=station.camera.mode,
                 deadline_ms=station.camera.deadline_ms,
                 capture=capture,
-                inspector=Inspector(engine, record, manifest.region_of_interest),
+                inspector=Inspector(engine, record, View.of(bundle)),
                 journal=journal,
                 results=Results(recipe, journal, publisher.send),
                 herald=Herald(address, journal, publisher, notifier, record),

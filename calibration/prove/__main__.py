@@ -18,7 +18,8 @@ from agent.demo.kit import PRECISION, Kit
 from agent.drift.martingale import ALARM
 from agent.engine import load_engine
 from agent.files import check_writable, write_atomically
-from agent.imaging import to_model_frame
+from agent.inspection import inspect
+from agent.view import View
 from calibration.prove.coverage import coverage, simulated_pools
 from calibration.prove.drift import Draw, alarm_after, highest_capitals, smoothed
 from calibration.prove.power import power
@@ -65,14 +66,12 @@ def _scores(count: int, defect_rate: float) -> NDArray[np.float64]:
     kit = Kit()
     bundle = open_bundle(kit.bundle)
     engine = load_engine(bundle, runtime=kit.installed_runtime(), precision=PRECISION)
+    view = View.of(bundle)
     scores = []
     with click.progressbar(range(count), label=f"scoring {count} parts") as indices:
         for index in indices:
             image, _ = product.render(SEED, index, defect_rate)
-            frame = to_model_frame(
-                image, bundle.manifest.input_size, bundle.manifest.region_of_interest
-            )
-            scores.append(engine.infer(frame).score)
+            scores.append(inspect(engine, view, view.canvas(image)).score)
     engine.close()
     return np.sort(scores)
 

@@ -8,6 +8,7 @@ from typing import Any
 from agent.bundle import Bundle
 from agent.engine import Engine
 from agent.record import CalibrationRecord
+from agent.view import View
 from calibration import words
 from calibration.defects import CONTRAST, Detection, detect
 from calibration.evidence import Promise
@@ -52,12 +53,12 @@ class Report:
 def make_report(
     record: CalibrationRecord, promise: Promise, normals: Normals, engine: Engine, bundle: Bundle
 ) -> Report:
-    """Gather what the report says; draws synthetic defects on normal frames and scores them.
+    """Gather what the report says; draws synthetic defects on normal parts and scores them.
 
     Args:
         record: made from `normals`.
         promise: what was asked of it.
-        normals: with the frames that were kept.
+        normals: with the canvases that were kept.
         engine: the one that the record is for.
         bundle: the model.
     """
@@ -70,6 +71,6 @@ def make_report(
         words.reach(record),
         words.estimate(record),
         leave_one_out(normals.parts, promise),
-        detect(engine, normals.frames, record.threshold),
+        detect(engine, View.of(bundle), normals.canvases, record.threshold),
         [(name, scores[name], normals.shown[name]) for name in ranking],
     )

@@ -25,14 +25,14 @@ def picture_pair(shown: Shown, pixel_limit: float, least: float) -> tuple[str, s
     """
     anomaly_map = shown.anomaly_map
     span = max(pixel_limit - least, 1e-6)
-    heat = np.clip((anomaly_map - least) / span, 0, 1)
+    heat = np.clip((anomaly_map - least) / span, 0, 1)  # 0 where nothing is inspected
     colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
     opacity = HEAT_SHARE * heat[..., None]
-    mixed = (shown.frame * (1 - opacity) + colours * opacity).astype(np.uint8)
+    mixed = (shown.canvas * (1 - opacity) + colours * opacity).astype(np.uint8)
     above = (anomaly_map > pixel_limit).astype(np.uint8)
     outlines, _ = cv2.findContours(above, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     cv2.drawContours(mixed, outlines, -1, (255, 255, 0), 1)
-    return _data_uri(shown.frame), _data_uri(mixed)
+    return _data_uri(shown.canvas), _data_uri(mixed)
 
 
 def _data_uri(image: NDArray[np.uint8]) -> str:

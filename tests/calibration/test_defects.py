@@ -6,6 +6,7 @@ import pytest
 
 from agent.bundle import open_bundle
 from agent.engine import load_engine
+from agent.view import View
 from calibration.defects import KINDS, SIZES, detect
 from tests.tiny import tiny_frames, write_tiny_bundle
 
@@ -17,7 +18,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list:
     frames = list(tiny_frames(6, (64, 64), seed=5)[0::2])
     try:
         # Between them lies the score of every plain part.
-        return [detect(engine, frames, threshold, 10) for threshold in (1000.0, -3.2, -1000.0)]
+        view = View.of(bundle)
+        return [
+            detect(engine, view, frames, threshold, 10) for threshold in (1000.0, -3.2, -1000.0)
+        ]
     finally:
         engine.close()
 

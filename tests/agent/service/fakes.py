@@ -21,6 +21,7 @@ from agent.service.inspect import Inspector
 from agent.service.line import Equipment, Line
 from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
+from agent.view import View
 from tests.agent.factories import make_record
 
 ADDRESS = Address("plant1", "line3", "st7")
@@ -106,7 +107,7 @@ class Rig:
                 mode=mode,
                 deadline_ms=deadline_ms,
                 capture=self.camera,
-                inspector=Inspector(self.engine, record, None),
+                inspector=Inspector(self.engine, record, View(SIZE)),
                 journal=self.journal,
                 results=Results(recipe, self.journal, self.send),
                 herald=Herald(ADDRESS, self.journal, self, Notifier({}), record),
