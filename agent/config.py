@@ -69,11 +69,13 @@ class CameraSettings(Section):
         min_length=1,
         description="synthetic://, folder://, file://, v4l2:// or rtsp://, with its settings",
     )
-    mode: Literal["free_run", "triggered"] = Field(
-        "free_run", description="inspect the newest frame always, or one frame for each trigger"
+    mode: Literal["free_run", "triggered", "camera_triggered"] = Field(
+        "free_run",
+        description="inspect the newest frame always; one frame for each trigger command; or every "
+        "frame, from a camera that a sensor triggers: one frame is one part",
     )
     pending_limit: int = Field(
-        8, ge=1, le=1024, description="triggers that may wait for the camera; more are OVERRUN"
+        8, ge=1, le=128, description="parts that may wait for their inspection; more are OVERRUN"
     )
     deadline_ms: float | None = Field(
         None,
@@ -86,7 +88,7 @@ class CameraSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _always_answer_a_trigger(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("mode") == "triggered":
+        if isinstance(values, dict) and values.get("mode") in ("triggered", "camera_triggered"):
             return {"deadline_ms": TRIGGERED_DEADLINE_MS, **values}
         return values
 
@@ -117,8 +119,42 @@ class JournalSettings(Section):
     """The durable record of every verdict."""
 
     path: FilePath = Field(description="an SQLite file, made when missing")
-    keep: int = Field(
-        1_000_000, ge=1000, description="verdicts kept; older ones are removed (about 1 kB each)"
+    acknowledged_days: float = Field(
+        30,
+        ge=0,
+        allow_inf_nan=False,
+        description="age at which verdicts that every client has acknowledged are removed",
+    )
+    max_mb: float = Field(
+        1000,
+        ge=1,
+        allow_inf_nan=False,
+        description="size at which the oldest are removed, acknowledged or not (about 1 kB each)",
+    )
+    on_fault: Literal["continue", "stop"] = Field(
+        "continue",
+        description="with its disk full or read-only or its file corrupt: inspect on and raise an "
+        "alarm, or decide nothing until it can be written",
+    )
+
+
+class EvidenceSettings(Section):
+    """Pictures of parts, for people to look at."""
+
+    path: FilePath | None = Field(
+        None, description="a folder, made when missing; no pictures are kept when left out"
+    )
+    keep: Literal["rejects", "all"] = Field(
+        "rejects", description="pictures of all that did not pass, or of every part"
+    )
+    max_mb: float = Field(
+        1000,
+        ge=1,
+        allow_inf_nan=False,
+        description="what they may take; the oldest go first, those of passed parts before others",
+    )
+    min_free_mb: float = Field(
+        500, ge=0, allow_inf_nan=False, description="with less left on the disk none are kept"
     )
 
 
@@ -135,6 +171,10 @@ class Station(Section):
         default_factory=lambda: Publish.model_validate({}), description="where it is heard"
     )
     journal: JournalSettings = Field(description="the durable record")
+    evidence: EvidenceSettings = Field(
+        default_factory=lambda: EvidenceSettings.model_validate({}),
+        description="pictures of parts",
+    )
 
 
 def load_station(path: Path) -> Station:

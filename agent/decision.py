@@ -21,7 +21,8 @@ MAX_REGIONS = 16
 class Decision:
     """What is said of a part. A reason is given with NO_DECISION, and only then.
 
-    review: a REJECT between the record's two limits.
+    review: a REJECT between the record's two limits; threshold: that decided, None where nothing
+    did; detail: what is behind the reason, in words.
     """
 
     outcome: Outcome
@@ -30,16 +31,23 @@ class Decision:
     p_value: float | None = None
     regions: tuple[Region, ...] = ()
     review: bool = False
+    threshold: float | None = None
+    detail: str = ""
 
     @classmethod
-    def none(cls, reason: Reason) -> Decision:
+    def none(cls, reason: Reason, detail: str = "") -> Decision:
         """No decision, for want of anything to decide on."""
-        return cls(Outcome.NO_DECISION, reason)
+        return cls(Outcome.NO_DECISION, reason, detail=detail)
 
     def too_late(self) -> Decision:
         """The same findings, come after the deadline: nothing to act on any more."""
         return Decision(
-            Outcome.NO_DECISION, Reason.DEADLINE, self.score, self.p_value, self.regions
+            Outcome.NO_DECISION,
+            Reason.DEADLINE,
+            self.score,
+            self.p_value,
+            self.regions,
+            threshold=self.threshold,
         )
 
 
@@ -61,7 +69,7 @@ def decide(
         return Decision.none(Reason.ENGINE_FAULT)
     p_value = record.p_value(inspection.score)
     if inspection.score <= record.threshold:
-        return Decision(Outcome.PASS, None, inspection.score, p_value)
+        return Decision(Outcome.PASS, None, inspection.score, p_value, threshold=record.threshold)
     height, width = frame_size
     regions = find_regions(
         inspection.anomaly_map,
@@ -70,7 +78,9 @@ def decide(
         record.pixel_limit,
     )
     review = record.review is not None and inspection.score <= record.review.reject_above
-    return Decision(Outcome.REJECT, None, inspection.score, p_value, regions, review)
+    return Decision(
+        Outcome.REJECT, None, inspection.score, p_value, regions, review, record.threshold
+    )
 
 
 def find_regions(

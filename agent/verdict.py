@@ -91,7 +91,7 @@ class Durations(BaseModel):
     decide: FiniteFloat | None = Field(None, description="threshold, p-value and regions")
     publish: FiniteFloat | None = Field(
         None,
-        description="encoding and sending of the verdict before this one: "
+        description="from the decision to the sending of the verdict before this one: "
         "a message cannot hold the time of its own sending",
     )
 
@@ -134,3 +134,17 @@ class Verdict(Message):
         if self.late and self.verdict is Outcome.PASS:
             raise ValueError("a late part cannot pass")
         return self
+
+
+class LateResult(Message):
+    """What was found on a part after its deadline had answered it; never to be acted on."""
+
+    schema_id: Literal["normline/late/1"] = Field("normline/late/1", alias="schema")
+    epoch: int = Field(ge=1, description="of the verdict DEADLINE that the part got")
+    seq: int = Field(ge=1, description="of that verdict")
+    part_id: str = Field(description="as in that verdict")
+    found: Outcome = Field(description="what the verdict would have been in time")
+    reason: Reason | None = Field(description="given with NO_DECISION, and only then")
+    score: FiniteFloat | None = Field(description="raw score; null when nothing was scored")
+    p_value: float | None = Field(gt=0, le=1, description="as in a verdict")
+    regions: tuple[Region, ...] = Field(description="of a REJECT, the largest peak first")

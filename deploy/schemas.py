@@ -13,11 +13,12 @@ from pydantic import BaseModel
 
 from agent.config import Station
 from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
-from agent.verdict import Verdict
+from agent.verdict import LateResult, Verdict
 
 FOLDER = Path(__file__).parent / "schema"
 MODELS: dict[str, type[BaseModel]] = {
     "verdict": Verdict,
+    "late": LateResult,
     "heartbeat": Heartbeat,
     "state": StateChange,
     "drift": DriftAlarm,

@@ -27,7 +27,8 @@ from agent.errors import InputError
 # How often to look whether the process lives while nothing comes.
 LOOK_S = 0.05
 FIRST_BACK_OFF_S = 0.1
-LONGEST_BACK_OFF_S = 2.0
+# With the second that opening takes, a camera is back within 3 s of its return.
+LONGEST_BACK_OFF_S = 1.0
 # Beside the frames that wait: one that the line reads and one that is being written.
 SPARE_SLOTS = 2
 
@@ -36,9 +37,10 @@ class Capture:
     """A supervised camera. For one thread; all supervising happens inside `take`.
 
     In free run `take` gives the newest frame. In triggered mode it gives, for each accepted
-    trigger in order, one frame captured after it. After a failure the camera is opened again
-    until it works; a frame of an earlier opening is never given, and `lost_parts` tells the
-    triggers that will stay without one.
+    trigger in order, one frame captured after it; camera-triggered, every frame there is, and
+    `missed_parts` tells how many could not be kept. After a failure the camera is opened again
+    until it works; a frame of an earlier opening is never given, nor one that shows the past, and
+    `lost_parts` tells the triggers that will stay without one.
     """
 
     def __init__(self, uri: str, mode: Mode = "free_run", *, pending_limit: int = 8) -> None:
@@ -57,9 +59,12 @@ class Capture:
         self._reason = ""
         self._epoch = 0
         self._wanted = False
-        self._pending: deque[str] = deque()
+        self._pending: deque[Trigger] = deque()
         self._lost: list[str] = []
+        self._missed = 0
         self._frames = 0
+        self._stale = 0
+        self._newest_ns = 0
         self._skipped_before = 0
         self._skipped = 0
         self._back_off_s = FIRST_BACK_OFF_S
@@ -79,7 +84,9 @@ class Capture:
     @property
     def status(self) -> CaptureStatus:
         skipped = self._skipped_before + self._skipped
-        return CaptureStatus(self._state, self._reason, self._frames, skipped, self._epoch)
+        return CaptureStatus(
+            self._state, self._reason, self._frames, skipped, self._stale, self._epoch
+        )
 
     @property
     def settings(self) -> Settings:
@@ -91,15 +98,20 @@ class Capture:
         """The capture process, None while there is none."""
         return self._stream.pid if self._stream else None
 
+    @property
+    def descriptor(self) -> int | None:
+        """Readable when `take` has something to do; None while there is no process."""
+        return self._stream.descriptor if self._stream else None
+
     def start(self) -> None:
-        """Open the camera and wait for its first frame.
+        """Open the camera and wait for its first frame, or camera-triggered for its readiness.
 
         Raises:
             InputError: it does not open.
         """
         self._open()
         while self._state is CaptureState.STARTING:
-            self._step(LOOK_S)
+            self._step(LOOK_S, want=False)
         if self._state is CaptureState.FAULT:
             self.stop()
             named = self._shown in self._reason
@@ -116,12 +128,17 @@ class Capture:
             return False
         if len(self._pending) >= self._pending_limit:
             return False
-        self._pending.append(part_id)
-        self._stream.send(Trigger(part_id, time.monotonic_ns()))
+        trigger = Trigger(part_id, time.monotonic_ns())
+        self._pending.append(trigger)
+        self._stream.send(trigger)
         return True
 
-    def take(self, timeout_s: float) -> Captured | None:
-        """Wait for a frame.
+    def take(self, timeout_s: float, *, want: bool = True) -> Captured | None:
+        """Wait for a frame, and supervise the process meanwhile.
+
+        Args:
+            timeout_s: 0 to take what is there.
+            want: ask for a frame; without it one comes only if it was asked for before.
 
         Returns:
             None when none came in time, and at once when the state has changed or is ENDED.
@@ -133,7 +150,7 @@ class Capture:
         state = self._state
         while self._state is state and state is not CaptureState.ENDED:
             left_s = deadline_s - time.monotonic()
-            captured = self._step(min(max(left_s, 0), LOOK_S))
+            captured = self._step(min(max(left_s, 0), LOOK_S), want)
             if captured is not None or left_s <= 0:
                 return captured
         return None
@@ -144,12 +161,17 @@ class Capture:
         self._lost.clear()
         return lost
 
+    def missed_parts(self) -> int:
+        """Camera-triggered frames that came too fast to be kept; each is told once."""
+        missed, self._missed = self._missed, 0
+        return missed
+
     def stop(self) -> None:
         """End the capture process, so that nothing of it stays, and with it the capture."""
         self._state = CaptureState.ENDED
         self._close()
 
-    def _step(self, timeout_s: float) -> Captured | None:
+    def _step(self, timeout_s: float, want: bool) -> Captured | None:
         if self._stream is None:
             wait_s = self._open_again_s - time.monotonic()
             if wait_s > timeout_s:
@@ -159,7 +181,7 @@ class Capture:
             self._epoch += 1
             self._open()
             return None
-        if self._stream.opened is not None and not self._wanted:
+        if want and self._stream.opened is not None and not self._wanted:
             self._stream.send(Want())
             self._wanted = True
         message = self._stream.receive(timeout_s)
@@ -186,18 +208,37 @@ class Capture:
         self._settings = opened.settings
         self._state, self._reason = CaptureState.RUNNING, ""
 
-    def _captured(self, stream: Stream, ready: Ready) -> Captured:
+    def _captured(self, stream: Stream, ready: Ready) -> Captured | None:
         self._wanted = False
+        if self._mode == "camera_triggered":
+            self._missed += ready.skipped - self._skipped
         self._skipped = ready.skipped
-        self._frames += 1
-        if ready.part_id is not None:
-            self._pending.popleft()
         image = stream.take_image(ready)
+        trigger = self._pending.popleft() if ready.part_id is not None else None
+        if self._is_stale(stream, ready, trigger):
+            self._stale += 1
+            if trigger is not None:
+                self._lost.append(trigger.part_id)
+            return None
+        self._frames += 1
+        self._newest_ns = ready.captured_ns
         frame = Frame(image, ready.frame_id, ready.name, ready.captured_ns)
         return Captured(frame, ready.part_id, self._epoch)
 
+    def _is_stale(self, stream: Stream, ready: Ready, trigger: Trigger | None) -> bool:
+        """Whether a frame shows what was there before: an earlier frame, trigger or moment."""
+        if ready.captured_ns <= self._newest_ns:
+            return True
+        if trigger is not None:
+            return ready.captured_ns < trigger.triggered_ns
+        # A recording is as good as ever; of the world, a line that was held up wants the present.
+        waits = stream.opened is not None and stream.opened.waits
+        if self._mode == "camera_triggered" or waits:
+            return False
+        return time.monotonic_ns() - ready.captured_ns > stream.stall_s * 1e9
+
     def _open(self) -> None:
-        slots = SPARE_SLOTS + (self._pending_limit if self._mode == "triggered" else 1)
+        slots = SPARE_SLOTS + (1 if self._mode == "free_run" else self._pending_limit)
         self._stream = Stream(self._uri, self._mode, slots)
 
     def _fail(self, failure: Failed) -> None:
@@ -216,5 +257,5 @@ class Capture:
         self._skipped_before += self._skipped
         self._skipped = 0
         self._wanted = False
-        self._lost += self._pending
+        self._lost += [trigger.part_id for trigger in self._pending]
         self._pending.clear()

@@ -45,16 +45,21 @@ def run(uri: str, mode: Mode, connection: Connection, ring: Ring) -> None:
     cv2.setNumThreads(1)
     recorder = Recorder(uri, mode, connection, ring)
     threading.Thread(target=recorder.record, daemon=True).start()
+    # Camera-triggered, no frame means no part: only this thread can show that nothing hangs.
+    beat_s = IDLE_BEAT_S if mode == "camera_triggered" else None
     try:
         while True:
-            recorder.hear(connection.recv())
+            if connection.poll(beat_s):
+                recorder.hear(connection.recv())
+            else:
+                ring.beat(time.monotonic_ns())
     except (EOFError, ConnectionResetError):
         # Not sys.exit: a thread that hangs in a driver would be waited for.
         os._exit(0)
 
 
 class Recorder:
-    """Reads frames and keeps, in free run the newest, in triggered mode one for each trigger."""
+    """Reads frames and keeps, in free run the newest, triggered those that were asked for."""
 
     def __init__(self, uri: str, mode: Mode, connection: Connection, ring: Ring) -> None:
         self._uri = uri
@@ -88,9 +93,12 @@ class Recorder:
         opened = False
         try:
             camera = open_camera(self._uri)
-            first = camera.read()
-            self._send(Opened(camera.settings(), camera.period_s))
+            first = None if self._mode == "camera_triggered" else camera.read()
+            self._send(Opened(camera.settings(), camera.period_s, camera.waits))
             opened = True
+            if first is None:
+                while True:
+                    self._keep(camera.read())
             self._read_on(camera, first)
         except EndOfStream:
             self._finish() if opened else self._send(Failed("the camera gives no frame", True))
@@ -142,6 +150,10 @@ class Recorder:
             if self._mode == "free_run" and self._kept:
                 self._free.append(self._kept.popleft().slot)
                 self._skipped += self._line_started
+            if not self._free:
+                # Camera-triggered, and the line has taken nothing for as many parts as may wait.
+                self._skipped += 1
+                return
             slot = self._free.pop()
             self._ring.write(slot, frame.image)
             self._kept.append(
@@ -159,7 +171,7 @@ class Recorder:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        if self._wanted and self._kept:
+        if self._kept and (self._wanted or self._mode == "camera_triggered"):
             self._wanted = False
             self._connection.send(self._kept.popleft())
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from agent.camera.base import Frame, Settings
 
-Mode = Literal["free_run", "triggered"]
+# What asks for a frame: the line, whenever it is ready; a command, for a part by its id; or a
+# sensor that is wired to the camera, so that every frame that comes is a part.
+Mode = Literal["free_run", "triggered", "camera_triggered"]
 
 
 class CaptureState(Enum):
@@ -27,13 +29,15 @@ class CaptureState(Enum):
 @dataclass(frozen=True)
 class CaptureStatus:
     """reason: why the state is FAULT, else empty; frames: delivered to the line; skipped: frames
-    of a free run that a newer one replaced before the line took them; restarts: of the process.
+    of a free run that a newer one replaced before the line took them; stale: frames dropped
+    because they showed the past; restarts: of the process.
     """
 
     state: CaptureState
     reason: str
     frames: int
     skipped: int
+    stale: int
     restarts: int
 
 
@@ -41,7 +45,7 @@ class CaptureStatus:
 class Captured:
     """A frame for the line, its pixels its own copy.
 
-    part_id: of the trigger that it answers, None in free run; stream_epoch: counts the times
+    part_id: of the trigger command that it answers, else None; stream_epoch: counts the times
     that the camera was opened, from 0.
     """
 
@@ -55,10 +59,14 @@ class Captured:
 
 @dataclass(frozen=True)
 class Opened:
-    """The camera has given its first frame."""
+    """The camera has given its first frame; camera-triggered, it is ready to give one.
+
+    waits: as of the camera.
+    """
 
     settings: Settings
     period_s: float
+    waits: bool
 
 
 @dataclass(frozen=True)

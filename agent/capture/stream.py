@@ -12,9 +12,14 @@ from agent.capture.child import run
 from agent.capture.contract import Failed, FromChild, Mode, Opened, Ready, Release, ToChild
 from agent.capture.ring import Ring
 
+# A server that has loaded what a capture process needs and forks one on demand: most of the time
+# that a camera would take to come back goes into loading. It has no thread that a fork could hurt.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["agent.capture.child"])
 # From starting a process, through importing and opening, to the first frame.
 OPEN_LIMIT_S = 15.0
-LEAST_STALL_S = 0.2
+# Below it, an operating system that is busy elsewhere would be taken for a fault.
+LEAST_STALL_S = 0.15
 STALL_PERIODS = 3
 # For a killed process to be gone; one that is stuck in the kernel is left behind.
 KILL_WAIT_S = 1.0
@@ -31,9 +36,8 @@ class Stream:
         self.opened: Opened | None = None
         self._started_s = time.monotonic()
         self._ring = Ring(slots)
-        spawn = multiprocessing.get_context("spawn")
-        self._connection, childs_end = spawn.Pipe()
-        self._process = spawn.Process(
+        self._connection, childs_end = FORKS.Pipe()
+        self._process = FORKS.Process(
             target=run, args=(uri, mode, childs_end, self._ring), name="capture", daemon=True
         )
         self._process.start()
@@ -43,6 +47,17 @@ class Stream:
     @property
     def pid(self) -> int | None:
         return self._process.pid
+
+    @property
+    def descriptor(self) -> int:
+        """Readable when the process has said something, or has ended."""
+        return self._connection.fileno()
+
+    @property
+    def stall_s(self) -> float:
+        """How long the camera may stay without a frame; known once it is open."""
+        period_s = self.opened.period_s if self.opened is not None else 0
+        return max(LEAST_STALL_S, STALL_PERIODS * period_s)
 
     @property
     def age_s(self) -> float:
@@ -90,8 +105,9 @@ class Stream:
             if self.age_s > OPEN_LIMIT_S:
                 return Failed(f"the camera did not open within {OPEN_LIMIT_S:g} s", False)
             return None
-        limit_s = max(LEAST_STALL_S, STALL_PERIODS * self.opened.period_s)
         silent_s = (time.monotonic_ns() - self._ring.last_beat_ns()) / 1e9
-        if silent_s > limit_s:
-            return Failed(f"no frame for {silent_s:.2f} s, expected within {limit_s:.2f} s", False)
+        if silent_s > self.stall_s:
+            return Failed(
+                f"no frame for {silent_s:.2f} s, expected within {self.stall_s:.2f} s", False
+            )
         return None

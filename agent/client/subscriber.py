@@ -127,7 +127,7 @@ class Subscriber:
         """The events that a message brings: itself, and before it what was missing."""
         self._heard_at = time.monotonic()
         kind = kind_of(frames[0])
-        if kind == "welcome":
+        if kind in ("welcome", "late"):
             return
         if len(frames) != 2 or kind not in MODELS:
             self.malformed += 1

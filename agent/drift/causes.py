@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import hypot, sqrt
+from math import sqrt
 
 import numpy as np
 
@@ -11,11 +11,12 @@ from agent.picture import THUMBNAIL, Look, decode_thumbnail, shift_px
 from agent.record import Picture, Spread
 
 # A change is named when chance does not explain it and somebody would act on it.
-STANDARD_ERRORS = 5.0
+STANDARD_ERRORS = 4.0
 BRIGHTNESS_SHARE = 0.02
 SHARPNESS_SHARE = 0.05
 SATURATED_SHARE = 0.01
 MOVED_SHARE = 0.004
+LEAST_LOOKS = 10
 # Of the median of n normal values, over the standard error of their mean.
 MEDIAN_ERROR = 1.2533
 
@@ -53,10 +54,15 @@ def _change(usual: Spread, values: Sequence[float]) -> float:
 
 
 def _movement(picture: Picture, looks: Sequence[Look], frame_size: tuple[int, int]) -> list[str]:
-    mean = np.mean([look.thumbnail for look in looks], axis=0)
-    x, y = shift_px(mean.astype(np.float32), decode_thumbnail(picture.reference))
-    right, down = x / THUMBNAIL, y / THUMBNAIL
-    if hypot(right, down) < MOVED_SHARE:
+    if len(looks) < LEAST_LOOKS:
+        return []
+    reference = decode_thumbnail(picture.reference)
+    shifts = np.array([shift_px(look.thumbnail, reference) for look in looks]) / THUMBNAIL
+    right, down = shifts.mean(axis=0)
+    # Parts lie differently one by one; the camera has moved when all of them have.
+    error = shifts.std(axis=0) * sqrt(1 / len(looks) + 1 / len(picture.brightness.values))
+    moved = np.abs((right, down)) > np.maximum(MOVED_SHARE, STANDARD_ERRORS * error)
+    if not moved.any():
         return []
     height, width = frame_size
     across = f"{abs(right) * width:.1f} px {'right' if right > 0 else 'left'}"

@@ -41,10 +41,8 @@ class DriftMonitor:
     come from other models, nor for fewer than 20.
     """
 
-    def __init__(self, record: CalibrationRecord, frame_size: tuple[int, int]) -> None:
-        """frame_size: (height, width) of what the model's frame shows, in camera pixels."""
+    def __init__(self, record: CalibrationRecord) -> None:
         self._picture = record.picture
-        self._frame_size = frame_size
         count = bisect_right(record.scores, record.threshold)
         # The threshold is one of the scores: what lies below it is exchangeable with what passes.
         self._limit = record.scores[count - 1] if count else record.threshold
@@ -66,8 +64,17 @@ class DriftMonitor:
             return self._raised
         return DriftReport(False, self._martingale.capital, (), self._martingale.parts)
 
-    def observe(self, score: float, look: Look) -> bool:
-        """Take in one inspected part; True when it raises the alarm, which happens once."""
+    def observe(self, score: float, look: Look, size: tuple[int, int]) -> bool:
+        """Take in one inspected part.
+
+        Args:
+            score: of the part.
+            look: of its picture.
+            size: (height, width) of what the picture shows, in camera pixels.
+
+        Returns:
+            Whether it raises the alarm, which happens once.
+        """
         if not self._able or self._raised is not None:
             return False
         if self._martingale.parts == HORIZON:
@@ -77,7 +84,7 @@ class DriftMonitor:
         if self._martingale.capital < ALARM:
             return False
         self._raised = DriftReport(
-            True, self._martingale.capital, self._changes(), self._martingale.parts
+            True, self._martingale.capital, self._changes(size), self._martingale.parts
         )
         return True
 
@@ -85,8 +92,8 @@ class DriftMonitor:
         self._martingale = Martingale()
         self._ranks = Ranks(self._reference, np.random.default_rng(0))
 
-    def _changes(self) -> tuple[str, ...]:
+    def _changes(self, size: tuple[int, int]) -> tuple[str, ...]:
         found: list[str] = []
         if self._picture is not None:
-            found = causes(self._picture, list(self._recent), self._frame_size)
+            found = causes(self._picture, list(self._recent), size)
         return (*found, self._martingale.direction)

@@ -5,6 +5,16 @@ reading has connections of its own, so a long replay slows nobody.
 """
 
 from agent.journal.journal import Journal, OpenPart
+from agent.journal.opening import open_journal
 from agent.journal.reader import EpochRange, JournalReader, Stored
+from agent.journal.retention import Retention
 
-__all__ = ["EpochRange", "Journal", "JournalReader", "OpenPart", "Stored"]
+__all__ = [
+    "EpochRange",
+    "Journal",
+    "JournalReader",
+    "OpenPart",
+    "Retention",
+    "Stored",
+    "open_journal",
+]

@@ -7,59 +7,87 @@ from pathlib import Path
 
 from agent.errors import InputError
 
-VERSION = 1
+VERSION = 2
 BUSY_MS = 2000
 
 TABLES = """
 CREATE TABLE epochs (epoch INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL);
 CREATE TABLE reserved (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL);
+CREATE TABLE committed (
+    id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, ticket INTEGER NOT NULL
+);
 CREATE TABLE verdicts (
     id INTEGER PRIMARY KEY,
     epoch INTEGER NOT NULL,
     seq INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
     topic TEXT NOT NULL,
     payload BLOB NOT NULL,
     UNIQUE (epoch, seq)
+);
+CREATE TABLE late_results (
+    id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, payload BLOB NOT NULL
 );
 CREATE TABLE open_parts (part_id TEXT PRIMARY KEY, deadline_ms REAL);
 CREATE TABLE acknowledged (
     client TEXT PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER NOT NULL
 );
 INSERT INTO reserved VALUES (1, 0);
+INSERT INTO committed VALUES (1, 0, 0);
 """
 
 
+class JournalUnusable(InputError):
+    """The journal's file or its disk is at fault, not what was asked.
+
+    corrupt: the file is; another one in its place would do.
+    """
+
+    def __init__(self, message: str, *, corrupt: bool) -> None:
+        super().__init__(message)
+        self.corrupt = corrupt
+
+
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the journal for writing; make it when it is missing.
+    """Open the journal for writing, checked page by page; make it when it is missing.
 
     synchronous=FULL: with NORMAL, a WAL database may forget its last commits at power loss.
 
     Raises:
-        InputError: it cannot be made or written, is no journal, or is of a newer version.
+        JournalUnusable: it is corrupt, or its disk takes nothing.
+        InputError: it is no journal, or of another version.
     """
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as error:
-        raise InputError(f"cannot open the journal {path}: {error}") from error
-    try:
-        connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version={VERSION}; COMMIT;")
-        elif version != VERSION:
-            raise InputError(
-                f"{path} is not a journal that this normline reads (version {version}, "
-                f"expected {VERSION}): give another journal.path"
-            )
-    except sqlite3.Error as error:
-        connection.close()
-        raise InputError(f"cannot use {path} as a journal: {error}") from error
-    except InputError:
-        connection.close()
-        raise
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.OperationalError as error:
+        # Full, read-only, or not to be opened: the file itself may be as good as ever.
+        raise JournalUnusable(f"cannot use {path} as a journal: {error}", corrupt=False) from error
+    except sqlite3.DatabaseError as error:
+        raise JournalUnusable(f"cannot use {path} as a journal: {error}", corrupt=True) from error
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version={VERSION}; COMMIT;")
+        return
+    if version != VERSION:
+        raise InputError(
+            f"{path} is not a journal that this normline reads (version {version}, "
+            f"expected {VERSION}): give another journal.path"
+        )
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise JournalUnusable(f"the journal {path} is corrupt: {found}", corrupt=True)
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:

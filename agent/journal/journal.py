@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from agent.errors import InputError
-from agent.journal.database import connect
+from agent.journal.ahead import AheadLog, Entry
+from agent.journal.database import JournalUnusable, connect
 from agent.journal.reader import JournalReader
+from agent.journal.retention import Retention
 from agent.journal.writer import Change, JournalWriter
 
 # Half of it must last while the disk takes nothing: more than two hours at 60 parts a second.
 BLOCK = 1_000_000
 CLOSE_S = 5.0
+# The ticket of a change that was lost.
+NEVER = 2**63
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,9 @@ class Journal:
 
     Sequence numbers are taken from blocks that are reserved on disk long before their first number
     is used, so a number is never used twice, whatever was not yet written when the process was
-    killed. A clean end gives the rest of the block back. For one thread, except `acknowledge`,
+    killed. A clean end gives the rest of the block back. A change is in the ahead log when the
+    call returns, where a killed process leaves it for the next start; it is durable, also against
+    a loss of power, when the writer has committed it. For one thread, except `acknowledge`,
     `reader` and the properties.
 
     Attributes:
@@ -41,35 +48,50 @@ class Journal:
         first_seq: of this epoch.
         interrupted: parts that the station before this one had accepted and not answered. They
             stay in the journal until `record` answers them.
+        alarm: what is wrong with this journal for as long as it is open; None for nothing.
     """
 
-    def __init__(self, path: Path, keep: int) -> None:
+    def __init__(
+        self, path: Path, retention: Retention | None = None, *, alarm: str | None = None
+    ) -> None:
         """Open the journal at `path` and start an epoch, of which it is durable that it began.
 
         Args:
-            path: the SQLite file, made when missing.
-            keep: number of verdicts to keep.
+            path: the SQLite file, made when missing; `<path>.lock` and `<path>.ahead` lie beside.
+            retention: what to forget.
+            alarm: what the station has to say of this journal.
 
         Raises:
-            InputError: it cannot be written, is no journal, or another station has it open.
+            JournalUnusable: it is corrupt, or its disk takes nothing.
+            InputError: its folder is missing, it is no journal, or another station has it open.
         """
         self._path = path
+        self.alarm = alarm
         self._lock = _lock(path)
         try:
             connection = connect(path)
             try:
-                self.epoch, self.first_seq = _begin_epoch(connection)
-            except sqlite3.Error as error:
+                self._ahead = AheadLog(path.with_name(path.name + ".ahead"))
+                self.epoch, self.first_seq = _begin_epoch(connection, self._ahead)
+                rows = connection.execute(
+                    "SELECT part_id, deadline_ms FROM open_parts ORDER BY rowid"
+                )
+                self.interrupted = tuple(OpenPart(*row) for row in rows)
+            except (sqlite3.Error, OSError) as error:
                 connection.close()
-                raise InputError(f"cannot write the journal {path}: {error}") from error
+                raise JournalUnusable(
+                    f"cannot write the journal {path}: {error}", corrupt=False
+                ) from error
         except InputError:
             self._lock.close()
             raise
-        rows = connection.execute("SELECT part_id, deadline_ms FROM open_parts ORDER BY rowid")
-        self.interrupted = tuple(OpenPart(*row) for row in rows)
         self._next_seq = self.first_seq
         self._reserved = self.first_seq - 1 + BLOCK
-        self._writer = JournalWriter(connection, self.first_seq - 1, keep)
+        # Tickets must reach the ahead log and the writer in their order.
+        self._submitting = threading.Lock()
+        self._writer = JournalWriter(
+            connection, self.epoch, self.first_seq - 1, retention or Retention()
+        )
 
     @property
     def last_seq(self) -> int:
@@ -91,44 +113,50 @@ class Journal:
         """Changes dropped because too many were waiting for a disk that took none."""
         return self._writer.lost
 
+    @property
+    def forgotten(self) -> int:
+        """Verdicts removed for want of room before every client had acknowledged them."""
+        return self._writer.forgotten
+
     def next_seq(self) -> int:
         """A sequence number, never handed out before."""
         if self._next_seq > self._reserved - BLOCK // 2:
             self._reserved += BLOCK
-            self._submit("UPDATE reserved SET seq = MAX(seq, ?)", self._reserved)
+            self._submit(_change("UPDATE reserved SET seq = MAX(seq, ?)", self._reserved))
         self._next_seq += 1
         return self._next_seq - 1
 
     def open_part(self, part: OpenPart) -> int:
         """Remember a part until it is answered; returns a ticket for `is_durable`."""
-        return self._submit(
-            "INSERT OR REPLACE INTO open_parts VALUES (?, ?)", part.part_id, part.deadline_ms
-        )
+        return self._submit(_opening(part), ["open", part.part_id, part.deadline_ms])
 
     def record(self, seq: int, topic: bytes, payload: bytes, answers: str | None = None) -> None:
         """Store a verdict; an open part that it `answers` is closed in the same commit."""
-        insert = (
-            "INSERT INTO verdicts (epoch, seq, topic, payload) VALUES (?, ?, ?, ?)",
-            (self.epoch, seq, topic.decode(), payload),
-        )
-        close = ("DELETE FROM open_parts WHERE part_id = ?", (answers,))
-        self._writer.submit(Change((insert, close) if answers is not None else (insert,), seq))
+        content: list[Any] = [seq, topic.decode(), payload.decode(), answers]
+        self._submit(_verdict(self.epoch, *content), ["verdict", *content])
+
+    def record_late(self, seq: int, payload: bytes) -> None:
+        """Store what was found too late on the part that verdict `seq` had answered."""
+        content: list[Any] = [seq, payload.decode()]
+        self._submit(_late(self.epoch, *content), ["late", *content])
 
     def acknowledge(self, client: str, epoch: int, seq: int, timeout_s: float) -> bool:
         """Store that a client is done up to (epoch, seq); never moves back. False: not in time."""
         ticket = self._submit(
-            "INSERT INTO acknowledged VALUES (?, ?, ?) ON CONFLICT (client) DO UPDATE "
-            "SET epoch = excluded.epoch, seq = excluded.seq "
-            "WHERE (excluded.epoch, excluded.seq) > (acknowledged.epoch, acknowledged.seq)",
-            client,
-            epoch,
-            seq,
+            _change(
+                "INSERT INTO acknowledged VALUES (?, ?, ?) ON CONFLICT (client) DO UPDATE "
+                "SET epoch = excluded.epoch, seq = excluded.seq "
+                "WHERE (excluded.epoch, excluded.seq) > (acknowledged.epoch, acknowledged.seq)",
+                client,
+                epoch,
+                seq,
+            )
         )
         return self._writer.wait(ticket, timeout_s)
 
     def is_durable(self, ticket: int) -> bool:
         """Whether what this ticket was given for is on the disk."""
-        return self._writer.is_durable(ticket)
+        return self._writer.committed >= ticket
 
     def reader(self) -> JournalReader:
         """A connection for the calling thread to read with."""
@@ -136,32 +164,90 @@ class Journal:
 
     def close(self) -> bool:
         """Write all that is queued and end; False when the disk did not take it."""
-        self._submit("UPDATE reserved SET seq = ?", self.last_seq)
+        if self._lock.closed:
+            return True
+        self._submit(_change("UPDATE reserved SET seq = ?", self.last_seq))
         done = self._writer.close(CLOSE_S)
+        if done:
+            self._ahead.clear()
+        self._ahead.close()
         self._lock.close()
         return done
 
-    def _submit(self, sql: str, *values: Any) -> int:
-        return self._writer.submit(Change(((sql, values),)))
+    def _submit(self, change: Change, content: list[Any] | None = None) -> int:
+        """Queue a change; with `content` also keep it ahead, from where `_redo` makes it again."""
+        with self._submitting:
+            ticket = self._writer.next_ticket()
+            if content is not None:
+                self._ahead.add(Entry(self.epoch, ticket, content), self._writer.committed)
+            return ticket if self._writer.submit(ticket, change) else NEVER
 
 
-def _begin_epoch(connection: sqlite3.Connection) -> tuple[int, int]:
+def _change(sql: str, *values: Any, seq: int | None = None) -> Change:
+    return Change(((sql, values),), seq)
+
+
+def _opening(part: OpenPart) -> Change:
+    return _change(
+        "INSERT OR REPLACE INTO open_parts VALUES (?, ?)", part.part_id, part.deadline_ms
+    )
+
+
+def _verdict(epoch: int, seq: int, topic: str, payload: str, answers: str | None) -> Change:
+    insert = (
+        "INSERT OR IGNORE INTO verdicts (epoch, seq, stored_at, topic, payload) "
+        "VALUES (?, ?, ?, ?, ?)",
+        (epoch, seq, int(time.time()), topic, payload.encode()),
+    )
+    close = ("DELETE FROM open_parts WHERE part_id = ?", (answers,))
+    return Change((insert, close) if answers is not None else (insert,), seq)
+
+
+def _late(epoch: int, seq: int, payload: str) -> Change:
+    return _change(
+        "INSERT INTO late_results (epoch, seq, payload) VALUES (?, ?, ?)",
+        epoch,
+        seq,
+        payload.encode(),
+    )
+
+
+def _redo(entry: Entry) -> Change:
+    """The change that an entry of the ahead log stands for."""
+    kind, *content = entry.content
+    if kind == "open":
+        return _opening(OpenPart(*content))
+    return (_verdict if kind == "verdict" else _late)(entry.epoch, *content)
+
+
+def _begin_epoch(connection: sqlite3.Connection, ahead: AheadLog) -> tuple[int, int]:
     connection.execute("BEGIN IMMEDIATE")
+    (former, done) = connection.execute("SELECT epoch, ticket FROM committed").fetchone()
+    for entry in ahead.entries():
+        if entry.epoch == former and entry.ticket > done:
+            for sql, values in _redo(entry).statements:
+                connection.execute(sql, values)
     (last,) = connection.execute("SELECT COALESCE(MAX(epoch), 0) FROM epochs").fetchone()
     (reserved,) = connection.execute("SELECT seq FROM reserved").fetchone()
     epoch = max(last + 1, int(time.time()))
     connection.execute("INSERT INTO epochs VALUES (?, ?)", (epoch, reserved + 1))
     connection.execute("UPDATE reserved SET seq = ?", (reserved + BLOCK,))
+    connection.execute("UPDATE committed SET epoch = ?, ticket = 0", (epoch,))
     connection.execute("COMMIT")
+    ahead.clear()
     return epoch, reserved + 1
 
 
 def _lock(path: Path) -> IO[str]:
     """Hold a file beside the journal; the kernel lets go of it however the process ends."""
     try:
-        lock = open(path.with_name(path.name + ".lock"), "w")  # noqa: SIM115 (held open)
-    except OSError as error:
+        lock = open(path.with_name(path.name + ".lock"), "a")  # noqa: SIM115 (held open)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         raise InputError(f"cannot open the journal {path}: {error.strerror}") from error
+    except OSError as error:
+        raise JournalUnusable(
+            f"cannot open the journal {path}: {error.strerror}", corrupt=False
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

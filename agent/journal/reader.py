@@ -65,6 +65,12 @@ class JournalReader:
         ).fetchone()
         return (row[0], row[1]) if row else None
 
+    def late_results(self, epoch: int) -> list[tuple[int, bytes]]:
+        """What was found too late in an epoch: the verdict's number and the finding, in order."""
+        return self._connection.execute(
+            "SELECT seq, payload FROM late_results WHERE epoch = ? ORDER BY id", (epoch,)
+        ).fetchall()
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()

@@ -9,6 +9,8 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from agent.journal.retention import Retention
+
 log = logging.getLogger(__name__)
 
 BATCH = 1000
@@ -32,37 +34,51 @@ class JournalWriter:
 
     When the disk is full or gone, the batch is tried again until it succeeds; meanwhile up to
     BACKLOG changes wait, and what comes on top of them is counted as lost. Callers never wait.
+
+    Attributes:
+        fault: why nothing can be written at the moment; None when all is well.
+        lost: changes dropped because too many were waiting.
+        forgotten: verdicts removed for want of room before every client had acknowledged them.
     """
 
-    def __init__(self, connection: sqlite3.Connection, durable_seq: int, keep: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, epoch: int, durable_seq: int, retention: Retention
+    ) -> None:
         """Take over the connection; `durable_seq` is what counts as durable from the start."""
         self._connection = connection
-        self._keep = keep
+        self._epoch = epoch
+        self._retention = retention
         self._queue: queue.SimpleQueue[tuple[int, Change] | None] = queue.SimpleQueue()
-        self._submitted = 0
+        self._tickets = 0
         self._committed = 0
-        self._since_prune = 0
+        self._since_retention = 0
         self._progress = threading.Condition()
         self._closing = threading.Event()
         self.durable_seq = durable_seq
         self.fault: str | None = None
         self.lost = 0
+        self.forgotten = 0
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def submit(self, change: Change) -> int:
-        """Queue a change; returns its ticket."""
-        with self._progress:
-            if self._queue.qsize() >= BACKLOG:
-                self.lost += 1
-            else:
-                self._submitted += 1
-                self._queue.put((self._submitted, change))
-            return self._submitted
+    @property
+    def committed(self) -> int:
+        """The last ticket whose change is on the disk."""
+        return self._committed
 
-    def is_durable(self, ticket: int) -> bool:
-        """Whether the change with this ticket is committed to disk."""
-        return self._committed >= ticket
+    def next_ticket(self) -> int:
+        """A ticket to submit a change under; they are submitted in order."""
+        with self._progress:
+            self._tickets += 1
+            return self._tickets
+
+    def submit(self, ticket: int, change: Change) -> bool:
+        """Queue a change; False: too many wait, and it is lost."""
+        if self._queue.qsize() >= BACKLOG:
+            self.lost += 1
+            return False
+        self._queue.put((ticket, change))
+        return True
 
     def wait(self, ticket: int, timeout_s: float) -> bool:
         """Wait until the change is committed; False when it took longer."""
@@ -77,7 +93,7 @@ class JournalWriter:
         if self._thread.is_alive():
             return False
         self._connection.close()
-        return self._committed == self._submitted
+        return self.fault is None and self.lost == 0
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
@@ -103,12 +119,21 @@ class JournalWriter:
         return None
 
     def _commit(self, batch: list[tuple[int, Change]]) -> bool:
+        ticket = batch[-1][0]
+        forgotten = 0
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for _, change in batch:
                 for sql, values in change.statements:
                     self._connection.execute(sql, values)
-            self._prune(sum(change.seq is not None for _, change in batch))
+            self._connection.execute(
+                "UPDATE committed SET epoch = ?, ticket = ?", (self._epoch, ticket)
+            )
+            self._since_retention += sum(change.seq is not None for _, change in batch)
+            if self._since_retention >= BATCH:
+                # Twice as many as came, at most: it never takes long.
+                forgotten = self._retention.apply(self._connection, 2 * self._since_retention)
+                self._since_retention = 0
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
@@ -119,27 +144,15 @@ class JournalWriter:
             return False
         if self.fault is not None:
             log.info("the journal is written again")
+        if forgotten:
+            log.warning("removed %d verdicts that not every client has acknowledged", forgotten)
         with self._progress:
             self.fault = None
-            self._committed = batch[-1][0]
+            self.forgotten += forgotten
+            self._committed = ticket
             self.durable_seq = max(
                 (change.seq for _, change in batch if change.seq is not None),
                 default=self.durable_seq,
             )
             self._progress.notify_all()
         return True
-
-    def _prune(self, verdicts: int) -> None:
-        """Remove the oldest verdicts in strokes: twice as many as came, at most."""
-        self._since_prune += verdicts
-        if self._since_prune < BATCH:
-            return
-        self._connection.execute(
-            "DELETE FROM verdicts WHERE id <= (SELECT MAX(id) FROM verdicts) - ? "
-            "AND id < (SELECT MIN(id) FROM verdicts) + ?",
-            (self._keep, 2 * self._since_prune),
-        )
-        self._connection.execute(
-            "DELETE FROM epochs WHERE epoch < (SELECT epoch FROM verdicts ORDER BY id LIMIT 1)"
-        )
-        self._since_prune = 0

@@ -106,21 +106,21 @@ class RequestSocket:
         Raises:
             InputError: the endpoint is in use or cannot be bound.
         """
-        self._socket = open_socket(context, zmq.ROUTER)
+        self.socket = open_socket(context, zmq.ROUTER)
         # Without it, ROUTER drops what it cannot deliver and says nothing.
-        self._socket.set(zmq.ROUTER_MANDATORY, 1)
+        self.socket.set(zmq.ROUTER_MANDATORY, 1)
         self._requests = requests
         self.malformed = 0
-        bind(self._socket, endpoint)
+        bind(self.socket, endpoint)
 
     def receive(self, timeout_ms: int) -> tuple[list[bytes], Any] | None:
         """The next request with the envelope to answer it by; None when there is none.
 
         A malformed request is answered here and ends the call with None.
         """
-        if not self._socket.poll(timeout_ms):
+        if not self.socket.poll(timeout_ms):
             return None
-        frames = self._socket.recv_multipart(zmq.NOBLOCK)
+        frames = self.socket.recv_multipart(zmq.NOBLOCK)
         envelope, body = frames[:1], frames[1:]
         if len(body) == 2 and body[0] == b"":
             envelope, body = frames[:2], frames[2:]
@@ -148,7 +148,7 @@ class RequestSocket:
             PeerGone: the peer has disconnected.
         """
         try:
-            self._socket.send_multipart([*envelope, *frames], zmq.NOBLOCK)
+            self.socket.send_multipart([*envelope, *frames], zmq.NOBLOCK)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
@@ -159,7 +159,7 @@ class RequestSocket:
 
     def close(self) -> None:
         """Close; replies that were sent are still delivered."""
-        self._socket.close()
+        self.socket.close()
 
 
 def _explain(error: ValidationError) -> str:

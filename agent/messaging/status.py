@@ -44,14 +44,29 @@ class Heartbeat(Message):
     camera: str = Field(description="state of the capture process")
     frames: int = Field(ge=0, description="frames captured since the start")
     skipped: int = Field(ge=0, description="frames passed over for a newer one, in free run")
+    stale: int = Field(0, ge=0, description="frames dropped because they showed the past")
     camera_restarts: int = Field(ge=0, description="restarts of the capture process")
+    picture_fault: str | None = Field(
+        None,
+        description="why the last picture could not be judged: dark, saturated, frozen, blurred",
+    )
+    late_in_a_row: int = Field(
+        0, ge=0, description="verdicts that missed their deadline since the last in time; 3: Error"
+    )
     malformed: int = Field(ge=0, description="requests that could not be understood")
     calibration: str = Field(description="sha256 of the calibration in force, of its content")
     drift: DriftState | None = Field(description="null where the calibration allows no watch")
-    journal_fault: str | None = Field(description="why nothing can be written; else null")
+    journal_fault: str | None = Field(
+        description="why nothing can be written, or what became of the journal; else null"
+    )
     journal_lost: int = Field(
         ge=0, description="changes dropped because too many were waiting to be written"
     )
+    journal_forgotten: int = Field(
+        0, ge=0, description="verdicts removed for want of room before every client had them"
+    )
+    evidence_fault: str | None = Field(None, description="why no pictures can be kept; else null")
+    evidence_dropped: int = Field(0, ge=0, description="pictures that should have been kept")
 
 
 class StateChange(Message):

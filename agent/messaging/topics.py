@@ -44,12 +44,16 @@ class Address:
         """Verdicts on one product; what cannot stand in a level is percent-encoded."""
         return self._topic("verdict", quote(product_id, safe=" "))
 
+    def late(self, product_id: str) -> bytes:
+        """What was found on parts of a product after their deadline."""
+        return self._topic("late", quote(product_id, safe=" "))
+
     def _topic(self, *levels: str) -> bytes:
         return ("/".join(("v1", self.site, self.line, self.station, *levels)) + "/").encode()
 
 
 def kind_of(topic: bytes) -> str:
-    """`verdict`, `heartbeat`, `state`, `drift`, `welcome`; empty when it is no station's topic."""
+    """As `verdict` or `heartbeat`; empty when it is no topic of a station."""
     levels = topic.split(b"/")
     if len(levels) < 6 or levels[0] != b"v1" or levels[-1] != b"":
         return ""

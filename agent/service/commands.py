@@ -15,7 +15,9 @@ from agent.messaging.requests import Command, RequestSocket, Select, Start, Stop
 from agent.service.line import Line
 from agent.verdict import Reason
 
-IDLE_WAIT_MS = 20
+# How long commands may be left alone when none comes, and when an answer waits for the disk.
+IDLE_WAIT_S = 1.0
+HELD_WAIT_S = 0.001
 # More than any queue of triggers: a peer that floods does not keep the line from its frames.
 COMMANDS_A_TURN = 64
 DURABLE_WAIT_S = 1.0
@@ -57,22 +59,27 @@ class CommandDesk:
         self._held: deque[_Held] = deque()
 
     @property
+    def socket(self) -> zmq.Socket[bytes]:
+        """To wake up for."""
+        return self._socket.socket
+
+    @property
+    def patience_s(self) -> float:
+        """How long `serve` may wait to be called when nothing comes."""
+        return HELD_WAIT_S if self._held else IDLE_WAIT_S
+
+    @property
     def malformed(self) -> int:
         """Commands that could not be understood."""
         return self._socket.malformed
 
     def serve(self, line: Line) -> None:
-        """Carry out what has come; wait a moment for more when only a command can bring work."""
-        self._answer_held()
-        wait_ms = 0
-        if line.waits_for_triggers:
-            wait_ms = 1 if self._held else IDLE_WAIT_MS
+        """Carry out what has come, and answer what has become durable."""
         for _ in range(COMMANDS_A_TURN):
-            received = self._socket.receive(wait_ms)
+            received = self._socket.receive(0)
             if received is None:
                 break
             self._obey(line, *received)
-            wait_ms = 0
         self._answer_held()
 
     def close(self) -> None:

@@ -7,11 +7,13 @@ import time
 
 from agent.capture import CaptureStatus
 from agent.drift import DriftReport
+from agent.evidence import EvidenceStore
 from agent.journal import Journal
 from agent.messaging.publisher import Publisher
 from agent.messaging.status import DriftAlarm, DriftState, Heartbeat, StateChange, utc
 from agent.messaging.topics import Address
 from agent.record import CalibrationRecord
+from agent.service.faults import Faults
 from agent.service.notify import Notifier
 from agent.states import State
 
@@ -30,6 +32,7 @@ class Herald:
         publisher: Publisher,
         notifier: Notifier,
         record: CalibrationRecord,
+        evidence: EvidenceStore | None = None,
     ) -> None:
         """`record` is the calibration in force."""
         self._address = address
@@ -37,6 +40,8 @@ class Herald:
         self._publisher = publisher
         self._notifier = notifier
         self._calibration = record.sha256
+        self._drifting = False
+        self._evidence = evidence
         self._next_beat_s = time.monotonic()
 
     def ready(self) -> None:
@@ -50,21 +55,15 @@ class Herald:
     def adopt(self, record: CalibrationRecord) -> None:
         """Another calibration is in force; tell so with the next turn of the loop."""
         self._calibration = record.sha256
+        self._drifting = False
         self._next_beat_s = time.monotonic()
         log.info("calibration %s is in force", self._calibration)
-
-    def drift(self, report: DriftReport) -> None:
-        """The calibration does not hold any more."""
-        log.warning("DRIFT: %s", "; ".join(report.changes))
-        alarm = DriftAlarm(
-            epoch=self._journal.epoch, sent_at=utc(), drift=self._drift_state(report)
-        )
-        self._publisher.send(self._address.drift, alarm.to_json())
 
     def beat(
         self,
         state: State,
         camera: CaptureStatus,
+        faults: Faults,
         malformed: int,
         drift: DriftReport | None = None,
     ) -> None:
@@ -73,9 +72,12 @@ class Herald:
         Args:
             state: of the station.
             camera: of the capture process.
+            faults: what the station has to tell of its pictures and its pace.
             malformed: requests that could not be understood.
             drift: what the monitor says; None where it cannot watch.
         """
+        if drift is not None and drift.drifting and not self._drifting:
+            self._raise_drift(drift)
         now_s = time.monotonic()
         if now_s < self._next_beat_s:
             return
@@ -90,16 +92,30 @@ class Herald:
             camera=camera.state.value,
             frames=camera.frames,
             skipped=camera.skipped,
+            stale=camera.stale,
             camera_restarts=camera.restarts,
+            picture_fault=faults.picture,
+            late_in_a_row=faults.late_in_a_row,
             malformed=malformed,
             calibration=self._calibration,
             drift=None if drift is None else self._drift_state(drift),
-            journal_fault=self._journal.fault,
+            journal_fault=self._journal.fault or self._journal.alarm,
             journal_lost=self._journal.lost,
+            journal_forgotten=self._journal.forgotten,
+            evidence_fault=self._evidence.fault if self._evidence else None,
+            evidence_dropped=self._evidence.dropped if self._evidence else 0,
         )
         self._publisher.send(self._address.heartbeat, heartbeat.to_json())
         self._publisher.drain()
         self._notifier.alive()
+
+    def _raise_drift(self, report: DriftReport) -> None:
+        self._drifting = True
+        log.warning("DRIFT: %s", "; ".join(report.changes))
+        alarm = DriftAlarm(
+            epoch=self._journal.epoch, sent_at=utc(), drift=self._drift_state(report)
+        )
+        self._publisher.send(self._address.drift, alarm.to_json())
 
     def _drift_state(self, report: DriftReport) -> DriftState:
         return DriftState(

@@ -1,25 +1,32 @@
-"""Inspecting one frame: bring it to the canvas, infer, decide, each stage timed."""
+"""Inspecting one frame: resize, check, infer, decide, each stage timed."""
 
 from __future__ import annotations
 
 import logging
 import time
 
-import numpy as np
-from numpy.typing import NDArray
-
 from agent.camera import Frame
 from agent.decision import Decision, decide
-from agent.drift import DriftMonitor
+from agent.drift import DriftMonitor, DriftReport
 from agent.engine import Engine, EngineFault
 from agent.errors import InputError
 from agent.inspection import inspect
-from agent.picture import look_at
+from agent.picture import Look, look_at
 from agent.record import CalibrationRecord
+from agent.service.picture import PictureCheck
 from agent.verdict import Durations, Reason, elapsed_ms
 from agent.view import View
 
 log = logging.getLogger(__name__)
+
+
+class _Standard:
+    """A calibration record with what judges and watches by it."""
+
+    def __init__(self, record: CalibrationRecord) -> None:
+        self.record = record
+        self.check = PictureCheck(record.picture)
+        self.monitor = DriftMonitor(record)
 
 
 class Inspector:
@@ -28,57 +35,60 @@ class Inspector:
     def __init__(self, engine: Engine, record: CalibrationRecord, view: View) -> None:
         """`view` is what the model saw of an image when it was trained."""
         self._engine = engine
-        self._record = record
         self._view = view
-        self._monitor: DriftMonitor | None = None
-        self._inspected: tuple[NDArray[np.uint8], float] | None = None
+        self._seen: tuple[float, Look, tuple[int, int]] | None = None
+        self.adopt(record)
 
     def adopt(self, record: CalibrationRecord) -> None:
-        """Decide by another record, and watch for drift away from it."""
-        self._record = record
-        self._monitor = None
+        """Decide by another record from the next frame on; may be called from any thread."""
+        # One assignment: a frame sees the old or the new.
+        self._standard = _Standard(record)
 
     @property
-    def monitor(self) -> DriftMonitor | None:
-        """The drift monitor; None before the first part, or where the record allows none."""
-        return self._monitor
+    def drift(self) -> DriftReport | None:
+        """What the drift monitor says; None where it cannot watch. From any thread."""
+        monitor = self._standard.monitor
+        return monitor.report if monitor.able else None
 
-    def watch_drift(self) -> bool:
-        """Show the part just inspected to the monitor; True when that raises the alarm.
-
-        Apart from `inspect`, so that it is done after the verdict has gone out.
-        """
-        inspected, self._inspected = self._inspected, None
-        if inspected is None or self._monitor is None:
-            return False
-        frame, score = inspected
-        return self._monitor.observe(score, look_at(frame))
+    def watch_drift(self) -> None:
+        """Show the part that was inspected last to the drift monitor."""
+        seen, self._seen = self._seen, None
+        if seen is not None:
+            score, look, size = seen
+            self._standard.monitor.observe(score, look, size)
 
     def inspect(self, frame: Frame) -> tuple[Decision, Durations]:
         """What is found on a frame, and the durations of queue, inference and decide."""
         start_ns = time.monotonic_ns()
+        standard = self._standard
         queue_ms = elapsed_ms(frame.captured_ns, start_ns)
         try:
             canvas = self._view.canvas(frame.image)
         except InputError as error:
-            log.error("frame %s cannot be inspected: %s", frame.name, error)
-            return Decision.none(Reason.CAMERA_FAULT), Durations(queue=queue_ms)
+            return self._unusable(frame, str(error)), Durations(queue=queue_ms)
+        look = look_at(canvas)
+        fault = standard.check.fault(frame.image, look)
+        if fault is not None:
+            return self._unusable(frame, fault), Durations(queue=queue_ms)
         try:
             inspection = inspect(self._engine, self._view, canvas)
-        except EngineFault as fault:
-            log.error("frame %s: %s", frame.name, fault)
+        except EngineFault as error:
+            log.error("frame %s: %s", frame.name, error)
             return Decision.none(Reason.ENGINE_FAULT), Durations(queue=queue_ms)
         inferred_ns = time.monotonic_ns()
         height, width = frame.image.shape[:2]
-        decision = decide(inspection, self._record, (height, width), self._view.roi)
+        roi = self._view.roi
+        decision = decide(inspection, standard.record, (height, width), roi)
         if decision.score is not None:
-            self._inspected = canvas, decision.score
-        if self._monitor is None:
-            roi = self._view.roi
-            seen = (roi.height, roi.width) if roi else (height, width)
-            self._monitor = DriftMonitor(self._record, seen)
+            size = (roi.height, roi.width) if roi is not None else (height, width)
+            self._seen = decision.score, look, size
         return decision, Durations(
             queue=queue_ms,
             inference=elapsed_ms(start_ns, inferred_ns),
             decide=elapsed_ms(inferred_ns, time.monotonic_ns()),
         )
+
+    @staticmethod
+    def _unusable(frame: Frame, fault: str) -> Decision:
+        log.warning("frame %s cannot be inspected: %s", frame.name, fault)
+        return Decision.none(Reason.CAMERA_FAULT, fault)

@@ -4,48 +4,75 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Protocol
+
+import zmq
 
 from agent.capture import Capture, Captured, CaptureState
+from agent.capture.contract import Mode
 from agent.decision import Decision
 from agent.journal import Journal, OpenPart
 from agent.record import CalibrationRecord
+from agent.service.faults import Faults
 from agent.service.herald import Herald
-from agent.service.inspect import Inspector
 from agent.service.parts import OpenParts, Part
 from agent.service.results import Results
+from agent.service.worker import Finding, Worker
 from agent.states import State, StateMachine
-from agent.verdict import Reason, elapsed_ms
+from agent.verdict import Durations, Reason, Verdict, elapsed_ms
 
 log = logging.getLogger(__name__)
 
-FRAME_WAIT_S = 0.02
-# With a part in front of the camera, the next command must not wait long either.
-TRIGGERED_FRAME_WAIT_S = 0.002
+# How often the camera is looked after while nothing happens.
+LONGEST_WAIT_S = 0.02
+
+
+class Commands(Protocol):
+    """Where commands come from: a socket to wake up for, and how long its owner can wait."""
+
+    @property
+    def socket(self) -> zmq.Socket[bytes]: ...
+
+    @property
+    def patience_s(self) -> float: ...
 
 
 @dataclass(frozen=True)
 class Equipment:
     """What the loop works with; all of it open and checked."""
 
-    mode: Literal["free_run", "triggered"]
+    mode: Mode
     deadline_ms: float | None
+    pending_limit: int
     capture: Capture
-    inspector: Inspector
+    worker: Worker
     journal: Journal
     results: Results
     herald: Herald
+    faults: Faults
 
 
 class Line:
-    """Everything here happens in one thread, in turns; each turn is at most one frame long."""
+    """Deals with whatever comes first, in turns that take no time: the inspecting is done beside.
+
+    A part is open from its trigger or its frame until its verdict, which is given for what was
+    found, or at once when nothing can be found any more: its frame is lost, its deadline over.
+    """
 
     def __init__(self, equipment: Equipment) -> None:
         self._equipment = equipment
         self._capture = equipment.capture
+        self._worker = equipment.worker
+        self._faults = equipment.faults
         self._states = StateMachine(equipment.herald.announce)
         self._open = OpenParts()
+        # Frames whose part is open and that the worker has not begun, oldest first.
+        self._waiting: deque[tuple[str, Captured]] = deque()
+        # The verdict on the part that is still being inspected, when that came too late.
+        self._overdue: dict[str, Verdict] = {}
+        self._camera_parts = 0
         self._started = False
         self._halt: str | None = None
         self.malformed = 0
@@ -56,9 +83,9 @@ class Line:
         return self._states.state
 
     @property
-    def waits_for_triggers(self) -> bool:
-        """Whether only a command can bring the next part."""
-        return self._equipment.mode == "triggered" and not self._open
+    def is_busy(self) -> bool:
+        """Whether a frame is being inspected or waits for it."""
+        return bool(self._waiting) or self._worker.token is not None
 
     @property
     def ended_by(self) -> str:
@@ -73,25 +100,29 @@ class Line:
         """Answer what the former run left open, and become Ready."""
         for part in self._equipment.journal.interrupted:
             left = Part(part.part_id, time.monotonic_ns(), part.deadline_ms, is_open=True)
-            self._equipment.results.give(left, Decision.none(Reason.INTERRUPTED))
+            self._give(left, Decision.none(Reason.INTERRUPTED))
         self._states.to(State.INITIALIZED, "model, camera and sockets are there")
         self.start()
         self._equipment.herald.ready()
 
-    def turn(self) -> bool:
-        """One turn: at most one frame, then a heartbeat if it is time. False at the end."""
-        wait_s = 0.0
-        if not self.waits_for_triggers:
-            wait_s = TRIGGERED_FRAME_WAIT_S if self._open else FRAME_WAIT_S
-        captured = self._capture.take(wait_s)
-        if captured is not None:
-            self._inspect(captured)
+    def turn(self, commands: Commands | None = None) -> bool:
+        """Wait for what comes first, and deal with it. False at the end."""
+        self._wait(commands)
+        self._take_finding()
+        self._take_frames()
         self._answer_hopeless()
-        self._follow_camera()
-        monitor = self._equipment.inspector.monitor
-        drift = monitor.report if monitor is not None and monitor.able else None
-        self._equipment.herald.beat(self.state, self._capture.status, self.malformed, drift)
-        ended = self._capture.status.state is CaptureState.ENDED
+        self._follow_faults()
+        # The watchdog lives by this beat, so it comes only while camera, inspection and publishing
+        # are all looked after: a worker that hangs is as good as a dead station.
+        if not self._worker.is_hung:
+            self._equipment.herald.beat(
+                self.state,
+                self._capture.status,
+                self._faults,
+                self.malformed,
+                self._worker.drift,
+            )
+        ended = self._capture.status.state is CaptureState.ENDED and not self.is_busy
         return not ended and self._halt is None
 
     def end(self, cause: str) -> None:
@@ -101,8 +132,10 @@ class Line:
         self._states.to(State.HALTED, cause)
 
     def start(self) -> None:
-        """Inspect; with the camera lost, as soon as it is back."""
+        """Inspect; with the camera lost, as soon as it is back. A lasting fault is cleared."""
         self._started = True
+        self._faults.clear_lateness()
+        self._follow_faults()
         if self.state is State.INITIALIZED:
             self._states.to(State.READY, "started")
             if self._equipment.mode == "free_run":
@@ -116,6 +149,12 @@ class Line:
             self._states.to(State.READY, "stopped")
         if self.state is State.READY:
             self._states.to(State.INITIALIZED, "stopped")
+
+    def adopt(self, record: CalibrationRecord) -> None:
+        """Decide by another record from the next frame on."""
+        self._worker.adopt(record)
+        self._equipment.results.adopt(record.threshold)
+        self._equipment.herald.adopt(record)
 
     def has_open(self, part_id: str) -> bool:
         """Whether a part of this id awaits its verdict."""
@@ -135,7 +174,7 @@ class Line:
         token = self._open.new_token()
         refused: Reason | None = None
         if self.state is State.ERROR:
-            refused = Reason.CAMERA_FAULT
+            refused = self._faults.refusal
         elif self._equipment.mode != "triggered" or not self._started:
             refused = Reason.NOT_READY
         elif not self._capture.trigger(token):
@@ -148,62 +187,142 @@ class Line:
             is_open=refused is None,
         )
         if refused is not None:
-            self._equipment.results.give(part, Decision.none(refused))
+            self._give(part, Decision.none(refused))
             return refused
+        return self._open_part(token, part)
+
+    def _open_part(self, token: str, part: Part) -> int:
         self._open.add(token, part)
         if self.state is State.READY:
-            self._states.to(State.SINGLE_EXECUTION, f"part {part_id}")
-        return self._equipment.journal.open_part(OpenPart(part_id, part.deadline_ms))
+            self._states.to(State.SINGLE_EXECUTION, f"part {part.part_id}")
+        return self._equipment.journal.open_part(OpenPart(part.part_id, part.deadline_ms))
 
-    def _inspect(self, captured: Captured) -> None:
-        if not self._started:
+    def _wait(self, commands: Commands | None) -> None:
+        """Until there is something to do, and never longer than the camera can be left alone."""
+        wait_s = LONGEST_WAIT_S
+        sources: list[tuple[zmq.Socket[bytes] | int, int]] = [(self._worker.descriptor, zmq.POLLIN)]
+        if self._capture.descriptor is not None and self._wants_frames:
+            sources.append((self._capture.descriptor, zmq.POLLIN))
+        if commands is not None:
+            sources.append((commands.socket, zmq.POLLIN))
+            wait_s = min(wait_s, commands.patience_s)
+        deadline_ns = self._open.next_deadline_ns
+        if deadline_ns is not None:
+            wait_s = min(wait_s, max(0.0, (deadline_ns - time.monotonic_ns()) / 1e9))
+        # Rounded up: to wake too early is to wake twice.
+        zmq.zmq_poll(sources, int(wait_s * 1000) + 1)
+
+    @property
+    def _wants_frames(self) -> bool:
+        """Free run: when it can be inspected at once, so that it is the newest. Triggered: one
+        ahead, so that the worker need not wait. Camera-triggered: all, as each is a part.
+        """
+        if self._equipment.mode == "free_run":
+            return not self.is_busy
+        return self._equipment.mode == "camera_triggered" or not self._waiting
+
+    def _take_frames(self) -> None:
+        captured = self._capture.take(0, want=self._wants_frames)
+        while captured is not None:
+            self._admit(captured)
+            if not self._wants_frames:
+                break
+            captured = self._capture.take(0)
+        for _ in range(self._capture.missed_parts()):
+            self._give(self._camera_part(time.monotonic_ns()), Decision.none(Reason.OVERRUN))
+        while self._waiting and self._worker.token is None:
+            token, captured = self._waiting.popleft()
+            if self._open.holds_token(token):
+                self._worker.inspect(token, captured)
+
+    def _admit(self, captured: Captured) -> None:
+        """Let a frame wait for the worker, under the token of its part."""
+        token = captured.part_id
+        if token is not None:
+            if not self._open.holds_token(token):
+                log.info("a frame came for a part that is already answered")
+                return
+        elif not self._started or self.state is State.ERROR:
             return
-        frame = captured.frame
-        if captured.part_id is None:
-            part: Part | None = Part(
-                frame.name, frame.captured_ns, self._equipment.deadline_ms, is_open=False
-            )
+        elif self._equipment.mode == "camera_triggered":
+            part = self._camera_part(captured.frame.captured_ns)
+            if len(self._waiting) >= self._equipment.pending_limit:
+                self._give(part, Decision.none(Reason.OVERRUN))
+                return
+            token = self._open.new_token()
+            self._open_part(token, part)
         else:
-            part = self._open.take(captured.part_id)
-        if part is None:
-            log.info("a frame came for a part that is already answered")
-            return
-        decision, durations = self._equipment.inspector.inspect(frame)
-        if part.is_open:
-            capture_ms = elapsed_ms(part.begun_ns, frame.captured_ns)
-            durations = durations.model_copy(update={"capture": capture_ms})
-        self._equipment.results.give(
-            part, decision, captured_ns=frame.captured_ns, durations=durations
-        )
-        inspector = self._equipment.inspector
-        if inspector.watch_drift() and inspector.monitor is not None:
-            self._equipment.herald.drift(inspector.monitor.report)
+            token = self._open.new_token()
+            frame = captured.frame
+            deadline_ms = self._equipment.deadline_ms
+            self._open.add(token, Part(frame.name, frame.captured_ns, deadline_ms, is_open=False))
+        self._waiting.append((token, captured))
 
-    def adopt(self, record: CalibrationRecord) -> None:
-        """Decide by another record from the next frame on."""
-        self._equipment.inspector.adopt(record)
-        self._equipment.results.adopt(record.threshold)
-        self._equipment.herald.adopt(record)
+    def _camera_part(self, begun_ns: int) -> Part:
+        """The next part that the camera's own trigger has announced."""
+        self._camera_parts += 1
+        part_id = f"{self._equipment.journal.epoch}-{self._camera_parts}"
+        return Part(part_id, begun_ns, self._equipment.deadline_ms, is_open=True)
+
+    def _take_finding(self) -> None:
+        finding = self._worker.take()
+        if finding is None:
+            return
+        overdue = self._overdue.pop(finding.token, None)
+        part = self._open.take(finding.token)
+        if overdue is not None:
+            self._equipment.results.keep_late(overdue, finding.decision)
+        if part is None:
+            return
+        captured_ns = finding.captured.frame.captured_ns
+        durations = finding.durations
+        if self._equipment.mode == "triggered":
+            capture_ms = elapsed_ms(part.begun_ns, captured_ns)
+            durations = durations.model_copy(update={"capture": capture_ms})
+        self._faults.note_picture(finding.decision)
+        self._give(part, finding.decision, finding, durations)
 
     def _answer_hopeless(self) -> None:
         for token in self._capture.lost_parts():
             part = self._open.take(token)
             if part is not None:
-                self._equipment.results.give(part, Decision.none(Reason.CAMERA_FAULT))
-        for part in self._open.take_late(time.monotonic_ns()):
-            self._equipment.results.give(part, Decision.none(Reason.DEADLINE))
+                self._give(part, Decision.none(Reason.CAMERA_FAULT))
+        for token, part in self._open.take_late(time.monotonic_ns()):
+            verdict = self._give(part, Decision.none(Reason.DEADLINE))
+            if token == self._worker.token:
+                self._overdue[token] = verdict
         if self.state is State.SINGLE_EXECUTION and not self._open:
             self._states.to(State.READY, "every part is answered")
 
-    def _follow_camera(self) -> None:
-        status = self._capture.status
-        if status.state is CaptureState.FAULT and self.state is not State.ERROR:
-            self._states.to(State.ERROR, status.reason)
-        elif status.state is CaptureState.RUNNING and self.state is State.ERROR:
-            self._states.to(State.INITIALIZED, "the camera is back")
+    def _give(
+        self,
+        part: Part,
+        decision: Decision,
+        finding: Finding | None = None,
+        durations: Durations | None = None,
+    ) -> Verdict:
+        verdict = self._equipment.results.give(
+            part,
+            decision,
+            frame=finding.captured.frame if finding is not None else None,
+            durations=durations,
+            found_ns=finding.found_ns if finding is not None else None,
+        )
+        self._faults.note(verdict)
+        return verdict
+
+    def _follow_faults(self) -> None:
+        fault = self._faults.now(self._capture.status, self._equipment.journal)
+        if fault is not None and self.state is not State.ERROR:
+            self._states.to(State.ERROR, fault)
+            # A lost camera names the parts that it takes with it; what it has delivered is good.
+            if self._faults.refusal is Reason.NOT_READY:
+                self._give_up(Reason.INTERRUPTED)
+        elif fault is None and self.state is State.ERROR:
+            self._states.to(State.INITIALIZED, "the fault is over")
             if self._started:
                 self.start()
 
     def _give_up(self, reason: Reason) -> None:
-        for part in self._open.take_all():
-            self._equipment.results.give(part, Decision.none(reason))
+        for part in self._open.take_triggered():
+            self._give(part, Decision.none(reason))

@@ -20,14 +20,19 @@ class Part:
 
     def is_late(self, now_ns: int) -> bool:
         """Whether an answer now would be of no use."""
-        return self.deadline_ms is not None and now_ns - self.begun_ns > self.deadline_ms * 1e6
+        return self.deadline_ns is not None and now_ns > self.deadline_ns
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When an answer must be there, monotonic; None for no such time."""
+        return None if self.deadline_ms is None else self.begun_ns + int(self.deadline_ms * 1e6)
 
 
 class OpenParts:
-    """Triggered parts without a verdict, oldest first.
+    """Parts without a verdict, oldest first.
 
-    Each goes to the camera under a token of its own: a part id may return on the line before the
-    camera has answered its former trigger, and that frame shows another part.
+    Each goes to camera and worker under a token of its own: a part id may return on the line
+    before the camera has answered its former trigger, and that frame shows another part.
     """
 
     def __init__(self) -> None:
@@ -40,6 +45,10 @@ class OpenParts:
     def holds(self, part_id: str) -> bool:
         """Whether a part of this id is open."""
         return any(part.part_id == part_id for part in self._parts.values())
+
+    def holds_token(self, token: str) -> bool:
+        """Whether the part of this token is open."""
+        return token in self._parts
 
     def new_token(self) -> str:
         """A name for the camera to give back with the frame; never the same twice."""
@@ -54,12 +63,18 @@ class OpenParts:
         """The part that a frame belongs to, open no more; None when it has been answered."""
         return self._parts.pop(token, None)
 
-    def take_late(self, now_ns: int) -> list[Part]:
-        """All whose deadline has passed, open no more."""
-        late = [token for token, part in self._parts.items() if part.is_late(now_ns)]
-        return [self._parts.pop(token) for token in late]
+    @property
+    def next_deadline_ns(self) -> int | None:
+        """The earliest of all deadlines, monotonic; None when there is none."""
+        deadlines = [each.deadline_ns for each in self._parts.values()]
+        return min((ns for ns in deadlines if ns is not None), default=None)
 
-    def take_all(self) -> list[Part]:
-        """All, open no more."""
-        parts, self._parts = list(self._parts.values()), {}
-        return parts
+    def take_late(self, now_ns: int) -> list[tuple[str, Part]]:
+        """All whose deadline has passed, with their tokens, open no more."""
+        late = [token for token, part in self._parts.items() if part.is_late(now_ns)]
+        return [(token, self._parts.pop(token)) for token in late]
+
+    def take_triggered(self) -> list[Part]:
+        """All that a trigger has announced, open no more."""
+        triggered = [token for token, part in self._parts.items() if part.is_open]
+        return [self._parts.pop(token) for token in triggered]

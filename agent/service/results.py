@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from agent.camera import Frame
 from agent.decision import Decision
+from agent.evidence import EvidenceStore
 from agent.journal import Journal
 from agent.messaging.status import utc
 from agent.service.parts import Part
-from agent.verdict import Durations, Outcome, Verdict, elapsed_ms
+from agent.verdict import Durations, LateResult, Outcome, Verdict, elapsed_ms
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,7 @@ class Recipe:
     """What all verdicts of a run have in common."""
 
     topic: bytes
+    late_topic: bytes
     product_id: str
     bundle_sha256: str
     threshold: float
@@ -32,15 +35,22 @@ class Recipe:
 class Results:
     """The only place that gives verdicts: each part gets one, whatever became of it."""
 
-    def __init__(self, recipe: Recipe, journal: Journal, send: Send) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        journal: Journal,
+        send: Send,
+        evidence: EvidenceStore | None = None,
+    ) -> None:
         """`send` publishes a topic and a payload, and does not wait."""
         self._recipe = recipe
         self._journal = journal
         self._send = send
+        self._evidence = evidence
         self._publish_ms: float | None = None
 
     def adopt(self, threshold: float) -> None:
-        """Parts that are given from now on were decided with this threshold."""
+        """Told with verdicts from now on that nothing was decided for."""
         self._recipe = replace(self._recipe, threshold=threshold)
 
     def give(
@@ -48,16 +58,18 @@ class Results:
         part: Part,
         decision: Decision,
         *,
-        captured_ns: int | None = None,
+        frame: Frame | None = None,
         durations: Durations | None = None,
+        found_ns: int | None = None,
     ) -> Verdict:
         """Publish and store what is said of a part; a finding that is late decides nothing.
 
         Args:
             part: answered by this; if it is open, the journal closes it with the verdict.
             decision: what was found.
-            captured_ns: monotonic; when the frame was captured, None without a frame.
+            frame: what it was found on, None without a frame.
             durations: of the stages that the part went through; `publish` is filled in here.
+            found_ns: monotonic; when it was decided, None for now.
         """
         now_ns = time.monotonic_ns()
         late = part.is_late(now_ns)
@@ -74,11 +86,11 @@ class Results:
             verdict=decision.outcome,
             reason=decision.reason,
             score=decision.score,
-            threshold=self._recipe.threshold,
+            threshold=self._recipe.threshold if decision.threshold is None else decision.threshold,
             p_value=decision.p_value,
             review=decision.review,
             regions=decision.regions,
-            captured_at=None if captured_ns is None else utc(now_ns - captured_ns),
+            captured_at=None if frame is None else utc(now_ns - frame.captured_ns),
             durations_ms=(durations or Durations()).model_copy(
                 update={"publish": self._publish_ms}
             ),
@@ -87,12 +99,32 @@ class Results:
             simulated=self._recipe.simulated,
         )
         payload = verdict.to_json()
-        self._send(self._recipe.topic, payload)
-        self._publish_ms = elapsed_ms(now_ns, time.monotonic_ns())
+        # First, so that no end of this process takes away what somebody has received.
         answers = part.part_id if part.is_open else None
         self._journal.record(seq, self._recipe.topic, payload, answers)
+        self._send(self._recipe.topic, payload)
+        self._publish_ms = elapsed_ms(found_ns or now_ns, time.monotonic_ns())
+        if self._evidence is not None and frame is not None:
+            self._evidence.keep(verdict, frame.image)
         if verdict.reason is not None:
             log.warning("part %s: no decision, %s", part.part_id, verdict.reason.value)
         else:
             log.debug("part %s: %s at %.4f", part.part_id, verdict.verdict.value, decision.score)
         return verdict
+
+    def keep_late(self, verdict: Verdict, decision: Decision) -> None:
+        """Publish and store what was found on a part that its deadline had answered already."""
+        late = LateResult(
+            epoch=verdict.epoch,
+            seq=verdict.seq,
+            part_id=verdict.part_id,
+            found=decision.outcome,
+            reason=decision.reason,
+            score=decision.score,
+            p_value=decision.p_value,
+            regions=decision.regions,
+        )
+        payload = late.to_json()
+        self._journal.record_late(verdict.seq, payload)
+        self._send(self._recipe.late_topic, payload)
+        log.warning("part %s: %s, too late", late.part_id, late.found.value)

@@ -18,18 +18,21 @@ from agent.capture import Capture
 from agent.config import Station, load_station
 from agent.engine import Engine, load_engine, self_test
 from agent.errors import InputError
-from agent.journal import Journal
+from agent.evidence import EvidenceStore
+from agent.journal import Journal, Retention, open_journal
 from agent.messaging.publisher import Publisher
 from agent.messaging.replay import ReplayServer
 from agent.messaging.topics import Address
 from agent.record import CalibrationRecord, check_record, read_record
 from agent.service.calibration import CalibrationFile
 from agent.service.commands import CommandDesk
+from agent.service.faults import Faults
 from agent.service.herald import Herald
 from agent.service.inspect import Inspector
 from agent.service.line import Equipment, Line
 from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
+from agent.service.worker import Worker
 from agent.view import View
 
 log = logging.getLogger(__name__)
@@ -68,7 +71,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
 
         calibration = CalibrationFile(station.product.calibration, check)
         record = calibration.record
-        journal = Journal(station.journal.path, station.journal.keep)
+        journal = _open_journal(station)
         stack.callback(_close_journal, journal)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(context.term)
@@ -78,8 +81,12 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         manifest = bundle.manifest
         desk = CommandDesk(context, station.publish.commands, journal, manifest.product)
         stack.callback(desk.close)
+        evidence = _open_evidence(station)
+        if evidence is not None:
+            stack.callback(evidence.close)
         recipe = Recipe(
             address.verdict(manifest.product),
+            address.late(manifest.product),
             manifest.product,
             bundle.sha256,
             record.threshold,
@@ -87,15 +94,19 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         )
         notifier = Notifier()
         stack.callback(notifier.close)
+        worker = Worker(Inspector(engine, record, View.of(bundle)))
+        stack.callback(worker.close)
         line = Line(
             Equipment(
                 mode=station.camera.mode,
                 deadline_ms=station.camera.deadline_ms,
+                pending_limit=station.camera.pending_limit,
                 capture=capture,
-                inspector=Inspector(engine, record, View.of(bundle)),
+                worker=worker,
                 journal=journal,
-                results=Results(recipe, journal, publisher.send),
-                herald=Herald(address, journal, publisher, notifier, record),
+                results=Results(recipe, journal, publisher.send, evidence),
+                herald=Herald(address, journal, publisher, notifier, record, evidence),
+                faults=Faults(stop_without_journal=station.journal.on_fault == "stop"),
             )
         )
         replay = ReplayServer(context, station.publish.replay, journal, lambda: line.state)
@@ -175,7 +186,7 @@ def _run(
     try:
         line.begin()
         on_ready()
-        while line.turn():
+        while line.turn(desk):
             desk.serve(line)
             line.malformed = desk.malformed + replay.malformed
             if (record := calibration.replaced()) is not None:
@@ -188,6 +199,24 @@ def _run(
         line.end(cause)
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def _open_journal(station: Station) -> Journal:
+    settings = station.journal
+    retention = Retention(settings.acknowledged_days, settings.max_mb)
+    return open_journal(settings.path, retention, settings.on_fault)
+
+
+def _open_evidence(station: Station) -> EvidenceStore | None:
+    settings = station.evidence
+    if settings.path is None:
+        return None
+    return EvidenceStore(
+        settings.path,
+        keep=settings.keep,
+        max_mb=settings.max_mb,
+        min_free_mb=settings.min_free_mb,
+    )
 
 
 def _close_journal(journal: Journal) -> None:

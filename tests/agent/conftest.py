@@ -33,6 +33,6 @@ def context() -> Iterator[zmq.Context]:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(tmp_path / "journal.db", keep=10_000)
+    journal = Journal(tmp_path / "journal.db")
     yield journal
     journal.close()

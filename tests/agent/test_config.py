@@ -65,11 +65,15 @@ def test_a_trigger_has_a_deadline_unless_told_otherwise(
         ("journal: {path: journal.db}", "", "the key journal is missing"),
         # wrong types are not converted
         ('uri: "synthetic://?rate=30"', "uri: 7", "camera.uri: input should be a valid string"),
-        ("{path: journal.db}", "{path: j.db, keep: '9999'}", "journal.keep: input should be"),
+        ("{path: journal.db}", "{path: j.db, max_mb: '9999'}", "journal.max_mb: input should be"),
         ("{path: journal.db}", "journal.db", "journal: expected a section with the keys path"),
         ('rate=30"', 'rate=30", deadline_ms: -1', "camera.deadline_ms: input should be greater"),
         ('rate=30"', 'rate=30", deadline_ms: .nan', "camera.deadline_ms: input should be"),
-        ('rate=30"', 'rate=30", mode: loop', "camera.mode: input should be 'free_run' or"),
+        (
+            'rate=30"',
+            'rate=30", mode: loop',
+            "camera.mode: input should be",
+        ),
         # a name that would break a topic
         ("line: line3", "line: a/b", "station.line: string should match pattern"),
         # endpoints

@@ -13,7 +13,7 @@ import yaml
 
 from agent.cli import main
 from agent.client import Event, Subscriber
-from agent.messaging.status import DriftAlarm
+from agent.messaging.status import Heartbeat
 from agent.record import read_record
 from calibration.history import former_records
 from tests.agent.service.process import RUNTIME, StationProcess, write_station
@@ -154,10 +154,13 @@ def test_a_lamp_that_fades_raises_drift_and_says_darker(station: Path, tmp_path:
     content["camera"]["uri"] = f"folder://{dim}?rate=100&loop=true"
     station.write_text(yaml.safe_dump(content))
     with StationProcess(station) as process, Subscriber(process.publish["verdicts"]) as heard:
-        events = follow(heard, lambda event: isinstance(event, DriftAlarm))
-    alarm = events[-1]
-    assert isinstance(alarm, DriftAlarm)
-    assert alarm.drift.changes[0] == "darker by 20%"
+        beat = follow(heard, lambda event: isinstance(event, Heartbeat) and has_drifted(event))[-1]
+    assert isinstance(beat, Heartbeat) and beat.drift is not None
+    assert beat.drift.changes[0] == "darker by 20%"
+
+
+def has_drifted(beat: Heartbeat) -> bool:
+    return beat.drift is not None and beat.drift.state == "DRIFT"
 
 
 def follow(subscriber: Subscriber, enough: Callable[[Event], bool]) -> list[Event]:

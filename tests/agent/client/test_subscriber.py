@@ -32,7 +32,7 @@ class Station:
 
     def __init__(self, journal_path: Path, verdicts: str, replay: str) -> None:
         self.context: zmq.Context = zmq.Context()
-        self.journal = Journal(journal_path, keep=10_000)
+        self.journal = Journal(journal_path)
         self.publisher = Publisher(self.context, verdicts, ADDRESS.welcome)
         self.replay = ReplayServer(self.context, replay, self.journal, lambda: State.READY)
         self.unstored: list[tuple[int, bytes]] = []

@@ -5,19 +5,25 @@ A kill is a real SIGKILL of a real process that writes as fast as it can.
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.errors import InputError
-from agent.journal import EpochRange, Journal, OpenPart
+from agent.journal import EpochRange, Journal, OpenPart, Retention, open_journal
+from agent.journal import ahead as ahead_module
 from agent.journal import journal as journal_module
+from agent.journal import retention as retention_module
 from agent.journal import writer as journal_writer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,7 +32,7 @@ WRITE_FOR_EVER = """
 import sys
 from pathlib import Path
 from agent.journal import Journal, OpenPart
-journal = Journal(Path(sys.argv[1]), keep=100000)
+journal = Journal(Path(sys.argv[1]))
 journal.open_part(OpenPart("never answered", 80.0))
 while True:
     part = f"part-{journal.last_seq + 1}"
@@ -80,7 +86,7 @@ def test_a_killed_process_loses_nothing_durable_and_no_number_is_used_again(
     numbered = [int(line.split()[1]) for line in lines]
     durable = max(int(line.split()[2]) for line in lines[:-1])
 
-    journal = Journal(path, keep=100_000)
+    journal = Journal(path)
     reader = journal.reader()
     assert journal.epoch > epoch
     assert journal.first_seq > max(numbered)
@@ -96,22 +102,22 @@ def test_a_killed_process_loses_nothing_durable_and_no_number_is_used_again(
 
 def test_open_parts_wait_for_their_verdict_across_restarts(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    journal = Journal(path, keep=1000)
+    journal = Journal(path)
     journal.open_part(OpenPart("A17", 80.0))
     journal.open_part(OpenPart("A18", None))
     journal.record(journal.next_seq(), TOPIC, b"{}", answers="A18")
     assert journal.close()
 
-    journal = Journal(path, keep=1000)
+    journal = Journal(path)
     assert journal.interrupted == (OpenPart("A17", 80.0),)
     assert journal.close()  # it ended before it could answer
 
-    journal = Journal(path, keep=1000)
+    journal = Journal(path)
     assert journal.interrupted == (OpenPart("A17", 80.0),)
     journal.record(journal.next_seq(), TOPIC, b"{}", answers="A17")
     assert journal.close()
 
-    journal = Journal(path, keep=1000)
+    journal = Journal(path)
     assert journal.interrupted == ()
     assert journal.close()
 
@@ -120,7 +126,7 @@ NUMBER_WITHOUT_WRITING = """
 import os, sqlite3, sys
 from pathlib import Path
 from agent.journal import Journal
-journal = Journal(Path(sys.argv[1]), keep=1000)
+journal = Journal(Path(sys.argv[1]))
 other = sqlite3.connect(sys.argv[1], isolation_level=None)
 other.execute("BEGIN IMMEDIATE")  # from here on, nobody else can write
 print(max(journal.next_seq() for _ in range(400_000)), flush=True)
@@ -132,7 +138,7 @@ def test_a_disk_that_takes_nothing_costs_no_number_twice(tmp_path: Path) -> None
     path = tmp_path / "journal.db"
     numbering = [sys.executable, "-c", NUMBER_WITHOUT_WRITING, str(path)]
     done = subprocess.run(numbering, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=False)
-    journal = Journal(path, keep=1000)
+    journal = Journal(path)
     assert journal.first_seq > int(done.stdout)
     journal.close()
 
@@ -140,14 +146,14 @@ def test_a_disk_that_takes_nothing_costs_no_number_twice(tmp_path: Path) -> None
 def test_numbers_go_on_beyond_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "BLOCK", 100)
     path = tmp_path / "journal.db"
-    journal = Journal(path, keep=10_000)
+    journal = Journal(path)
     seqs = record(journal, 250)
     settle(journal)
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT seq FROM reserved").fetchone() == (300,)
     connection.close()
     journal.close()
-    journal = Journal(path, keep=10_000)
+    journal = Journal(path)
     assert seqs == list(range(1, 251))
     assert journal.first_seq == 251  # a clean end gives back what it has not used
     journal.close()
@@ -156,7 +162,7 @@ def test_numbers_go_on_beyond_a_block(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_epochs_grow_also_within_a_second(tmp_path: Path) -> None:
     epochs = []
     for _ in range(3):
-        journal = Journal(tmp_path / "journal.db", keep=1000)
+        journal = Journal(tmp_path / "journal.db")
         epochs.append(journal.epoch)
         journal.close()
     assert epochs == sorted(set(epochs))
@@ -173,23 +179,96 @@ def test_a_client_never_moves_back(journal: Journal) -> None:
     reader.close()
 
 
-def test_only_the_newest_verdicts_are_kept(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.db", keep=1000)
-    for _ in range(8):
-        seqs = record(journal, 1000)
-        settle(journal)
+def stored_in(journal: Journal) -> int:
     reader = journal.reader()
-    (kept,) = reader.epochs()
-    assert kept.last_seq == seqs[-1]
-    assert 1000 <= kept.last_seq - kept.first_seq + 1 <= 2000
+    count = sum(epoch.last_seq - epoch.first_seq + 1 for epoch in reader.epochs())
     reader.close()
+    return count
+
+
+def test_what_a_client_has_not_acknowledged_is_kept_however_old(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db", Retention(acknowledged_days=0))
+    seqs = [seq for _ in range(3) for seq in record(journal, 1000)]
+    settle(journal)
+    assert stored_in(journal) == 3000
+    assert journal.acknowledge("mes", journal.epoch, seqs[-1], timeout_s=10)
+    # A second client, `settle`, has acknowledged nothing of this epoch.
+    record(journal, 1000)
+    settle(journal)
+    assert stored_in(journal) == 4000
+    assert journal.forgotten == 0
     journal.close()
+
+
+def test_what_every_client_has_acknowledged_goes_at_its_age(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db", Retention(acknowledged_days=0))
+    seqs = record(journal, 1000)
+    assert journal.acknowledge("mes", journal.epoch, seqs[-1], timeout_s=10)
+    future = time.time() + 10
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retention_module.time, "time", lambda: future)
+        record(journal, 1000)
+        assert journal.acknowledge("mes", journal.epoch, seqs[-1], timeout_s=10)
+    assert stored_in(journal) == 1000
+    assert journal.forgotten == 0
+    journal.close()
+
+
+def test_a_journal_that_outgrows_its_size_forgets_the_oldest_and_says_so(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db", Retention(max_mb=1))
+    for _ in range(8):
+        for seq in [journal.next_seq() for _ in range(1000)]:
+            journal.record(seq, TOPIC, b"x" * 1000)
+        settle(journal)
+    (kept,) = (reader := journal.reader()).epochs()
+    reader.close()
+    assert kept.last_seq == journal.last_seq
+    assert kept.last_seq - kept.first_seq + 1 <= 2000
+    assert journal.forgotten == kept.first_seq - journal.first_seq
+    journal.close()
+
+
+KILLED_BEFORE_A_COMMIT = """
+import os, sqlite3, sys
+from pathlib import Path
+from agent.journal import Journal, OpenPart
+journal = Journal(Path(sys.argv[1]))
+journal.open_part(OpenPart("open", 80.0))
+assert journal.acknowledge("settle", 1, 1, 10)
+other = sqlite3.connect(sys.argv[1], isolation_level=None)
+other.execute("BEGIN IMMEDIATE")  # from here on, nothing is committed
+journal.open_part(OpenPart("answered", None))
+journal.record(journal.next_seq(), b"topic/", b"{}", "answered")
+journal.record_late(journal.last_seq, b"late")
+print(journal.epoch, journal.durable_seq, flush=True)
+os._exit(9)
+"""
+
+
+def test_what_was_not_yet_committed_when_the_process_was_killed_is_there_after_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.db"
+    killed = [sys.executable, "-c", KILLED_BEFORE_A_COMMIT, str(path)]
+    done = subprocess.run(killed, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    epoch, durable = map(int, done.stdout.split())
+    assert durable == 0
+    for _ in range(2):  # and only once
+        journal = Journal(path)
+        reader = journal.reader()
+        (stored,) = reader.page(epoch, 0, 2**53, limit=10)
+        assert (stored.seq, stored.topic, stored.payload) == (1, b"topic/", b"{}")
+        assert reader.late_results(epoch) == [(1, b"late")]
+        assert journal.interrupted == (OpenPart("open", 80.0),)
+        reader.close()
+        journal.close()
 
 
 @pytest.fixture
 def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """No file of this process may grow beyond 1 MB."""
     monkeypatch.setattr(journal_writer, "RETRY_S", 0.02)
+    monkeypatch.setattr(ahead_module, "HALF_BYTES", 100_000)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
     yield tmp_path / "journal.db"
@@ -197,7 +276,7 @@ def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def test_a_full_disk_is_told_and_waited_out(full_disk: Path) -> None:
-    journal = Journal(full_disk, keep=10_000)
+    journal = Journal(full_disk)
     fine = record(journal, 3)
     settle(journal)
     seqs = [journal.next_seq() for _ in range(100)]
@@ -215,7 +294,7 @@ def test_a_full_disk_is_told_and_waited_out(full_disk: Path) -> None:
 
 
 def test_a_disk_that_stays_full_does_not_hold_up_the_end(full_disk: Path) -> None:
-    journal = Journal(full_disk, keep=10_000)
+    journal = Journal(full_disk)
     journal.record(journal.next_seq(), TOPIC, bytes(2_000_000))
     assert not journal.close()
 
@@ -236,12 +315,79 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
         "missing/journal.db": "No such file or directory",
     }.items():
         with pytest.raises(InputError, match=message):
-            Journal(tmp_path / name, keep=1000)
+            Journal(tmp_path / name)
 
 
 def test_two_stations_cannot_share_a_journal(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.db", keep=1000)
+    journal = Journal(tmp_path / "journal.db")
     with pytest.raises(InputError, match="in use by another station"):
-        Journal(tmp_path / "journal.db", keep=1000)
+        Journal(tmp_path / "journal.db")
     journal.close()
-    Journal(tmp_path / "journal.db", keep=1000).close()
+    Journal(tmp_path / "journal.db").close()
+
+
+def spoil(path: Path) -> None:
+    """Overwrite the middle of a journal, as a failing disk may."""
+    data = bytearray(path.read_bytes())
+    data[4096 : len(data) - 4096] = b"\xa5" * (len(data) - 8192)
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def corrupt(tmp_path: Path) -> Path:
+    journal = Journal(tmp_path / "journal.db")
+    record(journal, 500)
+    journal.close()
+    spoil(tmp_path / "journal.db")
+    return tmp_path / "journal.db"
+
+
+def test_a_corrupt_journal_is_refused_when_the_station_shall_stop(corrupt: Path) -> None:
+    before = corrupt.read_bytes()
+    with pytest.raises(InputError, match="journal"):
+        open_journal(corrupt, Retention(), "stop")
+    assert corrupt.read_bytes() == before
+
+
+def test_a_corrupt_journal_is_set_aside_when_the_station_shall_go_on(corrupt: Path) -> None:
+    before = corrupt.read_bytes()
+    journal = open_journal(corrupt, Retention(), "continue")
+    assert journal.alarm is not None and "set aside" in journal.alarm
+    (aside,) = corrupt.parent.glob("journal.db.corrupt-*")
+    assert aside.read_bytes() == before
+    record(journal, 1)
+    settle(journal)
+    assert stored_in(journal) == 1
+    journal.close()
+
+
+def test_a_file_that_never_was_a_journal_is_never_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("somebody's notes, long enough to be read as a database " * 10)
+    with pytest.raises(InputError, match="not a database"):
+        open_journal(path, Retention(), "continue")
+    assert path.read_text().startswith("somebody's notes")
+
+
+def test_with_no_room_on_its_disk_the_journal_goes_elsewhere_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with monkeypatch.context() as patch:
+        patch.setattr(ahead_module.os, "posix_fallocate", full)
+        with pytest.raises(InputError, match="No space left"):
+            open_journal(tmp_path / "journal.db", Retention(), "stop")
+    calls = iter([full])
+    real = os.posix_fallocate
+    monkeypatch.setattr(ahead_module.os, "posix_fallocate", lambda *args: next(calls, real)(*args))
+    journal = open_journal(tmp_path / "journal.db", Retention(), "continue")
+    assert journal.alarm is not None and "No space left" in journal.alarm
+    record(journal, 1)
+    settle(journal)
+    assert len(list(folder.glob("*/journal.db"))) == 1
+    journal.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections import deque
 from pathlib import Path
@@ -16,11 +17,13 @@ from agent.engine.base import EngineFault, Inspection
 from agent.journal import Journal
 from agent.messaging.topics import Address
 from agent.record import CalibrationRecord
+from agent.service.faults import Faults
 from agent.service.herald import Herald
 from agent.service.inspect import Inspector
 from agent.service.line import Equipment, Line
 from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
+from agent.service.worker import Worker
 from agent.view import View
 from tests.agent.factories import make_record
 
@@ -38,12 +41,13 @@ class HandCamera:
         self.pending: deque[str] = deque()
         self.waiting: deque[Captured] = deque()
         self.lost: list[str] = []
+        self.missed = 0
         self.delivered = 0
 
     @property
     def status(self) -> CaptureStatus:
         reason = "unplugged" if self.state is CaptureState.FAULT else ""
-        return CaptureStatus(self.state, reason, self.delivered, 0, 0)
+        return CaptureStatus(self.state, reason, self.delivered, 0, 0, 0)
 
     def trigger(self, token: str) -> bool:
         if self.state is not CaptureState.RUNNING or len(self.pending) >= self.pending_limit:
@@ -51,17 +55,24 @@ class HandCamera:
         self.pending.append(token)
         return True
 
-    def take(self, timeout_s: float) -> Captured | None:
-        return self.waiting.popleft() if self.waiting else None
+    descriptor = None
+
+    def take(self, timeout_s: float, *, want: bool = True) -> Captured | None:
+        return self.waiting.popleft() if want and self.waiting else None
 
     def lost_parts(self) -> tuple[str, ...]:
         lost, self.lost = tuple(self.lost), []
         return lost
 
+    def missed_parts(self) -> int:
+        missed, self.missed = self.missed, 0
+        return missed
+
     def deliver(self, shape: tuple[int, ...] = (*SIZE, 3), triggered: bool = True) -> None:
         """A frame: for the oldest trigger, or of a free run."""
         token = self.pending.popleft() if triggered else None
-        image = np.zeros(shape, np.uint8)
+        # A picture like no other, as every exposure is.
+        image = np.full(shape, self.delivered % 251, np.uint8)
         frame = Frame(image, self.delivered, f"{self.delivered:06d}", time.monotonic_ns())
         self.waiting.append(Captured(frame, token, 0))
         self.delivered += 1
@@ -73,14 +84,17 @@ class HandCamera:
 
 
 class ScriptedEngine:
-    """Gives the scores of a list, one a frame; None is a fault."""
+    """Gives the scores of a list, one a frame; None is a fault. It can be held up."""
 
     input_size = SIZE
 
     def __init__(self) -> None:
         self.scores: deque[float | None] = deque()
+        self.goes_on = threading.Event()
+        self.goes_on.set()
 
     def infer(self, frame: np.ndarray) -> Inspection:
+        self.goes_on.wait(10)
         score = self.scores.popleft() if self.scores else -1.0
         if score is None:
             raise EngineFault("scripted")
@@ -96,23 +110,42 @@ class Rig:
         mode: str = "triggered",
         deadline_ms: float | None = None,
         record: CalibrationRecord = RECORD,
+        *,
+        stop_without_journal: bool = False,
     ) -> None:
         self.camera = HandCamera()
         self.engine = ScriptedEngine()
-        self.journal = Journal(folder / "journal.db", keep=1000)
+        self.journal = Journal(folder / "journal.db")
         self.published: list[tuple[bytes, dict[str, Any]]] = []
-        recipe = Recipe(ADDRESS.verdict("tiny"), "tiny", "0" * 64, 0.0, simulated=True)
+        recipe = Recipe(
+            ADDRESS.verdict("tiny"), ADDRESS.late("tiny"), "tiny", "0" * 64, 0.0, simulated=True
+        )
+        self.worker = Worker(Inspector(self.engine, record, View(SIZE)))
         self.line = Line(
             Equipment(
                 mode=mode,
                 deadline_ms=deadline_ms,
+                pending_limit=self.camera.pending_limit,
                 capture=self.camera,
-                inspector=Inspector(self.engine, record, View(SIZE)),
+                worker=self.worker,
                 journal=self.journal,
                 results=Results(recipe, self.journal, self.send),
                 herald=Herald(ADDRESS, self.journal, self, Notifier({}), record),
+                faults=Faults(stop_without_journal=stop_without_journal),
             )
         )
+
+    def turn(self) -> bool:
+        """Turns of the line until all that the camera has delivered is dealt with."""
+        goes_on = self.line.turn()
+        while goes_on and (self.camera.waiting or self.line.is_busy):
+            goes_on = self.line.turn()
+        return goes_on
+
+    def close(self) -> None:
+        self.engine.goes_on.set()
+        self.worker.close()
+        self.journal.close()
 
     def send(self, topic: bytes, payload: bytes) -> None:
         self.published.append((topic, json.loads(payload)))
@@ -127,6 +160,10 @@ class Rig:
     def verdicts(self) -> list[tuple[str, str, str | None]]:
         """(part id, verdict, reason) of each, in order."""
         return [(v["part_id"], v["verdict"], v["reason"]) for v in self.of_kind("verdict")]
+
+    @property
+    def late_results(self) -> list[dict[str, Any]]:
+        return self.of_kind("late")
 
     @property
     def last(self) -> dict[str, Any]:

@@ -90,6 +90,15 @@ class StationProcess:
         self._process.communicate()
         self._errors.close()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def capture_pids(self) -> list[int]:
+        """Its capture process: the child of the server that forks it; none between two."""
+        return [pid for server in _children(self.pid) for pid in _children(server)]
+
     def kill(self) -> None:
         """End as by the kernel or a power switch."""
         self._process.kill()
@@ -108,6 +117,13 @@ class StationProcess:
         """All that was logged so far, by every process on this station file."""
         self._errors.seek(0)
         return self._errors.read()
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    return [
+        int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()
+    ]
 
 
 class Plc:

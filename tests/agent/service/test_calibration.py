@@ -83,10 +83,10 @@ def test_the_line_decides_by_the_new_record_from_the_next_part_on(tmp_path: Path
     rig.line.begin()
     rig.engine.scores.extend([-1.0, -1.0])
     rig.camera.deliver(triggered=False)
-    rig.line.turn()
+    rig.turn()
     rig.line.adopt(SECOND)
     rig.camera.deliver(triggered=False)
-    rig.line.turn()
+    rig.turn()
     assert [verdict for _, verdict, _ in rig.verdicts] == ["PASS", "REJECT"]
     assert rig.last["threshold"] == -1.5
     assert [beat["calibration"] for beat in rig.heartbeats] == [FIRST.sha256, SECOND.sha256]
@@ -100,13 +100,13 @@ def test_drift_is_published_once_and_stays_in_the_heartbeat(tmp_path: Path) -> N
     rig.engine.scores.extend([-1.1] * 80)
     for _ in range(80):
         rig.camera.deliver(triggered=False)
-        rig.line.turn()
+        rig.turn()
     (alarm,) = rig.of_kind("drift")
     assert alarm["drift"]["state"] == "DRIFT" and alarm["drift"]["evidence"] >= 100
     assert alarm["drift"]["changes"] == ["scores higher"]
     rig.line.adopt(FIRST)
     rig.camera.deliver(triggered=False)
-    rig.line.turn()
+    rig.turn()
     assert rig.heartbeats[-1]["drift"] is None  # four scores allow no watch
     assert rig.heartbeats[0]["drift"]["state"] == "IN_CONTROL"
     rig.journal.close()

@@ -48,7 +48,7 @@ def talk(
     talk = Talk(tmp_path, context, endpoint(), request.param)
     yield talk
     talk.desk.close()
-    talk.rig.journal.close()
+    talk.rig.close()
 
 
 def test_an_accepted_trigger_is_durable_when_it_is_answered(talk: Talk) -> None:

@@ -1,0 +1,73 @@
+"""Opening the station's journal, also where its file or its disk is at fault."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+from typing import Literal
+
+from agent.errors import InputError
+from agent.journal.database import JournalUnusable
+from agent.journal.journal import Journal
+from agent.journal.retention import Retention
+
+log = logging.getLogger(__name__)
+
+OnFault = Literal["continue", "stop"]
+
+
+def open_journal(path: Path, retention: Retention, on_fault: OnFault) -> Journal:
+    """Open the journal at `path`; with "continue", find another place when that cannot be used.
+
+    A corrupt journal is set aside, never removed, and a new one is begun. Where the disk is full
+    or read-only the journal lies in a temporary folder: what is stored there is gone with the
+    machine's next start. In both cases the journal's `alarm` says so.
+
+    Raises:
+        JournalUnusable: it is at fault, and `on_fault` is "stop", or nothing else can be used.
+        InputError: what was asked for is wrong: no such folder, no journal, in use.
+    """
+    # What never was a journal is somebody's file: not to be set aside.
+    was_journal = _beside(path, ".lock").exists()
+    try:
+        return Journal(path, retention)
+    except JournalUnusable as fault:
+        if on_fault == "stop" or (fault.corrupt and not was_journal):
+            raise
+        log.error("%s", fault)
+        if fault.corrupt:
+            aside = _set_aside(path)
+            try:
+                return Journal(path, retention, alarm=f"{fault}; it was set aside as {aside.name}")
+            except JournalUnusable as second:
+                log.error("%s", second)
+        return _temporary(fault, retention)
+
+
+def _set_aside(path: Path) -> Path:
+    suffix = f".corrupt-{time.time_ns()}"
+    for part in (path, *(_beside(path, end) for end in ("-wal", "-shm", ".ahead"))):
+        if part.exists():
+            try:
+                part.rename(_beside(part, suffix))
+            except OSError as error:
+                raise InputError(f"cannot set {part} aside: {error.strerror}") from error
+    return _beside(path, suffix)
+
+
+def _temporary(fault: JournalUnusable, retention: Retention) -> Journal:
+    alarm = f"{fault}; verdicts are kept in a temporary folder until the next start"
+    try:
+        # Not removed at the end: it may be all that is left of these verdicts.
+        folder = Path(tempfile.mkdtemp(prefix="normline-journal-"))
+        journal = Journal(folder / "journal.db", retention, alarm=alarm)
+    except OSError as error:
+        raise fault from error
+    log.error("verdicts go to %s", folder)
+    return journal
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
