@@ -20,6 +20,7 @@ SATURATED = 250
 THUMBNAIL = 64
 # Takes the sensor's noise away, which a lens out of focus leaves as it is.
 DENOISE_PX = 1.0
+MOST_SHIFT = 8
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,23 @@ def decode_thumbnail(text: str) -> NDArray[np.float32]:
 
 
 def shift_px(thumbnail: NDArray[np.float32], reference: NDArray[np.float32]) -> tuple[float, float]:
-    """How far (x, y) a thumbnail lies from a reference, in thumbnail pixels, by phase correlation.
+    """How far (x, y) a thumbnail lies from a reference, in thumbnail pixels, at most MOST_SHIFT.
 
-    Kuglin and Hines, 1975; a window keeps the picture's own border from being matched.
+    The middle of the reference is looked for by normalised cross-correlation; a parabola through
+    the peak and its neighbours gives the fraction.
     """
-    window = cv2.createHanningWindow((THUMBNAIL, THUMBNAIL), cv2.CV_32F)
-    (x, y), _ = cv2.phaseCorrelate(reference, thumbnail, window)
-    return float(x), float(y)
+    middle = reference[MOST_SHIFT:-MOST_SHIFT, MOST_SHIFT:-MOST_SHIFT]
+    match = np.asarray(cv2.matchTemplate(thumbnail, middle, cv2.TM_CCOEFF_NORMED), np.float32)
+    y, x = np.unravel_index(int(match.argmax()), match.shape)
+    right = int(x) + _vertex(match[y, max(x - 1, 0) : x + 2])
+    down = int(y) + _vertex(match[max(y - 1, 0) : y + 2, x])
+    return right - MOST_SHIFT, down - MOST_SHIFT
+
+
+def _vertex(around: NDArray[np.float32]) -> float:
+    """Where a parabola through three values peaks, from the one in the middle."""
+    if len(around) < 3:
+        return 0.0
+    before, peak, after = map(float, around)
+    bend = before - 2 * peak + after
+    return 0.5 * (before - after) / bend if bend < 0 else 0.0

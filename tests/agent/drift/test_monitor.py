@@ -67,7 +67,7 @@ def test_a_movement_is_told_in_camera_pixels_and_by_its_direction() -> None:
     (moved,) = causes(PICTURE, looks_after(lambda p: np.roll(p, (-12, 0), (0, 1))), SIZE)
     along = moved.partition(", ")[2]
     assert along.endswith("px up")
-    assert float(along.split()[0]) == pytest.approx(12, abs=3)
+    assert float(along.split()[0]) == pytest.approx(12, abs=1.5)
 
 
 def test_an_unchanged_line_with_defects_raises_nothing() -> None:
