@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,7 +17,9 @@ from agent.engine import Engine, load_engine
 from agent.errors import InputError
 from agent.record import CalibrationRecord
 from agent.verdict import Outcome
+from agent.view import View
 from calibration.calibrate import collect
+from calibration.defects import detect
 from calibration.evidence import Evidence, Promise
 from calibration.normals import KEPT, Normals
 from calibration.sources import Source
@@ -244,3 +248,27 @@ def test_a_cross_conformal_record_makes_its_weaker_promise(
     assert record.method == "cross"
     assert "Weaker promise (cross-conformal)" in describe(record)
     assert "on average at most" not in describe(record).splitlines()[1]
+
+
+def test_ignored_pixels_move_neither_limit(
+    engine: Engine, pictures: Frames, tmp_path: Path
+) -> None:
+    """A label that differs from part to part, where the mask says that nothing is inspected."""
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:24] = 255
+    masked = open_bundle(
+        write_tiny_bundle(
+            tmp_path / "masked.nlb",
+            view={"ignore_mask": "m.png", "image_size": (64, 64), "score_pixels": 50},
+            members={"m.png": cv2.imencode(".png", mask)[1].tobytes()},
+        )
+    )
+    random = np.random.default_rng(0)
+    labelled = [(name, image.copy()) for name, image in pictures]
+    for _, image in labelled:
+        image[random.integers(2, 16) :, random.integers(60)][:6] = 0
+    plain, odd = (collect_from(engine, masked, each) for each in (pictures, labelled))
+    assert odd.scores == plain.scores
+    assert [part.level for part in odd.parts] == [part.level for part in plain.parts]
+    found = detect(engine, View.of(masked), odd.canvases or [labelled[0][1]], -3.2, 4)
+    assert sum(row.found for row in found) > 0
