@@ -182,7 +182,7 @@ def _heard(settings: Station, record: CalibrationRecord) -> str:
     with Subscriber(settings.publish.verdicts) as station:
         while (left_s := end_s - time.monotonic()) > 0:
             event = station.receive(left_s)
-            heard = heard or event is not None
+            heard = heard or isinstance(event, Heartbeat)
             if isinstance(event, Heartbeat) and event.calibration == record.sha256:
                 return "the station has taken it over"
     if heard:

@@ -64,6 +64,11 @@ class Stream:
         """Seconds since the process was started."""
         return time.monotonic() - self._started_s
 
+    @property
+    def last_beat_ns(self) -> int:
+        """When the process last showed life (monotonic)."""
+        return self._ring.last_beat_ns()
+
     def receive(self, timeout_s: float) -> FromChild | None:
         """What the process says next; None when it says nothing for `timeout_s`.
 
@@ -105,7 +110,7 @@ class Stream:
             if self.age_s > OPEN_LIMIT_S:
                 return Failed(f"the camera did not open within {OPEN_LIMIT_S:g} s", False)
             return None
-        silent_s = (time.monotonic_ns() - self._ring.last_beat_ns()) / 1e9
+        silent_s = (time.monotonic_ns() - self.last_beat_ns) / 1e9
         if silent_s > self.stall_s:
             return Failed(
                 f"no frame for {silent_s:.2f} s, expected within {self.stall_s:.2f} s", False

@@ -40,6 +40,11 @@ class Address:
         """The calibration does not hold any more."""
         return self._topic("drift")
 
+    @property
+    def verdicts(self) -> bytes:
+        """Where the topics of all its verdicts begin."""
+        return self._topic("verdict")
+
     def verdict(self, product_id: str) -> bytes:
         """Verdicts on one product; what cannot stand in a level is percent-encoded."""
         return self._topic("verdict", quote(product_id, safe=" "))

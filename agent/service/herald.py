@@ -9,12 +9,14 @@ from agent.capture import CaptureStatus
 from agent.drift import DriftReport
 from agent.evidence import EvidenceStore
 from agent.journal import Journal
+from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.status import DriftAlarm, DriftState, Heartbeat, StateChange, utc
 from agent.messaging.topics import Address
 from agent.record import CalibrationRecord
 from agent.service.faults import Faults
 from agent.service.notify import Notifier
+from agent.service.watchdog import Watchdog
 from agent.states import State
 
 log = logging.getLogger(__name__)
@@ -29,16 +31,20 @@ class Herald:
         self,
         address: Address,
         journal: Journal,
+        door: Door,
         publisher: Publisher,
         notifier: Notifier,
+        watchdog: Watchdog,
         record: CalibrationRecord,
         evidence: EvidenceStore | None = None,
     ) -> None:
         """`record` is the calibration in force."""
         self._address = address
         self._journal = journal
+        self._door = door
         self._publisher = publisher
         self._notifier = notifier
+        self._watchdog = watchdog
         self._calibration = record.sha256
         self._drifting = False
         self._evidence = evidence
@@ -60,22 +66,17 @@ class Herald:
         log.info("calibration %s is in force", self._calibration)
 
     def beat(
-        self,
-        state: State,
-        camera: CaptureStatus,
-        faults: Faults,
-        malformed: int,
-        drift: DriftReport | None = None,
+        self, state: State, camera: CaptureStatus, faults: Faults, drift: DriftReport | None = None
     ) -> None:
-        """Send a heartbeat if it is time for one.
+        """Once in a turn: see who has subscribed, and send a heartbeat if it is time for one.
 
         Args:
             state: of the station.
             camera: of the capture process.
             faults: what the station has to tell of its pictures and its pace.
-            malformed: requests that could not be understood.
             drift: what the monitor says; None where it cannot watch.
         """
+        self._publisher.drain()
         if drift is not None and drift.drifting and not self._drifting:
             self._raise_drift(drift)
         now_s = time.monotonic()
@@ -96,7 +97,11 @@ class Herald:
             camera_restarts=camera.restarts,
             picture_fault=faults.picture,
             late_in_a_row=faults.late_in_a_row,
-            malformed=malformed,
+            malformed=self._door.malformed,
+            forbidden=self._door.forbidden,
+            connections=self._door.connections,
+            admitted=self._door.admitted,
+            closed=self._door.closed,
             calibration=self._calibration,
             drift=None if drift is None else self._drift_state(drift),
             journal_fault=self._journal.fault or self._journal.alarm,
@@ -106,8 +111,7 @@ class Herald:
             evidence_dropped=self._evidence.dropped if self._evidence else 0,
         )
         self._publisher.send(self._address.heartbeat, heartbeat.to_json())
-        self._publisher.drain()
-        self._notifier.alive()
+        self._watchdog.feed()
 
     def _raise_drift(self, report: DriftReport) -> None:
         self._drifting = True

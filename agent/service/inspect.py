@@ -1,4 +1,4 @@
-"""Inspecting one frame: resize, check, infer, decide, each stage timed."""
+"""Inspecting one frame: bring it to the canvas, check, infer, decide, each stage timed."""
 
 from __future__ import annotations
 
@@ -30,13 +30,20 @@ class _Standard:
 
 
 class Inspector:
-    """A model with its threshold. Whatever goes wrong in it, the answer is never PASS."""
+    """A model with its threshold. Whatever goes wrong in it, the answer is never PASS.
+
+    Attributes:
+        attempted: frames given to the model.
+        completed: of these, the ones that it has scored.
+    """
 
     def __init__(self, engine: Engine, record: CalibrationRecord, view: View) -> None:
         """`view` is what the model saw of an image when it was trained."""
         self._engine = engine
         self._view = view
         self._seen: tuple[float, Look, tuple[int, int]] | None = None
+        self.attempted = 0
+        self.completed = 0
         self.adopt(record)
 
     def adopt(self, record: CalibrationRecord) -> None:
@@ -70,11 +77,13 @@ class Inspector:
         fault = standard.check.fault(frame.image, look)
         if fault is not None:
             return self._unusable(frame, fault), Durations(queue=queue_ms)
+        self.attempted += 1
         try:
             inspection = inspect(self._engine, self._view, canvas)
         except EngineFault as error:
             log.error("frame %s: %s", frame.name, error)
             return Decision.none(Reason.ENGINE_FAULT), Durations(queue=queue_ms)
+        self.completed += 1
         inferred_ns = time.monotonic_ns()
         height, width = frame.image.shape[:2]
         roi = self._view.roi

@@ -91,6 +91,11 @@ class StationProcess:
         self._errors.close()
 
     @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
