@@ -38,6 +38,7 @@ ODD = 0.001
 @click.option("--exclude", type=FILE, help="Text file of pictures that a person has ruled out.")
 @click.option("--report", type=FILE, help="Write a report: FILE.html or FILE.json.")
 @click.option("--note", default="", help="Goes into record and report.")
+@click.option("--key", type=FILE, help="Client key, where the station has keys: to hear it.")
 @click.option("--list", "show", is_flag=True, help="List the former records.")
 @click.option("--restore", metavar="NAME", help="Put a former record back, by its name.")
 def recalibrate(
@@ -47,6 +48,7 @@ def recalibrate(
     exclude: Path | None,
     report: Path | None,
     note: str,
+    key: Path | None,
     show: bool,
     restore: str | None,
 ) -> None:
@@ -80,7 +82,7 @@ def recalibrate(
         )
     replace_record(path, record)
     click.echo(f"{describe(record)}\nwritten to {path}")
-    click.echo(_heard(settings, record))
+    click.echo(_heard(settings, record, key))
 
 
 def _with_new_parts(
@@ -175,11 +177,11 @@ def _list(path: Path) -> None:
         )
 
 
-def _heard(settings: Station, record: CalibrationRecord) -> str:
+def _heard(settings: Station, record: CalibrationRecord, key: Path | None) -> str:
     """Whether the running station says that the record is in force."""
     end_s = time.monotonic() + HEAR_S
     heard = False
-    with Subscriber(settings.publish.verdicts) as station:
+    with Subscriber(settings.publish.verdicts, key=key) as station:
         while (left_s := end_s - time.monotonic()) > 0:
             event = station.receive(left_s)
             heard = heard or isinstance(event, Heartbeat)
