@@ -18,6 +18,7 @@ from training.selection import SelectionSet
 
 matplotlib.use("Agg")  # a training machine has no display
 
+LOSSES, SAMPLES = "losses.png", "samples.png"
 GOOD_SHOWN, ANOMALOUS_SHOWN = 2, 4
 # Logits shown from black to white: a probability of 0.02 to 0.98.
 MAP_LIMITS = (-4.0, 4.0)

@@ -6,7 +6,8 @@ calibration.txt        normals set aside for the threshold, never trained or sel
 frames.npz             some held-out frames, for quantisation and golden values
 ignore_mask.png        the pixels that are left out, where the product has such
 metrics.jsonl          losses and selection scores over time
-losses.png, samples.png  what they were, and what the model makes of held-out images
+losses.png             the same, drawn
+samples.png            held-out images on their way through the model
 resume.safetensors     the trainer's last state
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ from training.dataset import data_digest, load_images, split_normals
 from training.device import choose_device, has_fast_bfloat16, spare_cores
 from training.distributed import Group, share_statistics, training_group
 from training.errors import InputError
-from training.framing import ViewWish, choose_view
+from training.framing import choose_view
 from training.images import list_images, read_image
-from training.memory import must_checkpoint
-from training.model import DiffusionAD, FixedNoise
-from training.pictures import draw_losses, draw_samples
+from training.model import FixedNoise
+from training.order import AS_PRESET, Order, Variant
+from training.pictures import LOSSES, SAMPLES, draw_losses, draw_samples
 from training.presets import Preset, preset
 from training.provenance import code_version, machine
 from training.run import (
@@ -40,45 +40,13 @@ from training.selection import SelectionSet
 from training.symmetry import find_flips
 from training.synthesis import Synthesizer
 from training.synthesis.parts import cut_parts
-from training.trainer import Budget, Trainer
+from training.trainer import Trainer
 from training.view import View
 
 # Normals that training never sees: some to choose the checkpoint by, more for the threshold.
 SELECTION_SHARE, CALIBRATION_SHARE = 0.1, 0.15
 MAX_SELECTION = 64
 KEPT_FRAMES = 32
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a user asks of a training."""
-
-    out: Path
-    preset: str
-    budget: Budget
-    input_size: tuple[int, int]
-    view: ViewWish
-    seed: int
-    device: str
-    product: str
-    textures: Path | None
-    resume: bool
-    batch_size: int | None = None
-
-
-@dataclass(frozen=True)
-class Variant:
-    """What a comparison changes: the recipe, the model, what pastes anomalies, what judges."""
-
-    recipe: Callable[[Preset], Preset] = lambda recipe: recipe
-    build: Callable[[Preset], DiffusionAD] = lambda recipe: DiffusionAD(
-        recipe.family, recipe.unet, recipe.segmentation, recipe.prediction
-    )
-    synthesizer: type[Synthesizer] = Synthesizer
-    selection: type[SelectionSet] = SelectionSet
-
-
-AS_PRESET = Variant()
 
 
 def train_run(
@@ -159,13 +127,9 @@ def _train(
     torch.manual_seed(order.seed)
     model = variant.build(recipe).to(device)
     share_statistics(model, group)
-    if device.type == "cuda" and recipe.family == "official":
-        free, _ = torch.cuda.mem_get_info(device)
-        mixed, share = has_fast_bfloat16(device), batch_size // group.size
-        again = must_checkpoint(recipe, share, order.input_size, bfloat16=mixed, free=free)
-        model.checkpoint_activations(again)
-        if again:
-            say("activations are computed twice: they do not fit into the device's memory")
+    if _must_checkpoint(recipe, batch_size // group.size, order.input_size, device):
+        model.checkpoint_activations(True)
+        say("activations are computed twice: they do not fit into the device's memory")
     precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
     parameters = sum(tensor.numel() for tensor in model.parameters())
     say(f"preset {order.preset}: {parameters:,} parameters, on {device} in {precision}")
@@ -221,17 +185,8 @@ def _train(
         "precision": precision,
         "machine": machine(device),
     }
-    unet, segmentation = (
-        {k.split(".", 1)[1]: v for k, v in trainer.best.items() if k.startswith(f"{part}.")}
-        for part in ("unet", "segmentation")
-    )
-    save_frames(order.out / FRAMES, *_kept(held_out_set))
-    save_run(order.out, settings.model_copy(update={"training": record}), unet, segmentation)
-    trainer.model.load_state_dict(trainer.best)
-    draw_losses(order.out / METRICS, order.out / "losses.png")
-    inspector = FixedNoise(trainer.model.eval(), order.input_size, settings.noise_seed).to(device)
-    draw_samples(inspector, held_out_set, order.out / "samples.png")
-    say(f"pictures: {order.out / 'losses.png'}, {order.out / 'samples.png'}")
+    _leave_run(order.out, settings.model_copy(update={"training": record}), trainer, held_out_set)
+    say(f"pictures: {order.out / LOSSES}, {order.out / SAMPLES}")
 
 
 def _claim(order: Order, settings: RunSettings) -> None:
@@ -256,6 +211,36 @@ def _claim(order: Order, settings: RunSettings) -> None:
             raise InputError(
                 f"{order.out} cannot be resumed: it was begun with {option} {before.training[name]}"
             )
+
+
+def _must_checkpoint(
+    recipe: Preset, batch_size: int, input_size: tuple[int, int], device: torch.device
+) -> bool:
+    """Only the paper's networks are large enough to ask, and only a GPU's memory is that scarce."""
+    if device.type != "cuda" or recipe.family != "official":
+        return False
+    # Imported here: tensors without contents take seconds to load.
+    from training.memory import must_checkpoint
+
+    free, _ = torch.cuda.mem_get_info(device)
+    mixed = has_fast_bfloat16(device)
+    return must_checkpoint(recipe, batch_size, input_size, bfloat16=mixed, free=free)
+
+
+def _leave_run(
+    folder: Path, settings: RunSettings, trainer: Trainer, held_out: SelectionSet
+) -> None:
+    """Write the chosen weights and what goes with them."""
+    unet, segmentation = (
+        {k.split(".", 1)[1]: v for k, v in trainer.best.items() if k.startswith(f"{part}.")}
+        for part in ("unet", "segmentation")
+    )
+    trainer.model.load_state_dict(trainer.best)
+    inspector = FixedNoise(trainer.model.eval(), settings.input_size, settings.noise_seed)
+    draw_losses(folder / METRICS, folder / LOSSES)
+    draw_samples(inspector.to(trainer.device), held_out, folder / SAMPLES)
+    save_frames(folder / FRAMES, *_kept(held_out))
+    save_run(folder, settings, unet, segmentation)  # last: with its weights, a run is complete
 
 
 def _kept(selection: SelectionSet) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

@@ -98,10 +98,3 @@ def test_two_processes_train_what_one_would(parts: Path, whole: Path, tmp_path: 
     print([(a, b) for a, b in zip(alone, together, strict=True)])
     before, after = weights(whole), weights(out)
     print({name: float((before[name] - after[name]).abs().max()) for name in before})
-
-
-@pytest.mark.timeout(900)
-def test_a_batch_that_cannot_be_shared_is_refused(parts: Path, tmp_path: Path) -> None:
-    """With unequal shares the mean of the processes' losses is not the loss."""
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    assert start(parts, tmp_path / "odd", "--batch-size", "6", launcher=launcher) != 0

@@ -15,8 +15,8 @@ from training.benchmark.table import benchmark_table
 from training.dataset import Dataset
 from training.errors import InputError
 from training.model import DiffusionAD, FixedNoise
+from training.order import Order
 from training.run import load_view, read_settings, replace_text
-from training.session import Order
 
 FIGURES, TABLE = "figures.json", "table.md"
 

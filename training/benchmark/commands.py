@@ -143,7 +143,7 @@ def _order(
 ) -> Any:
     # Imported here: torch takes seconds, and a mistyped option should not.
     from training.framing import ViewWish
-    from training.session import Order
+    from training.order import Order
 
     return Order(
         out=out,

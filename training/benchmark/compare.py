@@ -20,8 +20,8 @@ from training.benchmark.models import trained_model
 from training.benchmark.table import COLUMNS, cells, markdown
 from training.dataset import Dataset
 from training.model import T_NOISIER, T_NORMAL
+from training.order import Order, Variant
 from training.run import load_view, read_settings, replace_text
-from training.session import Order, Variant
 
 WEIGHTS = (0.0, 0.5, 1.0, 2.0)
 SCALES = ((100, 200), (100, 400), (200, 400), (200, 600), (300, 600))

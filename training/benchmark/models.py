@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 from training.device import choose_device
 from training.errors import InputError
 from training.model import DiffusionAD
+from training.order import AS_PRESET, Order, Variant
 from training.presets import preset
 from training.run import WEIGHTS, read_settings
-from training.session import AS_PRESET, Order, Variant, train_run
+from training.session import train_run
 
 
 def trained_model(

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from training.benchmark.inspectors import Inspector, two_scales
 from training.diffusion import Step
 from training.model import DiffusionAD, FixedNoise, Reconstruction
+from training.order import AS_PRESET, Variant
 from training.presets import Preset
 from training.selection import SelectionScore, SelectionSet
-from training.session import AS_PRESET, Variant
 from training.synthesis import Synthesizer
 
 # Every scale from 0 up to twice the noisier one of the test, so that denoising step by step, and

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from tests.training.benchmark.trees import dagm_tree, mvtec_tree, part, save
+from tests.training.exact import make_batches_here
+from training.batches import BatchMaker
 from training.benchmark.commands import benchmark, compare
 from training.errors import InputError
 
@@ -19,6 +22,14 @@ def run(command, *arguments: object) -> str:  # type: ignore[no-untyped-def]
     result = CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_second_process() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchMaker, "stream", BatchMaker.stream)  # put back afterwards
+        make_batches_here()
+        yield
 
 
 @pytest.fixture(scope="module")

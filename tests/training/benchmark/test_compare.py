@@ -19,9 +19,9 @@ from training.benchmark.inspectors import (
 )
 from training.iterative import implicit_x0
 from training.model import T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, to_images
+from training.order import AS_PRESET
 from training.presets import preset
 from training.selection import inspect_frames
-from training.session import AS_PRESET
 from training.synthesis.parts import cut_parts
 from training.view import View
 
