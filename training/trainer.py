@@ -122,6 +122,9 @@ class Trainer:
             self.waited_s += time.monotonic() - started
             losses = self._train_step(batch, progress)
             self.step += 1
+            now = time.monotonic()
+            self.elapsed_s, started = self.elapsed_s + now - started, now
+            progress = self.group.agree(self.budget.progress(self.step, self.elapsed_s))
             if self.step % LOG_EVERY == 0 or self.step == 1:
                 values = {name: round(self.group.mean(value), 5) for name, value in losses.items()}
                 if not all(map(_is_finite, values.values())):
@@ -131,9 +134,6 @@ class Trainer:
                     )
                 self._record({"losses": values, "waiting": round(self.waiting, 3)})
                 bar.set_postfix(step=self.step, **{k: f"{v:.3f}" for k, v in values.items()})
-            now = time.monotonic()
-            self.elapsed_s, started = self.elapsed_s + now - started, now
-            progress = self.group.agree(self.budget.progress(self.step, self.elapsed_s))
             if self._selection_due(progress):
                 self._select()
             if time.monotonic() - last_save > SAVE_EVERY_S:
