@@ -115,11 +115,11 @@ class Trainer:
             disable=not self.group.leads,
         )
         progress = self.budget.progress(self.step, self.elapsed_s)
-        started = time.monotonic()
+        started = asked = time.monotonic()
         for batch in self.batches.stream(self.step):
             if progress >= 1.0:
                 break
-            self.waited_s += time.monotonic() - started
+            self.waited_s += time.monotonic() - asked
             losses = self._train_step(batch, progress)
             self.step += 1
             now = time.monotonic()
@@ -141,6 +141,7 @@ class Trainer:
                 last_save = time.monotonic()
             bar.n = min(100, round(100 * progress, 1))
             bar.refresh()
+            asked = time.monotonic()
         bar.close()
         if not self.selections_done:
             self._select()
