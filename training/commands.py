@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
 
+from training.duration import parse_seconds
 from training.errors import InputError
 from training.presets import PRESETS
 from training.trainer import Budget
 
 FOLDER = click.Path(path_type=Path)
 DEFAULT_BUDGET = "45m"
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 @click.command(epilog="Example: normline train parts/ --out runs/part --time-budget 45m")
@@ -112,10 +111,7 @@ def parse_budget(steps: int | None, time_budget: str | None) -> Budget:
         raise InputError("give --steps or --time-budget, not both")
     if steps is not None:
         return Budget(steps=steps)
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", time_budget or DEFAULT_BUDGET)
-    if not found or float(found[1]) == 0:
-        raise InputError(f"--time-budget {time_budget}: give a number and s, m or h, such as 45m")
-    return Budget(seconds=float(found[1]) * UNITS[found[2]])
+    return Budget(seconds=parse_seconds(time_budget or DEFAULT_BUDGET, "--time-budget"))
 
 
 def parse_size(side: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from training.device import choose_device, has_fast_bfloat16, spare_cores
 from training.distributed import Group, share_statistics, training_group
 from training.errors import InputError
 from training.framing import choose_view
-from training.images import list_images
+from training.images import list_images, read_image
 from training.model import FixedNoise
 from training.order import AS_PRESET, Order, Variant
 from training.pictures import LOSSES, SAMPLES, draw_losses, draw_samples
@@ -99,6 +99,9 @@ def _train(
             "score_weight": recipe.score_weight,
         },
     )
+    # Read before the folder is taken: a refused image can be replaced and the order repeated.
+    parts = cut_parts(load_images(train, view), view)
+    held_out = cut_parts(load_images(selection, view), view).sample(MAX_SELECTION, order.seed)
     if group.leads:
         _claim(order, settings)
         lines = "".join(f"{path.resolve()}\n" for path in calibration)
@@ -107,14 +110,13 @@ def _train(
             shutil.copyfile(order.view.ignore_mask, order.out / IGNORE_MASK)
     group.agree(0.0)  # nobody goes on where the leader has refused
 
-    parts = cut_parts(load_images(train, view), view)
-    held_out = cut_parts(load_images(selection, view), view).sample(MAX_SELECTION, order.seed)
     textures = None
     if order.textures is not None:
         paths = list_images(order.textures)
         if not paths:
             raise InputError(f"--textures {order.textures} is no folder, or holds no images")
-        textures = load_images(paths, View(order.input_size))
+        whole = View(order.input_size)
+        textures = np.stack([whole.canvas(read_image(path), str(path)) for path in paths])
     synthesizer = variant.synthesizer(parts, textures, np.random.default_rng(order.seed))
     scene = "an object on a plain background" if parts.is_object else "a texture"
     say(f"the images show {scene}, {'in grey' if synthesizer.grey else 'in colour'}")
