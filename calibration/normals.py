@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ from calibration.gate import Gate
 PIXEL_SHARE = 0.001
 # Parts whose picture is kept for the report, the largest scores.
 KEPT = 8
+# Where so many images are of one size, another size is a mistake; else sizes vary, as cut-outs do.
+USUAL_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Normal:
 class Normals:
     """The parts that count, and what was left out of the pictures given and why.
 
-    frame_size: (height, width) of the camera's images.
+    sizes: (height, width) of the camera's images, by name.
     canvases: of the first few, for synthetic defects.
     shown: the parts with the largest scores, by name.
     """
@@ -52,9 +55,15 @@ class Normals:
     parts: list[Normal] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     excluded: list[str] = field(default_factory=list)
-    frame_size: tuple[int, int] | None = None
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     canvases: list[NDArray[np.uint8]] = field(default_factory=list)
     shown: dict[str, Shown] = field(default_factory=dict)
+
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """(height, width) of the camera's images; None where they vary, as cut-outs do."""
+        sizes = set(self.sizes.values())
+        return sizes.pop() if len(sizes) == 1 else None
 
     @property
     def scores(self) -> list[float]:
@@ -65,7 +74,7 @@ class Normals:
         """Take in the parts of another fold."""
         self.parts += more.parts
         self.refused |= more.refused
-        self.frame_size = self.frame_size or more.frame_size
+        self.sizes |= more.sizes
         self.canvases += more.canvases
         self.shown |= more.shown
         self.keep_largest()
@@ -102,14 +111,14 @@ class Collector:
         """Score a part; returns why it does not count, None when it does.
 
         Raises:
-            InputError: the image has another size than those before, or no finite score.
+            InputError: the view does not fit the image, or it has no finite score.
         """
         normals = self.normals
-        self._check_size(name, image)
         if name in self._excluded:
             normals.excluded.append(name)
             return "excluded"
         canvas = self._view.canvas(image, name)
+        normals.sizes[name] = image.shape[0], image.shape[1]
         look = look_at(canvas)
         reason = self._gate.refuse(name, image, look)
         if reason is not None:
@@ -130,21 +139,25 @@ class Collector:
         return None
 
     def look_again(self) -> None:
-        """Leave out what all parts together show to be of no use."""
+        """Leave out what all parts together show to be of no use.
+
+        Raises:
+            InputError: a few images are of another size than all others.
+        """
         normals = self.normals
+        _check_strays(normals.sizes)
         late = self._gate.look_again()
         for index, reason in late.items():
             normals.refused[normals.parts[index].name] = reason
             normals.shown.pop(normals.parts[index].name, None)
         normals.parts = [p for index, p in enumerate(normals.parts) if index not in late]
 
-    def _check_size(self, name: str, image: NDArray[np.uint8]) -> None:
-        height, width = image.shape[:2]
-        size = self.normals.frame_size
-        if size is None:
-            self.normals.frame_size = height, width
-        elif size != (height, width):
-            raise InputError(
-                f"{name} is {width}x{height}, the images before it are {size[1]}x{size[0]}: give "
-                "images of one camera, as it delivers them"
-            )
+
+def _check_strays(sizes: dict[str, tuple[int, int]]) -> None:
+    (usual, count), *others = Counter(sizes.values()).most_common()
+    if others and count >= USUAL_SHARE * len(sizes):
+        name, size = next(item for item in sizes.items() if item[1] != usual)
+        raise InputError(
+            f"{name} is {size[1]}x{size[0]}, {count} of {len(sizes)} images are "
+            f"{usual[1]}x{usual[0]}: give images of one camera, as it delivers them"
+        )

@@ -179,8 +179,9 @@ def _in_the_dark(folder: Path) -> list[str | Path]:
 
 
 def _of_two_sizes(folder: Path) -> list[str | Path]:
-    one, _, other = tiny_frames(3, (64, 64))
-    assert cv2.imwrite(str(folder / "a.png"), one)
+    *usual, other = tiny_frames(12, (64, 64))
+    for index, frame in enumerate(usual):
+        assert cv2.imwrite(str(folder / f"a{index:02d}.png"), frame)
     assert cv2.imwrite(str(folder / "b.png"), other[:, :32])
     return [folder]
 
@@ -193,7 +194,7 @@ def _of_two_sizes(folder: Path) -> list[str | Path]:
         (_data_set, "whole data set"),
         (_the_same_part, "1 normal samples do not support"),
         (_in_the_dark, "none of the pictures"),
-        (_of_two_sizes, "b.png is 32x64, the images before it are 64x64"),
+        (_of_two_sizes, "b.png is 32x64, 11 of 12 images are 64x64"),
         (lambda folder: [folder, "--fold", "a.nlb", "b"], "either IMAGES_OR_CAMERA, or --fold"),
         (lambda folder: ["v4l2:///dev/video0"], "--count"),
         (lambda folder: [folder, "--count", "5"], "--count is for cameras"),
