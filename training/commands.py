@@ -8,7 +8,7 @@ import click
 
 from training.duration import parse_seconds
 from training.errors import InputError
-from training.presets import PRESETS
+from training.presets import EDGE, NAMES, resolve
 from training.trainer import Budget
 
 FOLDER = click.Path(path_type=Path)
@@ -18,7 +18,13 @@ DEFAULT_BUDGET = "45m"
 @click.command(epilog="Example: normline train parts/ --out runs/part --time-budget 45m")
 @click.argument("data", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
-@click.option("--preset", default="edge", show_default=True, type=click.Choice(list(PRESETS)))
+@click.option(
+    "--preset",
+    default=EDGE,
+    show_default=True,
+    type=click.Choice(NAMES),
+    help="edge: edge-s on a CPU, edge-m on a GPU.",
+)
 @click.option("--time-budget", help=f"Train this long: 45m, 90s, 2h.  [default: {DEFAULT_BUDGET}]")
 @click.option("--steps", type=click.IntRange(min=1), help="Train this many steps instead.")
 @click.option("--size", default=256, show_default=True, help="Side of the model's square frame.")
@@ -67,13 +73,14 @@ def train(
     """
     # Imported here: torch takes seconds, and a mistyped option should not.
     from training.dataset import read_dataset
+    from training.device import is_gpu
     from training.framing import parse_wish
     from training.order import Order
     from training.session import train_run
 
     order = Order(
         out=out,
-        preset=preset,
+        preset=resolve(preset, is_gpu(device)),
         budget=parse_budget(steps, time_budget),
         input_size=parse_size(size),
         batch_size=batch_size,

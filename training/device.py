@@ -13,6 +13,11 @@ from training.errors import InputError
 MAX_WORKERS = 12
 
 
+def is_gpu(name: str) -> bool:
+    """Whether `choose_device` would take a GPU."""
+    return name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
+
+
 def choose_device(name: str, group: Group = ALONE) -> torch.device:
     """`auto` takes a GPU where there is one, each process of a group its own; any other name must
     be there."""

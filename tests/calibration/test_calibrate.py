@@ -88,6 +88,15 @@ def test_the_record_holds_what_the_station_must_check(
     assert record.confidence is None
 
 
+def test_images_that_are_cut_out_of_larger_ones_vary_in_size(
+    engine: Engine, bundle: Bundle, pictures: Frames
+) -> None:
+    cut = [(name, image[: 64 - index % 3]) for index, (name, image) in enumerate(pictures)]
+    normals = collect_from(engine, bundle, cut)
+    assert len(normals.parts) == len(pictures)
+    assert normals.frame_size is None
+
+
 def test_the_record_says_how_the_pictures_looked(
     engine: Engine, bundle: Bundle, normals: Normals
 ) -> None:

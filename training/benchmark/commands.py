@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from training.commands import parse_budget, parse_size
-from training.presets import PRESETS, preset
+from training.presets import EDGE, NAMES, PRESETS, preset, resolve
 
 FOLDER = click.Path(path_type=Path)
 COMPARED = ("denoising", "scales", "w", "t", "synthesis")
@@ -18,9 +18,7 @@ SMALL_STEPS = 300
 
 def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
-        click.option(
-            "--preset", default="edge", show_default=True, type=click.Choice(list(PRESETS))
-        ),
+        click.option("--preset", default=EDGE, show_default=True, type=click.Choice(NAMES)),
         click.option("--time-budget", help="Train each model this long: 45m, 90s, 2h."),
         click.option("--steps", type=click.IntRange(min=1), help="Train each this many steps."),
         click.option("--size", default=256, show_default=True, help="Side of the model's frame."),
@@ -142,12 +140,13 @@ def _order(
     device: str,
 ) -> Any:
     # Imported here: torch takes seconds, and a mistyped option should not.
+    from training.device import is_gpu
     from training.framing import ViewWish
     from training.order import Order
 
     return Order(
         out=out,
-        preset=preset,
+        preset=resolve(preset, is_gpu(device)),
         budget=parse_budget(steps, time_budget),
         input_size=parse_size(size),
         view=ViewWish(),
