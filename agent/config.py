@@ -5,54 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, model_validator
 
 from agent.errors import InputError
-from agent.messaging.endpoint import check_loopback
+from agent.messaging.endpoint import check_bindable, is_loopback
+from agent.section import FilePath, Section, StationName, read_yaml
 
 TRIGGERED_DEADLINE_MS = 1000.0
 
 
-def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
-    folder: Path = info.context["folder"] if info.context else Path()
-    return folder / path.expanduser()
-
-
-def _loopback(endpoint: str) -> str:
+def _bindable(endpoint: str) -> str:
     try:
-        return check_loopback(endpoint)
+        return check_bindable(endpoint)
     except InputError as error:
         raise ValueError(str(error)) from error
 
 
-# A path is text in YAML; strict types would refuse it.
-FilePath = Annotated[Path, Field(strict=False), AfterValidator(_beside_the_file)]
-Endpoint = Annotated[str, AfterValidator(_loopback)]
-# Names become levels of a topic, which end at a slash.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)]
-
-
-class Section(BaseModel):
-    """Strict: a mistyped key or type is refused, never ignored or converted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class StationName(Section):
-    """Where the station stands; the levels of its topics (ISA-95 equipment path)."""
-
-    site: Name = Field(description="the plant")
-    line: Name = Field(description="the production line")
-    name: Name = Field(description="the station on the line")
+Endpoint = Annotated[str, AfterValidator(_bindable)]
 
 
 class Product(Section):
@@ -102,7 +71,7 @@ class EngineSettings(Section):
 
 
 class Publish(Section):
-    """ZeroMQ endpoints, on loopback addresses."""
+    """ZeroMQ endpoints; others than loopback addresses need keys."""
 
     verdicts: Endpoint = Field("tcp://127.0.0.1:5556", description="XPUB: verdicts, heartbeat")
     replay: Endpoint = Field("tcp://127.0.0.1:5557", description="ROUTER: what was missed")
@@ -175,6 +144,20 @@ class Station(Section):
         default_factory=lambda: EvidenceSettings.model_validate({}),
         description="pictures of parts",
     )
+    keys: FilePath | None = Field(
+        None, description="folder made by normline keys: only who is listed there may connect"
+    )
+
+    @model_validator(mode="after")
+    def _keys_for_other_machines(self) -> Station:
+        publish = self.publish
+        for endpoint in (publish.verdicts, publish.replay, publish.commands):
+            if self.keys is None and not is_loopback(endpoint):
+                raise ValueError(
+                    f"{endpoint} is open to other machines: make keys with normline keys create "
+                    "and name their folder as keys, or use a loopback address"
+                )
+        return self
 
 
 def load_station(path: Path) -> Station:
@@ -183,42 +166,4 @@ def load_station(path: Path) -> Station:
     Raises:
         InputError: it cannot be read, is not YAML, or a key is unknown, missing or wrong.
     """
-    path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the station file {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a station file: it is not UTF-8 text") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path} is not YAML{where}: check indentation and quotes") from error
-    try:
-        return Station.model_validate(content, context={"folder": path.parent})
-    except ValidationError as error:
-        raise InputError(f"{path}: {_explain(error)}") from error
-
-
-def _explain(error: ValidationError) -> str:
-    # A mistyped key is also a missing one; the former says more.
-    problem = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    where = ".".join(map(str, problem["loc"]))
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {where} (known here: {', '.join(_keys_at(problem['loc'][:-1]))})"
-    if problem["type"] == "missing":
-        return f"the key {where} is missing"
-    if problem["type"] in ("model_type", "model_attributes_type"):
-        keys = ", ".join(_keys_at(problem["loc"]))
-        return f"{where or 'the file'}: expected a section with the keys {keys}"
-    if problem["type"] == "value_error":
-        return f"{where}: {problem['ctx']['error']}"
-    message = problem["msg"]
-    return f"{where}: {message[:1].lower()}{message[1:]}, got {problem['input']!r}"
-
-
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Station
-    for key in location:
-        model = model.model_fields[key].annotation
-    return list(model.model_fields)
+    return read_yaml(path, Station, "station file")

@@ -12,7 +12,9 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from agent.config import Station
+from agent.gate.config import GateFile
 from agent.messaging.status import Heartbeat, StateChange
+from agent.section import Section
 from agent.verdict import LateResult, Verdict
 
 FOLDER = Path(__file__).parent / "schema"
@@ -22,6 +24,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "heartbeat": Heartbeat,
     "state": StateChange,
     "station": Station,
+    "gate": GateFile,
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -33,7 +36,9 @@ def schemas() -> dict[str, str]:
     """
     texts = {}
     for name, model in MODELS.items():
-        schema = model.model_json_schema(mode="validation" if model is Station else "serialization")
+        schema = model.model_json_schema(
+            mode="validation" if issubclass(model, Section) else "serialization"
+        )
         texts[f"{name}.json"] = json.dumps({"$schema": DIALECT, **schema}, indent=1) + "\n"
     return texts
 

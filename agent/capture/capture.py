@@ -99,6 +99,11 @@ class Capture:
         return self._stream.pid if self._stream else None
 
     @property
+    def last_beat_ns(self) -> int:
+        """When the capture process last showed life (monotonic); 0 while there is none."""
+        return self._stream.last_beat_ns if self._stream else 0
+
+    @property
     def descriptor(self) -> int | None:
         """Readable when `take` has something to do; None while there is no process."""
         return self._stream.descriptor if self._stream else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from agent.capture.child import run
@@ -64,6 +64,11 @@ class Stream:
         """Seconds since the process was started."""
         return time.monotonic() - self._started_s
 
+    @property
+    def last_beat_ns(self) -> int:
+        """When the process last showed life (monotonic)."""
+        return self._ring.last_beat_ns()
+
     def receive(self, timeout_s: float) -> FromChild | None:
         """What the process says next; None when it says nothing for `timeout_s`.
 
@@ -87,9 +92,9 @@ class Stream:
         except (BrokenPipeError, ConnectionResetError):
             return
 
-    def take_image(self, ready: Ready) -> NDArray[np.uint8]:
+    def take_image(self, ready: Ready) -> NDArray[Any]:
         """A copy of the image in a slot, which is the process's again from here on."""
-        image = self._ring.read(ready.slot, ready.shape)
+        image = self._ring.read(ready.slot, ready.shape, ready.dtype)
         self.send(Release(ready.slot))
         return image
 
@@ -105,7 +110,7 @@ class Stream:
             if self.age_s > OPEN_LIMIT_S:
                 return Failed(f"the camera did not open within {OPEN_LIMIT_S:g} s", False)
             return None
-        silent_s = (time.monotonic_ns() - self._ring.last_beat_ns()) / 1e9
+        silent_s = (time.monotonic_ns() - self.last_beat_ns) / 1e9
         if silent_s > self.stall_s:
             return Failed(
                 f"no frame for {silent_s:.2f} s, expected within {self.stall_s:.2f} s", False

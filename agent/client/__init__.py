@@ -1,12 +1,14 @@
 """Following a station: every verdict once and in order, with what was missed filled in.
 
-with Subscriber("tcp://127.0.0.1:5556", "tcp://127.0.0.1:5557") as station:
-    for message in station:
+with Subscriber("tcp://127.0.0.1:5556", "tcp://127.0.0.1:5557", memory=Path("mes.json")) as station:
+    for verdict in station.verdicts():
         ...
 """
 
-from agent.client.replay import Position, ReplayClient, ReplayUnavailable, StationSnapshot
-from agent.client.subscriber import Event, Gap, Subscriber
+from agent.client.events import Event, Gap, Silence
+from agent.client.position import Position
+from agent.client.replay import ReplayClient, ReplayUnavailable, StationSnapshot
+from agent.client.subscriber import Subscriber
 
 __all__ = [
     "Event",
@@ -14,6 +16,7 @@ __all__ = [
     "Position",
     "ReplayClient",
     "ReplayUnavailable",
+    "Silence",
     "StationSnapshot",
     "Subscriber",
 ]

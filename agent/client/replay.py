@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import zmq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from agent.client.connection import connect
+from agent.client.position import Position
 from agent.journal.reader import EpochRange
-from agent.messaging.endpoint import check_endpoint
-from agent.messaging.sockets import open_socket
+from agent.keys import ClientKey
 from agent.states import State
 from agent.verdict import Verdict
 
 
 class ReplayUnavailable(Exception):
     """The station did not answer, or refused; what is missing can be asked for again later."""
-
-
-@dataclass(frozen=True, order=True)
-class Position:
-    """A place in a station's stream of verdicts: the last one that was dealt with."""
-
-    epoch: int
-    seq: int
 
 
 class StationSnapshot(BaseModel):
@@ -39,6 +31,7 @@ class StationSnapshot(BaseModel):
     durable_seq: int
     state: State
     epochs: list[EpochRange]
+    acknowledged: Position | None = None
 
     def missing(self, position: Position) -> list[EpochRange]:
         """What is stored beyond a position, oldest first."""
@@ -51,25 +44,34 @@ class StationSnapshot(BaseModel):
                 beyond.append(EpochRange(stored.epoch, first, stored.last_seq))
         return beyond
 
+    def settles(self, target: Position) -> bool:
+        """Whether what is not stored up to `target` never will be."""
+        return Position(self.epoch, self.durable_seq) >= target
+
 
 class ReplayClient:
     """A DEALER to a station's replay endpoint; one conversation, closed after it."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, timeout_s: float
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        timeout_s: float,
+        key: ClientKey | None = None,
     ) -> None:
         """Connect; an answer that takes longer than `timeout_s` is ReplayUnavailable."""
         self._timeout_ms = int(timeout_s * 1000)
-        self._socket = open_socket(context, zmq.DEALER)
-        self._socket.connect(check_endpoint(endpoint))
+        self._socket = connect(context, zmq.DEALER, endpoint, key)
+        # A client that has been revoked meanwhile has nobody to send to.
+        self._socket.set(zmq.SNDTIMEO, self._timeout_ms)
 
-    def snapshot(self) -> StationSnapshot:
-        """Where the station is.
+    def snapshot(self, client: str | None = None) -> StationSnapshot:
+        """Where the station is, and with `client` what that client has acknowledged.
 
         Raises:
             ReplayUnavailable: no answer, or one that is no snapshot.
         """
-        self._send({"op": "snapshot"})
+        self._send({"op": "snapshot", "client": client})
         try:
             return StationSnapshot.model_validate_json(self._receive()[-1])
         except ValidationError as error:
@@ -102,7 +104,10 @@ class ReplayClient:
         self._socket.close(linger=0)
 
     def _send(self, request: dict[str, Any]) -> None:
-        self._socket.send_json(request)
+        try:
+            self._socket.send_json(request)
+        except zmq.Again:
+            raise ReplayUnavailable("the station is not connected any more") from None
 
     def _receive(self) -> list[bytes]:
         """The frames of one answer: two for a verdict, one for all else."""

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
-from agent.client import Event, Gap, Subscriber
+from agent.client import Event, Gap, Silence, Subscriber
 from agent.errors import InputError
 from agent.messaging.status import Heartbeat, StateChange
 from agent.verdict import Outcome, Verdict
 
-# Four heartbeats: one may be late when the machine is busy, not four.
-SILENT_S = 1.0
+# Who watches wants to see what goes on, also when the replay endpoint does not answer.
+PATIENCE_S = 2.0
 COLOURS = {Outcome.PASS: "green", Outcome.REJECT: "red", Outcome.NO_DECISION: "yellow"}
 
 
 @click.command(short_help="follow a station: verdicts, gaps, heartbeats")
 @click.argument("endpoint")
 @click.option("--replay", help="The station's replay endpoint: fill gaps from its journal.")
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    help="Key from normline keys create, for a station with keys.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
 @click.option("--count", type=click.IntRange(min=1), help="End after this many verdicts.")
 @click.option(
@@ -31,7 +39,12 @@ COLOURS = {Outcome.PASS: "green", Outcome.REJECT: "red", Outcome.NO_DECISION: "y
     help="Seconds to wait for the station's first sign of life.",
 )
 def watch(
-    endpoint: str, replay: str | None, as_json: bool, count: int | None, timeout_s: float
+    endpoint: str,
+    replay: str | None,
+    key: Path | None,
+    as_json: bool,
+    count: int | None,
+    timeout_s: float,
 ) -> None:
     """Follow the station whose verdicts are published at ENDPOINT, until Ctrl-C.
 
@@ -43,44 +56,55 @@ def watch(
     Example:
       normline watch tcp://127.0.0.1:5556 --replay tcp://127.0.0.1:5557
     """
-    with Subscriber(endpoint, replay) as station:
-        event = station.receive(timeout_s)
-        if event is None:
+    with Subscriber(endpoint, replay, key=key, patience_s=PATIENCE_S) as station:
+        first = _first_sign_of_life(station, timeout_s)
+        if first is None:
             raise InputError(
                 f"nothing heard from {endpoint} within {timeout_s:g} s: is the station running, "
-                "and is this its endpoint publish.verdicts?"
+                "is this its endpoint publish.verdicts, and does it admit this key?"
             )
         verdicts = 0
-        silent = False
-        while True:
-            if silent != (event is None):
-                silent = event is None
-                _show_silence(silent, as_json)
-            if event is not None:
-                _show(event, as_json)
+        for event in itertools.chain([first], station):
+            _show(event, as_json)
             verdicts += isinstance(event, Verdict)
             if count is not None and verdicts >= count:
                 return
-            event = station.receive(SILENT_S)
+
+
+def _first_sign_of_life(station: Subscriber, timeout_s: float) -> Event | None:
+    until_s = time.monotonic() + timeout_s
+    while (left_s := until_s - time.monotonic()) > 0:
+        event = station.receive(left_s)
+        if event is not None and not isinstance(event, Silence):
+            return event
+    return None
 
 
 def _show(event: Event, as_json: bool) -> None:
     if isinstance(event, Heartbeat):
         return
     if as_json:
-        text = json.dumps({"gap": asdict(event)}) if isinstance(event, Gap) else _wire(event)
+        text = _as_json(event)
     elif isinstance(event, Verdict):
         text = describe(event)
     elif isinstance(event, StateChange):
         text = f"{event.sent_at}  {event.previous.value} -> {event.state.value}: {event.cause}"
-    else:
+    elif isinstance(event, Gap):
         text = click.style(
             f"gap: {event.count} verdicts missed ({event.first} to {event.last})", fg="red"
         )
+    elif event.over:
+        text = click.style("the station is back", fg="green")
+    else:
+        text = click.style("the station is silent: nothing is inspected", fg="red")
     click.echo(text)
 
 
-def _wire(event: Verdict | StateChange) -> str:
+def _as_json(event: Verdict | StateChange | Gap | Silence) -> str:
+    if isinstance(event, Gap):
+        return json.dumps({"gap": asdict(event)})
+    if isinstance(event, Silence):
+        return json.dumps({"silent": not event.over})
     return event.to_json().decode()
 
 
@@ -98,11 +122,3 @@ def describe(verdict: Verdict) -> str:
     if verdict.durations_ms.inference is not None:
         words.append(f"{verdict.durations_ms.inference:.1f} ms")
     return "  ".join(words)
-
-
-def _show_silence(silent: bool, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({"silent": silent}))
-    else:
-        text = "the station is silent: nothing is inspected" if silent else "the station is back"
-        click.echo(click.style(text, fg="red" if silent else "green"))

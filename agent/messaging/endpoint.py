@@ -22,21 +22,29 @@ def check_endpoint(endpoint: str) -> str:
     return endpoint
 
 
-def check_loopback(endpoint: str) -> str:
-    """Return `endpoint` when a station may bind it: an address that only this machine reaches.
+def check_bindable(endpoint: str) -> str:
+    """Return `endpoint` when a station can bind it: the numeric address of one of its interfaces.
 
     Raises:
-        InputError: not an endpoint, or not a numeric loopback address.
+        InputError: not an endpoint, or a name, which may mean another interface tomorrow.
     """
-    match = PATTERN.fullmatch(check_endpoint(endpoint))
-    host = match["host"].strip("[]") if match else ""
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if _address(check_endpoint(endpoint)) is None:
         raise InputError(
-            f"{endpoint} is open to other machines, who could not be told apart: "
-            "use a loopback address such as tcp://127.0.0.1:5556"
+            f"{endpoint} names a host: give the address of an interface of this machine, "
+            "such as tcp://127.0.0.1:5556"
         )
     return endpoint
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Whether only this machine reaches what is bound there."""
+    address = _address(endpoint)
+    return address is not None and address.is_loopback
+
+
+def _address(endpoint: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    match = PATTERN.fullmatch(endpoint)
+    try:
+        return ipaddress.ip_address(match["host"].strip("[]")) if match else None
+    except ValueError:
+        return None

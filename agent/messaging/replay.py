@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import zmq
 from pydantic import TypeAdapter
 
 from agent.journal import Journal, JournalReader
+from agent.messaging.door import ANYONE, Domain, Door
 from agent.messaging.requests import (
     Acknowledge,
+    Peer,
     PeerGone,
     Replay,
     ReplayRequest,
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 PAGE = 100
 MAX_JOBS = 32
+MAX_JOBS_OF_A_PEER = 8
 IDLE_POLL_MS = 50
 STALLED_POLL_MS = 5
 STALLED_S = 10.0
@@ -39,7 +41,7 @@ ACKNOWLEDGE_S = 2.0
 class _Job:
     """A replay under way: `next` is the sequence number to go on from."""
 
-    envelope: list[bytes]
+    peer: Peer
     epoch: int
     next: int
     last: int
@@ -56,7 +58,7 @@ class ReplayServer:
 
     def __init__(
         self,
-        context: zmq.Context[zmq.Socket[bytes]],
+        door: Door,
         endpoint: str,
         journal: Journal,
         state: Callable[[], State],
@@ -71,14 +73,14 @@ class ReplayServer:
         self._jobs: list[_Job] = []
         self._stop = threading.Event()
         requests: TypeAdapter[Any] = TypeAdapter(ReplayRequest)
-        self._socket = RequestSocket(context, endpoint, requests)
+        self._socket = RequestSocket(door, endpoint, Domain.REPLAY, requests)
         self._thread = threading.Thread(target=self._serve, name="replay", daemon=True)
         self._thread.start()
 
     @property
-    def malformed(self) -> int:
-        """Requests that could not be understood."""
-        return self._socket.malformed
+    def alive(self) -> bool:
+        """Whether it serves; False after `close`, and after a defect, which is in the log."""
+        return self._thread.is_alive()
 
     def close(self) -> None:
         """End the thread and close the socket."""
@@ -87,32 +89,36 @@ class ReplayServer:
 
     def _serve(self) -> None:
         reader = self._journal.reader()
-        moved = False
-        while not self._stop.is_set():
-            wait_ms = IDLE_POLL_MS if not self._jobs else 0 if moved else STALLED_POLL_MS
-            received = self._socket.receive(wait_ms)
-            try:
-                if received is not None:
-                    self._answer(reader, *received)
-                moved = self._advance(reader)
-            except sqlite3.Error as error:
-                # Whoever waits for this replay asks again; the next answer may be possible.
-                log.error("cannot read the journal for replay: %s", error)
-                self._jobs.clear()
-        self._socket.close()
-        reader.close()
+        try:
+            moved = False
+            while not self._stop.is_set():
+                wait_ms = IDLE_POLL_MS if not self._jobs else 0 if moved else STALLED_POLL_MS
+                try:
+                    for peer, request in self._socket.receive(wait_ms):
+                        self._answer(reader, peer, request)
+                    moved = self._advance(reader)
+                except sqlite3.Error as error:
+                    # Whoever waits for this replay asks again; the next answer may be possible.
+                    log.error("cannot read the journal for replay: %s", error)
+                    self._jobs.clear()
+        except Exception:
+            log.exception("the replay service has ended")
+        finally:
+            self._socket.close()
+            reader.close()
 
-    def _answer(self, reader: JournalReader, envelope: list[bytes], request: Any) -> None:
+    def _answer(self, reader: JournalReader, peer: Peer, request: Any) -> None:
         if isinstance(request, Snapshot):
-            self._socket.reply(envelope, self._snapshot(reader, request.client))
+            self._socket.reply(peer, self._snapshot(reader, request.client))
         elif isinstance(request, Acknowledge):
-            self._socket.reply(envelope, self._acknowledge(request))
+            self._socket.reply(peer, self._acknowledge(peer, request))
         elif isinstance(request, Replay):
-            if len(self._jobs) >= MAX_JOBS:
-                self._socket.reply(envelope, _error("too many replays under way: ask later"))
+            of_peer = sum(job.peer.envelope[0] == peer.envelope[0] for job in self._jobs)
+            if len(self._jobs) >= MAX_JOBS or of_peer >= MAX_JOBS_OF_A_PEER:
+                self._socket.reply(peer, _error("too many replays under way: ask later"))
                 return
             self._jobs.append(
-                _Job(envelope, request.epoch, request.first, request.last, time.monotonic())
+                _Job(peer, request.epoch, request.first, request.last, time.monotonic())
             )
 
     def _snapshot(self, reader: JournalReader, client: str | None) -> dict[str, Any]:
@@ -129,7 +135,9 @@ class ReplayServer:
             content["acknowledged"] = position and {"epoch": position[0], "seq": position[1]}
         return content
 
-    def _acknowledge(self, request: Acknowledge) -> dict[str, Any]:
+    def _acknowledge(self, peer: Peer, request: Acknowledge) -> dict[str, Any]:
+        if peer.client is not ANYONE and request.client != peer.client.name:
+            return _error(f"{peer.client.name} cannot acknowledge for {request.client}")
         published = (self._journal.epoch, self._journal.last_seq)
         if (request.epoch, request.seq) > published:
             return _error(f"nothing is published yet beyond epoch, seq {published}")
@@ -142,9 +150,9 @@ class ReplayServer:
         moved = False
         busy: set[bytes] = set()
         for job in list(self._jobs):
-            if job.envelope[0] in busy:
+            if job.peer.envelope[0] in busy:
                 continue  # a peer's replays follow each other
-            busy.add(job.envelope[0])
+            busy.add(job.peer.envelope[0])
             before = (job.next, job.count)
             try:
                 finished = self._send_page(reader, job)
@@ -164,14 +172,14 @@ class ReplayServer:
         """Send what the peer takes of the next page; True when the replay is complete."""
         page = reader.page(job.epoch, job.next, job.last, PAGE)
         for stored in page:
-            if not self._socket.send(job.envelope, [stored.topic, stored.payload]):
+            if not self._socket.send(job.peer, [stored.topic, stored.payload]):
                 return False
             job.next = stored.seq + 1
             job.count += 1
         if len(page) == PAGE:
             return False
         end = {"op": "end", "epoch": job.epoch, "count": job.count}
-        return self._socket.send(job.envelope, [json.dumps(end).encode()])
+        return self._socket.send(job.peer, [json.dumps(end).encode()])
 
 
 def _error(reason: str) -> dict[str, Any]:

@@ -7,12 +7,16 @@ front, which its replies then carry too.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
 import zmq
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from agent.messaging.sockets import bind, open_socket
+from agent.keys import Client, Role
+from agent.messaging.door import Domain, Door
 
 # Identifiers end up in logs and on terminals: no control characters.
 Identifier = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -20,15 +24,30 @@ Identifier = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$"
 Number = Annotated[int, Field(ge=0, le=2**53)]
 
 
+# A request is one frame behind the peer's name, for a REQ peer with an empty one between them.
+MOST_FRAMES = 3
+# It repeats what was sent.
+LONGEST_REASON = 200
+# Of every turn of the line: a peer that floods does not keep it from its frames.
+TURN_S = 0.002
+
+
 class Request(BaseModel):
-    """An operation by name; strict, so that nothing is guessed."""
+    """An operation by name; strict, so that nothing is guessed.
+
+    Attributes:
+        role: what a client must have for it; None for whoever may connect.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    role: ClassVar[Role | None] = None
 
 
 class Snapshot(Request):
     """Where the station is; with `client`, also what that client has acknowledged."""
 
+    role = Role.READ
     op: Literal["snapshot"]
     client: Identifier | None = None
 
@@ -36,6 +55,7 @@ class Snapshot(Request):
 class Replay(Request):
     """The verdicts of an epoch from `first` to `last` ("from" and "to")."""
 
+    role = Role.READ
     op: Literal["replay"]
     epoch: Number
     first: Number = Field(alias="from")
@@ -45,6 +65,7 @@ class Replay(Request):
 class Acknowledge(Request):
     """A client is done with all up to (epoch, seq)."""
 
+    role = Role.READ
     op: Literal["ack"]
     client: Identifier
     epoch: Number
@@ -54,6 +75,7 @@ class Acknowledge(Request):
 class Trigger(Request):
     """A part is in front of the camera."""
 
+    role = Role.TRIGGER
     op: Literal["trigger"]
     part_id: Identifier
     deadline_ms: float | None = Field(None, gt=0, le=3_600_000)
@@ -62,6 +84,7 @@ class Trigger(Request):
 class Select(Request):
     """The product that comes next."""
 
+    role = Role.CONTROL
     op: Literal["select"]
     product_id: Identifier
 
@@ -69,12 +92,14 @@ class Select(Request):
 class Start(Request):
     """Inspect."""
 
+    role = Role.CONTROL
     op: Literal["start"]
 
 
 class Stop(Request):
     """Inspect no more until `start`."""
 
+    role = Role.CONTROL
     op: Literal["stop"]
 
 
@@ -92,63 +117,61 @@ class PeerGone(Exception):
     """The peer has disconnected."""
 
 
+@dataclass(frozen=True)
+class Peer:
+    """Who has asked: the envelope to answer by, and the client."""
+
+    envelope: tuple[bytes, ...]
+    client: Client
+
+
 class RequestSocket:
     """A ROUTER that reads one kind of request. What it cannot read is answered and counted."""
 
     def __init__(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        endpoint: str,
-        requests: TypeAdapter[Any],
+        self, door: Door, endpoint: str, domain: Domain, requests: TypeAdapter[Any]
     ) -> None:
         """Bind.
 
         Raises:
             InputError: the endpoint is in use or cannot be bound.
         """
-        self.socket = open_socket(context, zmq.ROUTER)
         # Without it, ROUTER drops what it cannot deliver and says nothing.
-        self.socket.set(zmq.ROUTER_MANDATORY, 1)
+        self._listener = door.open(zmq.ROUTER, endpoint, domain, {zmq.ROUTER_MANDATORY: 1})
+        self.socket = self._listener.socket
         self._requests = requests
-        self.malformed = 0
-        bind(self.socket, endpoint)
+        self._inside_message = False
 
-    def receive(self, timeout_ms: int) -> tuple[list[bytes], Any] | None:
-        """The next request with the envelope to answer it by; None when there is none.
+    def receive(self, wait_ms: int) -> Iterator[tuple[Peer, Any]]:
+        """Requests, for as long as there are any and at most TURN_S; waits for the first.
 
-        A malformed request is answered here and ends the call with None.
+        What is malformed or forbidden to its sender is answered and counted here.
         """
-        if not self.socket.poll(timeout_ms):
-            return None
-        frames = self.socket.recv_multipart(zmq.NOBLOCK)
-        envelope, body = frames[:1], frames[1:]
-        if len(body) == 2 and body[0] == b"":
-            envelope, body = frames[:2], frames[2:]
-        reason = "expected one frame"
-        if len(body) == 1:
-            try:
-                return envelope, self._requests.validate_json(body[0])
-            except ValidationError as error:
-                reason = _explain(error)
-        self.malformed += 1
-        self.reply(envelope, {"op": "error", "reason": reason})
-        return None
+        self._listener.renew()
+        if not self.socket.poll(wait_ms):
+            return
+        until_s = time.monotonic() + TURN_S
+        while time.monotonic() < until_s and self.socket.poll(0):
+            if self._inside_message:
+                self._pass_over(until_s)
+            elif (received := self._receive()) is not None:
+                yield received
 
-    def reply(self, envelope: list[bytes], content: dict[str, Any]) -> bool:
+    def reply(self, peer: Peer, content: dict[str, Any]) -> bool:
         """Send one JSON object; False when the peer is gone or does not read."""
         try:
-            return self.send(envelope, [json.dumps(content).encode()])
+            return self.send(peer, [json.dumps(content).encode()])
         except PeerGone:
             return False
 
-    def send(self, envelope: list[bytes], frames: list[bytes]) -> bool:
+    def send(self, peer: Peer, frames: list[bytes]) -> bool:
         """Send frames; False when the peer's queue is full.
 
         Raises:
             PeerGone: the peer has disconnected.
         """
         try:
-            self.socket.send_multipart([*envelope, *frames], zmq.NOBLOCK)
+            self.socket.send_multipart([*peer.envelope, *frames], zmq.NOBLOCK)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
@@ -159,10 +182,47 @@ class RequestSocket:
 
     def close(self) -> None:
         """Close; replies that were sent are still delivered."""
-        self.socket.close()
+        self._listener.close()
+
+    def _receive(self) -> tuple[Peer, Any] | None:
+        frames = [self.socket.recv(copy=False)]
+        while frames[-1].more and len(frames) < MOST_FRAMES:
+            frames.append(self.socket.recv(copy=False))
+        self._inside_message = frames[-1].more
+        client = self._listener.client_of(frames[-1])
+        if client is None:  # revoked a moment ago
+            self._listener.forbidden += 1
+            return None
+        content = [frame.bytes for frame in frames]
+        begins = 2 if len(content) == MOST_FRAMES and content[1] == b"" else 1
+        peer = Peer(tuple(content[:begins]), client)
+        if self._inside_message or len(content) != begins + 1:
+            self._refuse(peer, "expected one frame")
+            return None
+        try:
+            request = self._requests.validate_json(content[-1])
+        except ValidationError as error:
+            self._refuse(peer, _explain(error))
+            return None
+        if request.role is not None and request.role not in client.roles:
+            self._listener.forbidden += 1
+            reason = f"{client.name} may not {request.op}: it has not the role {request.role.value}"
+            self.reply(peer, {"op": "error", "reason": reason})
+            return None
+        return peer, request
+
+    def _refuse(self, peer: Peer, reason: str) -> None:
+        self._listener.malformed += 1
+        self.reply(peer, {"op": "error", "reason": reason})
+
+    def _pass_over(self, until_s: float) -> None:
+        """Drop what is left of a message; one without end must not hold the line up."""
+        while self._inside_message and time.monotonic() < until_s and self.socket.poll(0):
+            self._inside_message = self.socket.recv(copy=False).more
 
 
 def _explain(error: ValidationError) -> str:
-    problem = error.errors()[0]
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else str(problem["msg"])
+    text = f"{where}: {problem['msg']}" if where else str(problem["msg"])
+    return text[:LONGEST_REASON]

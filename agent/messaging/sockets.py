@@ -12,6 +12,11 @@ from agent.errors import InputError
 MAX_MESSAGE_BYTES = 64 * 1024
 # Messages kept for a peer that does not read: some minutes of a fast line.
 HIGH_WATER_MARK = 10_000
+# Requests that a peer may pile up before it is held back: more than any queue of triggers.
+REQUESTS_WAITING = 100
+# Towards a peer that has sent more than is read at the moment, ZeroMQ is deaf for a while, also
+# for its answers to heartbeats. It would lose what it has sent, were it sent away for that.
+PEER_TIMEOUT_MS = 30_000
 OPTIONS = {
     zmq.LINGER: 500,
     zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES,
@@ -38,7 +43,7 @@ def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socke
 
 
 def bind(socket: zmq.Socket[bytes], endpoint: str) -> None:
-    """Bind a socket; close it when that is not possible.
+    """Bind a socket.
 
     Raises:
         InputError: names the endpoint, and what is in the way.
@@ -46,7 +51,6 @@ def bind(socket: zmq.Socket[bytes], endpoint: str) -> None:
     try:
         socket.bind(endpoint)
     except zmq.ZMQError as error:
-        socket.close(linger=0)
         if error.errno == errno.EADDRINUSE:
             raise InputError(
                 f"{endpoint} is in use: another station or program has it; "

@@ -33,7 +33,19 @@ class Heartbeat(Message):
     late_in_a_row: int = Field(
         0, ge=0, description="verdicts that missed their deadline since the last in time; 3: Error"
     )
-    malformed: int = Field(ge=0, description="requests that could not be understood")
+    malformed: int = Field(
+        ge=0, description="requests and subscriptions that could not be understood"
+    )
+    forbidden: int = Field(
+        ge=0, description="requests of clients whose key has not the role for them"
+    )
+    connections: int = Field(ge=0, description="connections made to the station's sockets")
+    admitted: int = Field(
+        ge=0,
+        description="of these, the ones that said in time what they must, with keys one that is "
+        "listed; all others were sent away",
+    )
+    closed: int = Field(ge=0, description="connections that have ended, but for a revocation")
     journal_fault: str | None = Field(
         description="why nothing can be written, or what became of the journal; else null"
     )

@@ -35,6 +35,11 @@ class Address:
         """The station's state has changed."""
         return self._topic("state")
 
+    @property
+    def verdicts(self) -> bytes:
+        """Where the topics of all its verdicts begin."""
+        return self._topic("verdict")
+
     def verdict(self, product_id: str) -> bytes:
         """Verdicts on one product; what cannot stand in a level is percent-encoded."""
         return self._topic("verdict", quote(product_id, safe=" "))

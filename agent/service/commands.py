@@ -11,15 +11,22 @@ import zmq
 from pydantic import TypeAdapter
 
 from agent.journal import Journal
-from agent.messaging.requests import Command, RequestSocket, Select, Start, Stop, Trigger
+from agent.messaging.door import Domain, Door
+from agent.messaging.requests import (
+    Command,
+    Peer,
+    RequestSocket,
+    Select,
+    Start,
+    Stop,
+    Trigger,
+)
 from agent.service.line import Line
 from agent.verdict import Reason
 
 # How long commands may be left alone when none comes, and when an answer waits for the disk.
 IDLE_WAIT_S = 1.0
 HELD_WAIT_S = 0.001
-# More than any queue of triggers: a peer that floods does not keep the line from its frames.
-COMMANDS_A_TURN = 64
 DURABLE_WAIT_S = 1.0
 
 
@@ -29,7 +36,7 @@ class _Held:
 
     ticket: int
     until_s: float
-    envelope: list[bytes]
+    peer: Peer
     content: dict[str, Any]
 
 
@@ -40,20 +47,14 @@ class CommandDesk:
     also after a power loss. The camera does not wait for that.
     """
 
-    def __init__(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        endpoint: str,
-        journal: Journal,
-        product_id: str,
-    ) -> None:
+    def __init__(self, door: Door, endpoint: str, journal: Journal, product_id: str) -> None:
         """Bind.
 
         Raises:
             InputError: the endpoint is in use or cannot be bound.
         """
         commands: TypeAdapter[Any] = TypeAdapter(Command)
-        self._socket = RequestSocket(context, endpoint, commands)
+        self._socket = RequestSocket(door, endpoint, Domain.COMMANDS, commands)
         self._journal = journal
         self._product_id = product_id
         self._held: deque[_Held] = deque()
@@ -68,29 +69,21 @@ class CommandDesk:
         """How long `serve` may wait to be called when nothing comes."""
         return HELD_WAIT_S if self._held else IDLE_WAIT_S
 
-    @property
-    def malformed(self) -> int:
-        """Commands that could not be understood."""
-        return self._socket.malformed
-
     def serve(self, line: Line) -> None:
         """Carry out what has come, and answer what has become durable."""
-        for _ in range(COMMANDS_A_TURN):
-            received = self._socket.receive(0)
-            if received is None:
-                break
-            self._obey(line, *received)
+        for peer, command in self._socket.receive(0):
+            self._obey(line, peer, command)
         self._answer_held()
 
     def close(self) -> None:
         """Answer what is held, and close."""
         for held in self._held:
-            self._socket.reply(held.envelope, held.content)
+            self._socket.reply(held.peer, held.content)
         self._socket.close()
 
-    def _obey(self, line: Line, envelope: list[bytes], command: Any) -> None:
+    def _obey(self, line: Line, peer: Peer, command: Any) -> None:
         if isinstance(command, Trigger):
-            self._trigger(line, envelope, command)
+            self._trigger(line, peer, command)
             return
         content: dict[str, Any] = {"op": command.op}
         if isinstance(command, Select):
@@ -102,22 +95,22 @@ class CommandDesk:
             line.start()
         elif isinstance(command, Stop):
             line.stop()
-        self._socket.reply(envelope, {**content, "state": line.state.value})
+        self._socket.reply(peer, {**content, "state": line.state.value})
 
-    def _trigger(self, line: Line, envelope: list[bytes], command: Trigger) -> None:
+    def _trigger(self, line: Line, peer: Peer, command: Trigger) -> None:
         if line.has_open(command.part_id):
             reason = f"part {command.part_id} is open: it was triggered and has no verdict yet"
-            self._socket.reply(envelope, {"op": "error", "reason": reason})
+            self._socket.reply(peer, {"op": "error", "reason": reason})
             return
         outcome = line.trigger(command.part_id, command.deadline_ms)
         content: dict[str, Any] = {"op": "trigger", "part_id": command.part_id}
         if isinstance(outcome, Reason):
             refusal = {**content, "accepted": False, "reason": outcome.value}
-            self._socket.reply(envelope, refusal)
+            self._socket.reply(peer, refusal)
             return
         content["accepted"] = True
         until_s = time.monotonic() + DURABLE_WAIT_S
-        self._held.append(_Held(outcome, until_s, envelope, content))
+        self._held.append(_Held(outcome, until_s, peer, content))
 
     def _answer_held(self) -> None:
         while self._held:
@@ -127,4 +120,4 @@ class CommandDesk:
             if not (gives_up or self._journal.is_durable(held.ticket)):
                 return
             self._held.popleft()
-            self._socket.reply(held.envelope, held.content)
+            self._socket.reply(held.peer, held.content)

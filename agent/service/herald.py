@@ -8,11 +8,13 @@ import time
 from agent.capture import CaptureStatus
 from agent.evidence import EvidenceStore
 from agent.journal import Journal
+from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.status import Heartbeat, StateChange, utc
 from agent.messaging.topics import Address
 from agent.service.faults import Faults
 from agent.service.notify import Notifier
+from agent.service.watchdog import Watchdog
 from agent.states import State
 
 log = logging.getLogger(__name__)
@@ -27,14 +29,18 @@ class Herald:
         self,
         address: Address,
         journal: Journal,
+        door: Door,
         publisher: Publisher,
         notifier: Notifier,
+        watchdog: Watchdog,
         evidence: EvidenceStore | None = None,
     ) -> None:
         self._address = address
         self._journal = journal
+        self._door = door
         self._publisher = publisher
         self._notifier = notifier
+        self._watchdog = watchdog
         self._evidence = evidence
         self._next_beat_s = time.monotonic()
 
@@ -46,15 +52,15 @@ class Herald:
         """The station is about to end."""
         self._notifier.stopping()
 
-    def beat(self, state: State, camera: CaptureStatus, faults: Faults, malformed: int) -> None:
-        """Send a heartbeat if it is time for one.
+    def beat(self, state: State, camera: CaptureStatus, faults: Faults) -> None:
+        """Once in a turn: see who has subscribed, and send a heartbeat if it is time for one.
 
         Args:
             state: of the station.
             camera: of the capture process.
             faults: what the station has to tell of its pictures and its pace.
-            malformed: requests that could not be understood.
         """
+        self._publisher.drain()
         now_s = time.monotonic()
         if now_s < self._next_beat_s:
             return
@@ -73,7 +79,11 @@ class Herald:
             camera_restarts=camera.restarts,
             picture_fault=faults.picture,
             late_in_a_row=faults.late_in_a_row,
-            malformed=malformed,
+            malformed=self._door.malformed,
+            forbidden=self._door.forbidden,
+            connections=self._door.connections,
+            admitted=self._door.admitted,
+            closed=self._door.closed,
             journal_fault=self._journal.fault or self._journal.alarm,
             journal_lost=self._journal.lost,
             journal_forgotten=self._journal.forgotten,
@@ -81,8 +91,7 @@ class Herald:
             evidence_dropped=self._evidence.dropped if self._evidence else 0,
         )
         self._publisher.send(self._address.heartbeat, heartbeat.to_json())
-        self._publisher.drain()
-        self._notifier.alive()
+        self._watchdog.feed()
 
     def announce(self, previous: State, state: State, cause: str) -> None:
         """Tell a change of state."""

@@ -74,7 +74,6 @@ class Line:
         self._camera_parts = 0
         self._started = False
         self._halt: str | None = None
-        self.malformed = 0
 
     @property
     def state(self) -> State:
@@ -111,12 +110,9 @@ class Line:
         self._take_frames()
         self._answer_hopeless()
         self._follow_faults()
-        # The watchdog lives by this beat, so it comes only while camera, inspection and publishing
-        # are all looked after: a worker that hangs is as good as a dead station.
+        # A worker that hangs is as good as a dead station.
         if not self._worker.is_hung:
-            self._equipment.herald.beat(
-                self.state, self._capture.status, self._faults, self.malformed
-            )
+            self._equipment.herald.beat(self.state, self._capture.status, self._faults)
         ended = self._capture.status.state is CaptureState.ENDED and not self.is_busy
         return not ended and self._halt is None
 

@@ -20,6 +20,8 @@ from agent.engine import Engine, load_engine, self_test
 from agent.errors import InputError
 from agent.evidence import EvidenceStore
 from agent.journal import Journal, Retention, open_journal
+from agent.keys import KeyFolder
+from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.replay import ReplayServer
 from agent.messaging.topics import Address
@@ -31,7 +33,9 @@ from agent.service.inspect import Inspector
 from agent.service.line import Equipment, Line
 from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
+from agent.service.watchdog import Watchdog
 from agent.service.worker import Worker
+from agent.view import View
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +72,13 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         stack.callback(_close_journal, journal)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(context.term)
+        door = Door(context, KeyFolder(station.keys) if station.keys else None)
+        stack.callback(door.close)
         address = Address(station.station.site, station.station.line, station.station.name)
-        publisher = Publisher(context, station.publish.verdicts, address.welcome)
+        publisher = Publisher(door, station.publish.verdicts, address.welcome)
         stack.callback(publisher.close)
         manifest = bundle.manifest
-        desk = CommandDesk(context, station.publish.commands, journal, manifest.product)
+        desk = CommandDesk(door, station.publish.commands, journal, manifest.product)
         stack.callback(desk.close)
         evidence = _open_evidence(station)
         if evidence is not None:
@@ -87,7 +93,9 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         )
         notifier = Notifier()
         stack.callback(notifier.close)
-        worker = Worker(Inspector(engine, record, manifest.region_of_interest))
+        inspector = Inspector(engine, record, View.of(bundle))
+        watchdog = Watchdog(notifier, capture, inspector, publisher)
+        worker = Worker(inspector)
         stack.callback(worker.close)
         line = Line(
             Equipment(
@@ -98,13 +106,13 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
                 worker=worker,
                 journal=journal,
                 results=Results(recipe, journal, publisher.send, evidence),
-                herald=Herald(address, journal, publisher, notifier, evidence),
+                herald=Herald(address, journal, door, publisher, notifier, watchdog, evidence),
                 faults=Faults(stop_without_journal=station.journal.on_fault == "stop"),
             )
         )
-        replay = ReplayServer(context, station.publish.replay, journal, lambda: line.state)
+        replay = ReplayServer(door, station.publish.replay, journal, lambda: line.state)
         stack.callback(replay.close)
-        _run(line, desk, replay, lambda: on_ready(station))
+        _run(line, desk, replay, door, lambda: on_ready(station))
 
 
 def _checked_engine(station: Station, bundle: Bundle, record: CalibrationRecord) -> Engine:
@@ -140,7 +148,9 @@ def check_camera(record: CalibrationRecord, settings: Settings, simulated: bool)
     log.warning("%s", message)
 
 
-def _run(line: Line, desk: CommandDesk, replay: ReplayServer, on_ready: Callable[[], None]) -> None:
+def _run(
+    line: Line, desk: CommandDesk, replay: ReplayServer, door: Door, on_ready: Callable[[], None]
+) -> None:
     cause = "a defect of normline"
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
@@ -152,7 +162,8 @@ def _run(line: Line, desk: CommandDesk, replay: ReplayServer, on_ready: Callable
         on_ready()
         while line.turn(desk):
             desk.serve(line)
-            line.malformed = desk.malformed + replay.malformed
+            if not (replay.alive and door.alive):
+                raise RuntimeError("a thread of the station has ended: see the log")
         cause = line.ended_by
     except InputError as error:
         cause = str(error)

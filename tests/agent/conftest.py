@@ -10,6 +10,7 @@ import pytest
 import zmq
 
 from agent.journal import Journal
+from agent.messaging.door import Door
 
 
 def free_endpoint() -> str:
@@ -29,6 +30,14 @@ def context() -> Iterator[zmq.Context]:
     context: zmq.Context = zmq.Context()
     yield context
     context.destroy(linger=0)
+
+
+@pytest.fixture
+def door(context: zmq.Context) -> Iterator[Door]:
+    """Opens sockets without keys."""
+    door = Door(context, None)
+    yield door
+    door.close()
 
 
 @pytest.fixture

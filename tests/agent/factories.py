@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from agent.engine.base import Fingerprint
+from agent.messaging.status import Heartbeat, utc
 from agent.record import CalibrationRecord
+from agent.states import State
 from agent.verdict import Durations, Outcome, Verdict
 
 FINGERPRINT = Fingerprint(runtime="onnxruntime", version="1.0", device="CPU", precision="fp32")
@@ -33,6 +35,20 @@ def make_verdict(epoch: int = 1, seq: int = 1, **changes: Any) -> Verdict:
         "simulated": True,
     }
     return Verdict(**{**fields, **changes})
+
+
+def make_heartbeat(**changes: Any) -> Heartbeat:
+    """Of a station on which all is well and nobody has called."""
+    fields: dict[str, Any] = {
+        name: 0 for name, field in Heartbeat.model_fields.items() if field.annotation is int
+    }
+    fields |= {
+        name: None
+        for name, field in Heartbeat.model_fields.items()
+        if field.annotation == str | None
+    }
+    fields |= {"epoch": 1, "sent_at": utc(), "state": State.READY, "camera": "running"}
+    return Heartbeat(**{**fields, **changes})
 
 
 def make_record(scores: list[float], threshold: float) -> CalibrationRecord:

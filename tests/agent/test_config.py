@@ -79,8 +79,8 @@ def test_a_trigger_has_a_deadline_unless_told_otherwise(
         # endpoints
         ("journal:", 'publish: {verdicts: "127.0.0.1:5556"}\njournal:', "expected tcp://HOST:PORT"),
         ("journal:", 'publish: {verdicts: "tcp://127.0.0.1:0"}\njournal:', "expected tcp://HOST"),
-        ("journal:", 'publish: {replay: "tcp://0.0.0.0:5557"}\njournal:', "use a loopback address"),
-        ("journal:", 'publish: {commands: "tcp://st7:5558"}\njournal:', "use a loopback address"),
+        ("journal:", 'publish: {replay: "tcp://0.0.0.0:5557"}\njournal:', "open to other machines"),
+        ("journal:", 'publish: {commands: "tcp://st7:5558"}\njournal:', "names a host"),
         (
             "journal:",
             'publish: {verdicts: "tcp://127.0.0.1:5557"}\njournal:',
@@ -102,6 +102,12 @@ def test_a_wrong_file_is_refused_in_one_line(
     assert message in str(refused.value)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_with_keys_other_machines_may_connect(tmp_path: Path) -> None:
+    text = MINIMAL + 'publish: {verdicts: "tcp://0.0.0.0:5556"}\nkeys: keys\n'
+    station = load_station(write(tmp_path, text))
+    assert station.keys == tmp_path / "keys"
 
 
 def test_a_missing_file_and_a_binary_one_are_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import zmq
 from agent.client import Position, ReplayClient, ReplayUnavailable
 from agent.client.replay import StationSnapshot
 from agent.journal import EpochRange, Journal
+from agent.messaging.door import Door
 from agent.messaging.replay import ReplayServer
 from agent.states import State
 from tests.agent.factories import make_verdict
@@ -48,10 +49,10 @@ def test_what_is_missing_follows_from_the_position(
 
 @pytest.fixture
 def client(
-    context: zmq.Context, endpoint: Callable[[], str], journal: Journal
+    context: zmq.Context, door: Door, endpoint: Callable[[], str], journal: Journal
 ) -> Iterator[ReplayClient]:
     where = endpoint()
-    server = ReplayServer(context, where, journal, lambda: State.READY)
+    server = ReplayServer(door, where, journal, lambda: State.READY)
     client = ReplayClient(context, where, timeout_s=5)
     yield client
     client.close()

@@ -6,6 +6,7 @@ verdict that is stored and not published is one that the network has dropped.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,13 +16,13 @@ import zmq
 from agent.client import Event, Gap, Position, Subscriber
 from agent.errors import InputError
 from agent.journal import Journal
+from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.replay import ReplayServer
-from agent.messaging.status import Heartbeat, utc
 from agent.messaging.topics import Address
 from agent.states import State
 from agent.verdict import Verdict
-from tests.agent.factories import make_verdict
+from tests.agent.factories import make_heartbeat, make_verdict
 
 ADDRESS = Address("a", "b", "c")
 TOPIC = ADDRESS.verdict("tiny")
@@ -33,8 +34,9 @@ class Station:
     def __init__(self, journal_path: Path, verdicts: str, replay: str) -> None:
         self.context: zmq.Context = zmq.Context()
         self.journal = Journal(journal_path)
-        self.publisher = Publisher(self.context, verdicts, ADDRESS.welcome)
-        self.replay = ReplayServer(self.context, replay, self.journal, lambda: State.READY)
+        self.door = Door(self.context, None)
+        self.publisher = Publisher(self.door, verdicts, ADDRESS.welcome)
+        self.replay = ReplayServer(self.door, replay, self.journal, lambda: State.READY)
         self.unstored: list[tuple[int, bytes]] = []
 
     def give(self, count: int = 1, *, publish: bool = True, store: bool = True) -> list[int]:
@@ -56,26 +58,18 @@ class Station:
             self.journal.record(seq, TOPIC, payload)
 
     def beat(self) -> None:
-        beat = Heartbeat(
+        beat = make_heartbeat(
             epoch=self.journal.epoch,
-            sent_at=utc(),
-            state=State.READY,
             first_seq=self.journal.first_seq,
             last_seq=self.journal.last_seq,
             durable_seq=self.journal.durable_seq,
-            camera="running",
-            frames=0,
-            skipped=0,
-            camera_restarts=0,
-            malformed=0,
-            journal_fault=None,
-            journal_lost=0,
         )
         self.publisher.send(ADDRESS.heartbeat, beat.to_json())
 
     def close(self) -> None:
         self.replay.close()
         self.publisher.close()
+        self.door.close()
         self.context.destroy(linger=500)
         self.journal.close()
 
@@ -192,17 +186,17 @@ def test_what_the_journal_lost_too_is_a_gap(start: Start, endpoints: tuple[str, 
 
 
 def test_a_verdict_that_is_not_stored_yet_is_waited_for(
-    start: Start, endpoints: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    start: Start, endpoints: tuple[str, str]
 ) -> None:
     station = start()
     with Subscriber(*endpoints) as subscriber:
         listen(station, subscriber)
         given = station.give(2, publish=False, store=False) + station.give(1, store=False)
-        # The disk is slow: the verdicts are stored only after the first attempt to fill the gap.
-        monkeypatch.setattr(
-            "agent.client.subscriber.time.sleep", lambda _: station.store_the_rest()
-        )
-        monkeypatch.setattr("agent.client.subscriber.FILL_ATTEMPTS", 1000)
+        # The disk is slow: nothing is stored yet when the gap is found.
+        until_s = time.monotonic() + 0.3
+        while (left_s := until_s - time.monotonic()) > 0:
+            assert not isinstance(subscriber.receive(left_s), Verdict | Gap)
+        station.store_the_rest()
         assert seen(subscriber, 3) == given
         assert subscriber.missed == 0
 
@@ -262,7 +256,7 @@ def test_a_replay_endpoint_that_does_not_answer_leaves_a_gap_and_a_live_stream(
 ) -> None:
     monkeypatch.setattr("agent.client.subscriber.REPLAY_TIMEOUT_S", 0.1)
     station = start()
-    with Subscriber(endpoints[0], endpoint()) as subscriber:
+    with Subscriber(endpoints[0], endpoint(), patience_s=0.1) as subscriber:
         listen(station, subscriber)
         station.give(2, publish=False)
         (after,) = station.give(1)

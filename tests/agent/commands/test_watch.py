@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from agent.commands.watch import watch
 from agent.errors import InputError
+from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.topics import Address
 from agent.verdict import Outcome, Reason
@@ -26,7 +27,8 @@ class Announcer(threading.Thread):
 
     def __init__(self, context: zmq.Context, endpoint: str, seqs: list[int]) -> None:
         super().__init__(daemon=True)
-        self.publisher = Publisher(context, endpoint, ADDRESS.welcome)
+        self.door = Door(context, None)
+        self.publisher = Publisher(self.door, endpoint, ADDRESS.welcome)
         self.seqs = seqs
         self.stopped = threading.Event()
 
@@ -42,7 +44,7 @@ class Announcer(threading.Thread):
                     )
                 self.publisher.send(TOPIC, verdict.to_json())
             self.publisher.drain()
-        self.publisher.close()
+        self.door.close()
 
 
 Announce = Callable[[list[int]], str]
@@ -100,7 +102,8 @@ def test_silence_from_the_start_is_an_error(endpoint: Callable[[], str]) -> None
 def test_a_station_that_falls_silent_is_told(
     announce: Announce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.commands.watch.SILENT_S", 0.0)
+    # Shorter than the pauses between its messages.
+    monkeypatch.setattr("agent.client.subscriber.SILENT_S", 0.0001)
     result = run(announce([1]), "--count", "20")
     assert "the station is silent" in result.output
     assert "the station is back" in result.output

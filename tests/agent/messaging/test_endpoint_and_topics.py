@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.errors import InputError
-from agent.messaging.endpoint import check_endpoint, check_loopback
+from agent.messaging.endpoint import check_bindable, check_endpoint, is_loopback
 from agent.messaging.topics import Address, kind_of
 
 
@@ -15,8 +15,8 @@ from agent.messaging.topics import Address, kind_of
         ("tcp://127.0.0.1:5556", True, True),
         ("tcp://127.8.0.1:1", True, True),
         ("tcp://[::1]:65535", True, True),
-        ("tcp://192.168.0.7:5556", True, False),
-        ("tcp://0.0.0.0:5556", True, False),
+        ("tcp://192.168.0.7:5556", True, True),
+        ("tcp://0.0.0.0:5556", True, True),
         ("tcp://station-7.plant:5556", True, False),
         # a name may mean another machine tomorrow
         ("tcp://localhost:5556", True, False),
@@ -32,12 +32,27 @@ from agent.messaging.topics import Address, kind_of
     ],
 )
 def test_endpoints(endpoint: str, connects: bool, binds: bool) -> None:
-    for check, allowed in ((check_endpoint, connects), (check_loopback, binds)):
+    for check, allowed in ((check_endpoint, connects), (check_bindable, binds)):
         if allowed:
             assert check(endpoint) == endpoint
         else:
             with pytest.raises(InputError):
                 check(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "loopback"),
+    [
+        ("tcp://127.8.0.1:1", True),
+        ("tcp://[::1]:5556", True),
+        ("tcp://0.0.0.0:5556", False),
+        ("tcp://[::]:5556", False),
+        ("tcp://192.168.0.7:5556", False),
+        ("tcp://localhost:5556", False),
+    ],
+)
+def test_what_only_this_machine_reaches(endpoint: str, loopback: bool) -> None:
+    assert is_loopback(endpoint) is loopback
 
 
 def test_every_level_of_a_topic_ends_in_a_slash() -> None:

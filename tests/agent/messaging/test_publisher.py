@@ -8,10 +8,19 @@ import pytest
 import zmq
 
 from agent.errors import InputError
+from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.sockets import HIGH_WATER_MARK, MAX_MESSAGE_BYTES
 
 WELCOME = b"v1/a/b/c/welcome/"
+NONSENSE = [
+    b"",
+    b"\x07nonsense",
+    b"x" * (MAX_MESSAGE_BYTES - 1),
+    # subscriptions to what no station publishes
+    b"\x01v2/",
+    b"\x01v1/" + b"x" * 1000,
+]
 
 
 def subscribe(
@@ -32,10 +41,10 @@ def subscribe(
 
 
 def test_a_subscriber_gets_its_topics_after_its_welcome(
-    context: zmq.Context, endpoint: Callable[[], str]
+    context: zmq.Context, door: Door, endpoint: Callable[[], str]
 ) -> None:
     address = endpoint()
-    publisher = Publisher(context, address, WELCOME)
+    publisher = Publisher(door, address, WELCOME)
     socket = subscribe(context, publisher, address, b"v1/a/b/c/verdict/line1/")
     for line in (b"line10", b"line1"):
         publisher.send(b"v1/a/b/c/verdict/%s/" % line, b"{}")
@@ -44,10 +53,10 @@ def test_a_subscriber_gets_its_topics_after_its_welcome(
 
 
 def test_a_subscriber_that_never_reads_stops_nobody(
-    context: zmq.Context, endpoint: Callable[[], str]
+    context: zmq.Context, door: Door, endpoint: Callable[[], str]
 ) -> None:
     address = endpoint()
-    publisher = Publisher(context, address, WELCOME)
+    publisher = Publisher(door, address, WELCOME)
     subscribe(context, publisher, address, b"v1/")
     awake = subscribe(context, publisher, address, b"v1/")
     for number in range(4 * HIGH_WATER_MARK):
@@ -62,13 +71,15 @@ def test_a_subscriber_that_never_reads_stops_nobody(
     publisher.close()
 
 
-def test_what_a_peer_sends_is_dropped(context: zmq.Context, endpoint: Callable[[], str]) -> None:
+def test_what_a_peer_sends_is_dropped_and_counted(
+    context: zmq.Context, door: Door, endpoint: Callable[[], str]
+) -> None:
     address = endpoint()
-    publisher = Publisher(context, address, WELCOME)
+    publisher = Publisher(door, address, WELCOME)
     peer = context.socket(zmq.XSUB)
     peer.connect(address)
     peer.send(b"\x01v1/")
-    for nonsense in (b"", b"\x07nonsense", b"x" * (MAX_MESSAGE_BYTES - 1)):
+    for nonsense in NONSENSE:
         peer.send(nonsense)
     for _ in range(500):  # until the subscription has taken effect
         publisher.drain()
@@ -77,17 +88,22 @@ def test_what_a_peer_sends_is_dropped(context: zmq.Context, endpoint: Callable[[
             break
     else:
         pytest.fail("the publisher is deaf")
+    for _ in range(500):
+        publisher.drain()
+        if door.malformed >= len(NONSENSE) or peer.poll(10):
+            break
+    assert door.malformed == len(NONSENSE)
     publisher.close()
 
 
-def test_a_port_in_use_is_named(context: zmq.Context, endpoint: Callable[[], str]) -> None:
+def test_a_port_in_use_is_named(door: Door, endpoint: Callable[[], str]) -> None:
     address = endpoint()
-    publisher = Publisher(context, address, WELCOME)
+    publisher = Publisher(door, address, WELCOME)
     with pytest.raises(InputError, match=f"{address} is in use"):
-        Publisher(context, address, WELCOME)
+        Publisher(door, address, WELCOME)
     publisher.close()
 
 
-def test_an_address_of_another_machine_is_named(context: zmq.Context) -> None:
+def test_an_address_of_another_machine_is_named(door: Door) -> None:
     with pytest.raises(InputError, match=r"cannot listen on tcp://192\.0\.2\.1:5556"):
-        Publisher(context, "tcp://192.0.2.1:5556", WELCOME)
+        Publisher(door, "tcp://192.0.2.1:5556", WELCOME)

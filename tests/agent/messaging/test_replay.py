@@ -10,6 +10,7 @@ import pytest
 import zmq
 
 from agent.journal import Journal
+from agent.messaging.door import Door
 from agent.messaging.replay import ReplayServer
 from agent.states import State
 
@@ -17,9 +18,9 @@ TOPIC = b"v1/a/b/c/verdict/tiny/"
 
 
 @pytest.fixture
-def address(context: zmq.Context, endpoint: Callable[[], str], journal: Journal) -> Iterator[str]:
+def address(door: Door, endpoint: Callable[[], str], journal: Journal) -> Iterator[str]:
     where = endpoint()
-    server = ReplayServer(context, where, journal, lambda: State.READY)
+    server = ReplayServer(door, where, journal, lambda: State.READY)
     yield where
     server.close()
 
@@ -140,6 +141,7 @@ def test_a_peer_that_does_not_read_delays_no_other(
 )
 def test_a_malformed_request_is_answered_and_counted(
     context: zmq.Context,
+    door: Door,
     endpoint: Callable[[], str],
     journal: Journal,
     request: pytest.FixtureRequest,
@@ -147,14 +149,14 @@ def test_a_malformed_request_is_answered_and_counted(
     reason: str,
 ) -> None:
     where = endpoint()
-    server = ReplayServer(context, where, journal, lambda: State.READY)
+    server = ReplayServer(door, where, journal, lambda: State.READY)
     request.addfinalizer(server.close)
     socket = dealer(context, where)
     socket.send_multipart(request_frames)
     answer = socket.recv_json()
     assert answer["op"] == "error"
     assert reason in answer["reason"]
-    assert server.malformed == 1
+    assert door.malformed == 1
     # and nothing else has happened
     socket.send_json({"op": "snapshot"})
     assert socket.recv_json()["op"] == "snapshot"

@@ -22,7 +22,9 @@ from agent.service.inspect import Inspector
 from agent.service.line import Equipment, Line
 from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
+from agent.service.watchdog import Watchdog
 from agent.service.worker import Worker
+from agent.view import View
 from tests.agent.factories import make_record
 
 ADDRESS = Address("plant1", "line3", "st7")
@@ -45,6 +47,10 @@ class HandCamera:
     def status(self) -> CaptureStatus:
         reason = "unplugged" if self.state is CaptureState.FAULT else ""
         return CaptureStatus(self.state, reason, self.delivered, 0, 0, 0)
+
+    @property
+    def last_beat_ns(self) -> int:
+        return time.monotonic_ns()
 
     def trigger(self, token: str) -> bool:
         if self.state is not CaptureState.RUNNING or len(self.pending) >= self.pending_limit:
@@ -98,6 +104,12 @@ class ScriptedEngine:
         return Inspection(score, np.full(SIZE, score, np.float32), frame)
 
 
+class NoDoor:
+    """Nobody has come."""
+
+    malformed = forbidden = connections = admitted = closed = 0
+
+
 class Rig:
     """A line under test: what it was given, and what it has published."""
 
@@ -117,7 +129,11 @@ class Rig:
             ADDRESS.verdict("tiny"), ADDRESS.late("tiny"), "tiny", "0" * 64, 0.0, simulated=True
         )
         record = make_record([-3.0, -2.0, -1.0, 0.0], threshold=0.0)
-        self.worker = Worker(Inspector(self.engine, record, None))
+        self.sent = 0
+        inspector = Inspector(self.engine, record, View(SIZE))
+        self.worker = Worker(inspector)
+        notifier = Notifier({})
+        watchdog = Watchdog(notifier, self.camera, inspector, self)
         self.line = Line(
             Equipment(
                 mode=mode,
@@ -127,7 +143,7 @@ class Rig:
                 worker=self.worker,
                 journal=self.journal,
                 results=Results(recipe, self.journal, self.send),
-                herald=Herald(ADDRESS, self.journal, self, Notifier({})),
+                herald=Herald(ADDRESS, self.journal, NoDoor, self, notifier, watchdog),
                 faults=Faults(stop_without_journal=stop_without_journal),
             )
         )
@@ -146,6 +162,7 @@ class Rig:
 
     def send(self, topic: bytes, payload: bytes) -> None:
         self.published.append((topic, json.loads(payload)))
+        self.sent += 1
 
     def drain(self) -> None:
         """Nobody has subscribed."""

@@ -25,9 +25,11 @@ START_S = 60.0
 END_S = 20.0
 
 
-def write_station(folder: Path, camera: dict[str, Any], threshold: float = 1000.0) -> Path:
+def write_station(
+    folder: Path, camera: dict[str, Any], threshold: float = 1000.0, **bundle_fields: Any
+) -> Path:
     """A station on the tiny bundle, on ports of its own; returns the station file."""
-    bundle_path = write_tiny_bundle(folder / "tiny.nlb")
+    bundle_path = write_tiny_bundle(folder / "tiny.nlb", **bundle_fields)
     bundle = open_bundle(bundle_path)
     engine = load_engine(bundle, runtime=RUNTIME, precision="fp32")
     write_tiny_record(folder / "tiny.cal.json", bundle, engine.fingerprint, threshold)
@@ -87,6 +89,11 @@ class StationProcess:
         self._process.kill()
         self._process.communicate()
         self._errors.close()
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
 
     @property
     def pid(self) -> int:

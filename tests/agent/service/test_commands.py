@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import zmq
 
+from agent.messaging.door import Door
 from agent.service.commands import CommandDesk
 from tests.agent.service.fakes import Rig
 
@@ -17,11 +18,12 @@ from tests.agent.service.fakes import Rig
 class Talk:
     """A line, its desk, and a peer in front of it."""
 
-    def __init__(self, folder: Path, context: zmq.Context, endpoint: str, kind: int) -> None:
+    def __init__(self, folder: Path, door: Door, endpoint: str, kind: int) -> None:
+        self.door = door
         self.rig = Rig(folder)
         self.rig.line.begin()
-        self.desk = CommandDesk(context, endpoint, self.rig.journal, "tiny")
-        self.peer = context.socket(kind)
+        self.desk = CommandDesk(door, endpoint, self.rig.journal, "tiny")
+        self.peer = door.context.socket(kind)
         self.peer.connect(endpoint)
 
     def ask(self, request: Any) -> dict[str, Any]:
@@ -41,11 +43,11 @@ class Talk:
 @pytest.fixture(params=[zmq.DEALER, zmq.REQ], ids=["dealer", "req"])
 def talk(
     tmp_path: Path,
-    context: zmq.Context,
+    door: Door,
     endpoint: Callable[[], str],
     request: pytest.FixtureRequest,
 ) -> Iterator[Talk]:
-    talk = Talk(tmp_path, context, endpoint(), request.param)
+    talk = Talk(tmp_path, door, endpoint(), request.param)
     yield talk
     talk.desk.close()
     talk.rig.close()
@@ -116,6 +118,6 @@ def test_a_malformed_command_is_answered_counted_and_nothing_else(
     talk: Talk, request_: Any
 ) -> None:
     assert talk.ask(request_)["op"] == "error"
-    assert talk.desk.malformed == 1
+    assert talk.door.malformed == 1
     assert talk.rig.verdicts == []
     assert talk.ask({"op": "state"})["state"] == "Ready"

@@ -1,0 +1,101 @@
+"""The belt between the place where a part is seen and the gate that lets it through or not."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class _Part:
+    """due: where the belt stands when the part is at the gate; refused outranks passed."""
+
+    part_id: str
+    due: int
+    entered_ns: int = field(default_factory=time.monotonic_ns)
+    passed: bool = False
+    refused: bool = False
+
+
+@dataclass
+class Counts:
+    """What became of parts and verdicts."""
+
+    passed: int = 0
+    rejected: int = 0
+    late: int = 0
+    """PASS that came when its part was at the gate, or behind it."""
+
+
+class Belt:
+    """Parts on their way. Its position is a number that grows: nanoseconds, or encoder counts.
+
+    A part is at the gate while the position is within half a window of where it is due. Whatever
+    is doubtful is refused: two parts at the gate at once, unless both may pass; a part id that is
+    on the belt twice; a position that jumps.
+    """
+
+    def __init__(self, travel: int, window: int) -> None:
+        """Of the same unit: the way from where a part enters to the gate, and the gate's width."""
+        self._travel = travel
+        self._half = window // 2
+        self._parts: list[_Part] = []
+        self._position: int | None = None
+        self.counts = Counts()
+
+    def enter(self, part_id: str, position: int) -> None:
+        """A part begins its way."""
+        self.move(position)
+        part = _Part(part_id, position + self._travel)
+        for other in self._parts:
+            if other.part_id == part_id:
+                other.refused = part.refused = True
+        self._parts.append(part)
+
+    def age_ms(self, part_id: str) -> float | None:
+        """Milliseconds since a part entered; None when none of this id is on the belt."""
+        for part in self._parts:
+            if part.part_id == part_id:
+                return (time.monotonic_ns() - part.entered_ns) / 1e6
+        return None
+
+    def allow(self, part_id: str, position: int) -> None:
+        """A PASS. It counts when the part is not at the gate yet."""
+        self.move(position)
+        on_belt = [part for part in self._parts if part.part_id == part_id]
+        for part in on_belt:
+            if position < part.due - self._half:
+                part.passed = True
+            else:
+                self.counts.late += 1
+        self.counts.late += not on_belt
+
+    def refuse(self, part_id: str) -> None:
+        """Anything but a PASS; no PASS after it counts."""
+        for part in self._parts:
+            if part.part_id == part_id:
+                part.refused = True
+
+    def refuse_all(self) -> None:
+        """What is on the belt cannot be trusted any more."""
+        for part in self._parts:
+            part.refused = True
+
+    def may_pass(self, position: int) -> bool:
+        """Whether the gate lets through what is there at this position of the belt."""
+        self.move(position)
+        at_gate = [part for part in self._parts if abs(position - part.due) <= self._half]
+        return bool(at_gate) and all(part.passed and not part.refused for part in at_gate)
+
+    def move(self, position: int) -> None:
+        """Take in where the belt stands; parts behind the gate are forgotten."""
+        if self._position is not None and abs(position - self._position) > self._travel:
+            self.refuse_all()
+        self._position = position
+        behind = [part for part in self._parts if position > part.due + self._half]
+        for part in behind:
+            self._parts.remove(part)
+            if part.passed and not part.refused:
+                self.counts.passed += 1
+            else:
+                self.counts.rejected += 1

@@ -1,0 +1,159 @@
+"""The gate's loop: parts enter, the station is asked, and the output follows its answers."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import zmq
+from pydantic import ValidationError
+
+from agent.client.connection import connect
+from agent.gate.belt import Belt
+from agent.gate.config import GateFile
+from agent.gate.wires import Output, Position, Sensor
+from agent.keys.files import ClientKey, read_secret_file
+from agent.messaging.topics import Address, kind_of
+from agent.verdict import Outcome, Verdict
+
+log = logging.getLogger(__name__)
+
+# How often the output is looked after.
+LOOK_MS = 1
+# As for any subscriber: several heartbeats.
+SILENT_S = 1.0
+# ZeroMQ itself does not try again where a key was once refused.
+CONNECT_AGAIN_S = 3.0
+MESSAGES_A_TURN = 100
+
+
+class RejectGate:
+    """Lets a part through while it holds a valid PASS for the part that is at the gate.
+
+    REJECT, NO_DECISION, lateness, a PASS for another part, one on a picture that was taken too
+    late to show the part, and a station that is silent all reject. Silence also takes back every
+    PASS for what is on the belt: what the station said meanwhile was not heard.
+    """
+
+    def __init__(self, gate: GateFile, sensor: Sensor, output: Output, position: Position) -> None:
+        """Connect to the station; the caller closes sensor and output.
+
+        Raises:
+            InputError: the key cannot be read.
+        """
+        self._gate = gate
+        self._sensor = sensor
+        self._output = output
+        self._position = position
+        self._key = read_secret_file(gate.key, ClientKey) if gate.key else None
+        self._belt = Belt(gate.travel.distance, gate.travel.window)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        # Nothing was heard yet.
+        self._heard_at_s = -SILENT_S
+        self._silent = True
+        self.malformed = 0
+        self._connect()
+
+    @property
+    def counts(self) -> str:
+        """What was let through and what not, in words."""
+        counts = self._belt.counts
+        return f"{counts.passed} passed, {counts.rejected} rejected, {counts.late} PASS too late"
+
+    def turn(self) -> None:
+        """Take in what has come, and drive the output accordingly.
+
+        Raises:
+            InputError: the encoder cannot be read; the output rejects from then on.
+        """
+        poller = zmq.Poller()
+        poller.register(self._verdicts, zmq.POLLIN)
+        poller.register(self._sensor.descriptor, zmq.POLLIN)
+        poller.poll(LOOK_MS)
+        try:
+            for part_id in self._sensor.parts():
+                self._enter(part_id)
+            self._listen()
+            self._supervise()
+            self._output.drive(self._belt.may_pass(self._position()) and not self._silent)
+        except BaseException:
+            self._output.drive(False)
+            raise
+
+    def close(self) -> None:
+        """Reject, and end the connections."""
+        self._output.drive(False)
+        self._context.destroy(linger=0)
+
+    def _connect(self) -> None:
+        self._connected_at_s = time.monotonic()
+        endpoints, place = self._gate.endpoints, self._gate.station
+        self._verdicts = connect(self._context, zmq.SUB, endpoints.verdicts, self._key)
+        address = Address(place.site, place.line, place.name)
+        for topic in (address.verdicts, address.heartbeat):
+            self._verdicts.set(zmq.SUBSCRIBE, topic)
+        self._commands = connect(self._context, zmq.DEALER, endpoints.commands, self._key)
+        # A trigger that waits for the station to come back would ask about another part.
+        self._commands.set(zmq.IMMEDIATE, 1)
+
+    def _enter(self, part_id: str) -> None:
+        self._belt.enter(part_id, self._position())
+        try:
+            self._commands.send_json({"op": "trigger", "part_id": part_id}, zmq.NOBLOCK)
+        except zmq.Again:
+            log.warning("part %s: the station does not hear the trigger", part_id)
+
+    def _listen(self) -> None:
+        while self._commands.poll(0):
+            answer = self._commands.recv()
+            if b'"error"' in answer:
+                log.warning("the station refuses a trigger: %s", answer)
+        for _ in range(MESSAGES_A_TURN):
+            if not self._verdicts.poll(0):
+                return
+            self._hear(self._verdicts.recv_multipart())
+
+    def _hear(self, frames: list[bytes]) -> None:
+        self._heard_at_s = time.monotonic()
+        if kind_of(frames[0]) == "heartbeat":
+            return
+        try:
+            verdict = Verdict.model_validate_json(frames[1])
+        except (IndexError, ValidationError):
+            # Whose verdict it was cannot be known.
+            self.malformed += 1
+            self._belt.refuse_all()
+            return
+        if self._is_valid_pass(verdict):
+            self._belt.allow(verdict.part_id, self._position())
+        else:
+            self._belt.refuse(verdict.part_id)
+
+    def _is_valid_pass(self, verdict: Verdict) -> bool:
+        if verdict.verdict is not Outcome.PASS or verdict.late:
+            return False
+        if verdict.simulated and not self._gate.accept_simulated:
+            return False
+        age_ms = self._belt.age_ms(verdict.part_id)
+        stages = verdict.durations_ms
+        if age_ms is None:
+            return False
+        if stages.queue is None or stages.inference is None or stages.decide is None:
+            return False
+        # The picture was taken at least so long ago as its stages lasted: by the gate's own clock,
+        # no later than this after the part had entered.
+        taken_ms = age_ms - (stages.queue + stages.inference + stages.decide)
+        return taken_ms <= self._gate.in_view_ms
+
+    def _supervise(self) -> None:
+        now_s = time.monotonic()
+        silent = now_s - self._heard_at_s > SILENT_S
+        if silent:
+            self._belt.refuse_all()
+            if now_s - self._connected_at_s > CONNECT_AGAIN_S:
+                self._verdicts.close(linger=0)
+                self._commands.close(linger=0)
+                self._connect()
+        if silent != self._silent:
+            self._silent = silent
+            log.warning("the station is silent: all is rejected" if silent else "it is heard")

@@ -1,0 +1,225 @@
+"""What a gate is wired to: a sensor, an encoder, an output."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from agent.errors import InputError
+
+# As in a trigger: it ends up in logs and on terminals.
+PART_ID = re.compile(rb"[^\x00-\x1f\x7f]{1,128}")
+READ_BYTES = 4096
+
+Position = Callable[[], int]
+
+
+class Sensor(Protocol):
+    """Tells which parts have come since it was last asked."""
+
+    descriptor: int
+
+    def parts(self) -> list[str]: ...
+
+    def close(self) -> None: ...
+
+
+class Output(Protocol):
+    """Drives the gate: True lets through. It rejects before the first `drive`, and when closed."""
+
+    def drive(self, on: bool) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class FifoSensor:
+    """A named pipe into which a reader of codes writes one part id a line."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the pipe where it is missing.
+
+        Raises:
+            InputError: it cannot be made or is something else.
+        """
+        try:
+            with suppress(FileExistsError):
+                os.mkfifo(path, 0o620)
+            if not stat.S_ISFIFO(path.stat().st_mode):
+                raise InputError(f"{path} is not a named pipe: give another sensor")
+            # Open for both: the pipe does not end with the last of its writers.
+            self.descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise InputError(f"cannot open the sensor {path}: {error.strerror}") from error
+        self._rest = b""
+        self.malformed = 0
+
+    def parts(self) -> list[str]:
+        """The ids that have come; what is none is counted, and its part will find no PASS."""
+        try:
+            *lines, self._rest = (self._rest + os.read(self.descriptor, READ_BYTES)).split(b"\n")
+        except BlockingIOError:
+            return []
+        found = []
+        if len(self._rest) > READ_BYTES:
+            self._rest = b""
+            self.malformed += 1
+        for line in lines:
+            with suppress(UnicodeDecodeError):
+                if PART_ID.fullmatch(line):
+                    found.append(line.decode())
+                    continue
+            self.malformed += 1
+        return found
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+class GpioSensor:
+    """A line of a GPIO chip; parts are named by the moment of the start and their number."""
+
+    def __init__(self, chip: str, line: int) -> None:
+        gpiod = _gpiod()
+        settings = gpiod.LineSettings(
+            direction=gpiod.line.Direction.INPUT, edge_detection=gpiod.line.Edge.RISING
+        )
+        self._request = _request_line(gpiod, chip, line, settings)
+        self.descriptor = self._request.fd
+        self._start = int(time.time())
+        self._number = 0
+
+    def parts(self) -> list[str]:
+        if not self._request.wait_edge_events(0):
+            return []
+        found = []
+        for _ in self._request.read_edge_events():
+            self._number += 1
+            found.append(f"{self._start}-{self._number}")
+        return found
+
+    def close(self) -> None:
+        self._request.release()
+
+
+class FileOutput:
+    """A file that takes `1` and `0`, such as those of sysfs."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise InputError(f"cannot open the output {path}: {error.strerror}") from error
+        self.drive(False)
+
+    def drive(self, on: bool) -> None:
+        os.pwrite(self._descriptor, b"1\n" if on else b"0\n", 0)
+
+    def close(self) -> None:
+        self.drive(False)
+        os.close(self._descriptor)
+
+
+class GpioOutput:
+    """A line of a GPIO chip."""
+
+    def __init__(self, chip: str, line: int) -> None:
+        gpiod = _gpiod()
+        self._values = (gpiod.line.Value.INACTIVE, gpiod.line.Value.ACTIVE)
+        settings = gpiod.LineSettings(
+            direction=gpiod.line.Direction.OUTPUT, output_value=self._values[False]
+        )
+        self._request = _request_line(gpiod, chip, line, settings)
+        self._line = line
+
+    def drive(self, on: bool) -> None:
+        self._request.set_value(self._line, self._values[on])
+
+    def close(self) -> None:
+        self.drive(False)
+        self._request.release()
+
+
+class Alternating:
+    """Turns a steady "on" into a change at every call, for a relay that falls without changes."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._level = False
+
+    def drive(self, on: bool) -> None:
+        self._level = on and not self._level
+        self._output.drive(self._level)
+
+    def close(self) -> None:
+        self._output.close()
+
+
+def open_sensor(uri: str) -> Sensor:
+    """Open `gpio://CHIP/LINE` or `fifo://PATH`.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    scheme, _, path = uri.partition("://")
+    return FifoSensor(Path(path)) if scheme == "fifo" else GpioSensor(*_chip_and_line(uri))
+
+
+def open_output(uri: str, alternating: bool) -> Output:
+    """Open `gpio://CHIP/LINE` or `file://PATH`; it rejects until it is driven.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    scheme, _, path = uri.partition("://")
+    output: Output = (
+        FileOutput(Path(path)) if scheme == "file" else GpioOutput(*_chip_and_line(uri))
+    )
+    return Alternating(output) if alternating else output
+
+
+def open_position(encoder: str | None) -> Position:
+    """Where the belt stands: the count that a file holds, without one the time in nanoseconds.
+
+    Raises:
+        InputError: the encoder cannot be read; also later, when the position is asked for.
+    """
+    if encoder is None:
+        return time.monotonic_ns
+    path = Path(encoder.removeprefix("file://"))
+
+    def count() -> int:
+        try:
+            return int(path.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read the encoder {path}: {error}") from error
+
+    count()
+    return count
+
+
+def _chip_and_line(uri: str) -> tuple[str, int]:
+    chip, _, line = uri.removeprefix("gpio://").rpartition("/")
+    if not chip or not line.isdecimal():
+        raise InputError(f"{uri} names no line: expected gpio:///dev/gpiochip0/17")
+    return chip, int(line)
+
+
+def _gpiod() -> Any:
+    try:
+        import gpiod
+    except ModuleNotFoundError as error:
+        raise InputError("a GPIO line needs gpiod: pip install 'normline[gpio]'") from error
+    return gpiod
+
+
+def _request_line(gpiod: Any, chip: str, line: int, settings: Any) -> Any:
+    try:
+        return gpiod.request_lines(chip, consumer="normline", config={line: settings})
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot use line {line} of {chip}: {error}") from error

@@ -1,0 +1,291 @@
+"""The door of a station: who is let in at which socket, and how many tried."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from agent.errors import InputError
+from agent.keys import AllowList, Client, KeyFolder, Role
+from agent.messaging.sockets import PEER_TIMEOUT_MS, REQUESTS_WAITING, bind, open_socket
+
+log = logging.getLogger(__name__)
+
+# How soon a change of the allow-list takes effect.
+LOOK_S = 0.1
+EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+
+
+class Domain(str, Enum):
+    """A socket of a station, and in the language of ZAP the domain that guards it."""
+
+    VERDICTS = "verdicts"
+    REPLAY = "replay"
+    COMMANDS = "commands"
+
+
+# Subscriptions cannot be told apart by key, so each socket is for all or nothing of a role.
+ADMITS = {
+    Domain.VERDICTS: frozenset({Role.READ}),
+    Domain.REPLAY: frozenset({Role.READ}),
+    Domain.COMMANDS: frozenset({Role.TRIGGER, Role.CONTROL}),
+}
+# Who connects to a station without keys: only this machine can, and it may do everything.
+ANYONE = Client(name="anyone", key="0" * 40, roles=frozenset(Role), created_at="")
+
+
+class Listener:
+    """A bound socket. It belongs to the thread that uses it.
+
+    Attributes:
+        socket: for sending and receiving.
+        malformed: what its owner could not understand.
+        forbidden: what its owner refused to a client that has not the role for it.
+    """
+
+    def __init__(self, door: Door, socket: zmq.Socket[bytes], endpoint: str) -> None:
+        self.socket = socket
+        self.malformed = 0
+        self.forbidden = 0
+        self._door = door
+        self._endpoint = endpoint
+        self._revocations = door.revocations
+        self._bound = True
+
+    def renew(self) -> None:
+        """After a revocation, end every connection; those who are still listed connect again.
+
+        ZeroMQ asks for a key once, when a connection is made. Unbinding ends all that were.
+        """
+        if self._bound and self._revocations != self._door.revocations:
+            self._revocations = self._door.revocations
+            self.socket.unbind(self._endpoint)
+            self._bound = False
+        if not self._bound:
+            try:
+                self.socket.bind(self._endpoint)
+            except zmq.ZMQError as error:
+                # The port is free when ZeroMQ has let go of it: at the next call, then.
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                self._bound = True
+
+    def client_of(self, frame: zmq.Frame) -> Client | None:
+        """Who sent a frame; see `Door.client_of`."""
+        return self._door.client_of(frame)
+
+    def close(self) -> None:
+        """Close; what was sent is still delivered, for as long as LINGER allows."""
+        if not self.socket.closed:
+            # Its events would wait for somebody to read them.
+            self.socket.disable_monitor()
+            self.socket.close()
+
+
+class Door:
+    """Opens the sockets of a station, with keys or, on loopback, without.
+
+    With keys, every socket speaks CURVE, and the allow-list is asked about each connection. The
+    list is read again when it changes; one that cannot be read admits nobody.
+
+    Attributes:
+        revocations: how often somebody who was admitted was so no more.
+        connections: accepted so far.
+        admitted: of these, the ones that said in time what a peer of the socket must say, with
+            keys one that is listed. The others were sent away.
+        closed: connections that have ended, but for those that a revocation ends.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], keys: KeyFolder | None) -> None:
+        """Start to watch.
+
+        Raises:
+            InputError: a key is missing, damaged or open to others.
+        """
+        self.context = context
+        self.revocations = 0
+        self.connections = 0
+        self.admitted = 0
+        self.closed = 0
+        self._listeners: list[Listener] = []
+        self._monitors: list[zmq.Socket[bytes]] = []
+        self._keys = keys
+        self._clients: dict[str, Client] = {}
+        self._following = threading.Lock()
+        self._authenticator: Any = None
+        if keys is not None:
+            self._secret = keys.station_key()
+            self._stamp = _stamp(keys.clients_file)
+            self._clients = _by_key(keys.clients())
+            self._authenticator = _start_authenticator(context, self)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="door", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it watches; False after `close`, and after a defect."""
+        return self._thread.is_alive()
+
+    @property
+    def malformed(self) -> int:
+        """Requests and subscriptions that could not be understood."""
+        return sum(listener.malformed for listener in self._listeners)
+
+    @property
+    def forbidden(self) -> int:
+        """Requests of clients that have not the role for them."""
+        return sum(listener.forbidden for listener in self._listeners)
+
+    def open(
+        self,
+        kind: int,
+        endpoint: str,
+        domain: Domain,
+        options: Mapping[int, int | bytes] | None = None,
+    ) -> Listener:
+        """Bind a socket of this kind, with these options beside those that every socket gets.
+
+        Raises:
+            InputError: the endpoint is in use or cannot be bound.
+        """
+        socket = open_socket(self.context, kind)
+        socket.set(zmq.RCVHWM, REQUESTS_WAITING)
+        socket.set(zmq.HEARTBEAT_TIMEOUT, PEER_TIMEOUT_MS)
+        for option, value in (options or {}).items():
+            socket.set(option, value)
+        if self._keys is not None:
+            socket.set(zmq.CURVE_SERVER, 1)
+            socket.set(zmq.CURVE_SECRETKEY, self._secret.secret_key.get_secret_value().encode())
+            # Without the latter, a domain that nobody answers for admits everybody.
+            socket.set(zmq.ZAP_DOMAIN, domain.value.encode())
+            socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        self._monitors.append(self._monitor(socket))
+        listener = Listener(self, socket, endpoint)
+        try:
+            bind(socket, endpoint)
+        except InputError:
+            listener.close()
+            raise
+        self._listeners.append(listener)
+        return listener
+
+    def admits(self, key: str, domain: Domain) -> bool:
+        """Whether the holder of a key may connect to a socket.
+
+        Who is denied does not try again by itself, so a list that has just changed counts.
+        """
+        if key not in self._clients:
+            self._follow_list()
+        client = self._clients.get(key)
+        return client is not None and bool(client.roles & ADMITS[domain])
+
+    def client_of(self, frame: zmq.Frame) -> Client | None:
+        """Who sent a frame, as listed at this moment: None for somebody who is listed no more.
+
+        Without keys it is ANYONE.
+        """
+        if self._keys is None:
+            return ANYONE
+        return self._clients.get(str(frame.get("User-Id")))
+
+    def close(self) -> None:
+        """Close what is still open, and watch no more; when no other thread uses a listener."""
+        for listener in self._listeners:
+            listener.close()
+        self._stop.set()
+        self._thread.join()
+        for monitor in self._monitors:
+            monitor.close(linger=0)
+        if self._authenticator is not None:
+            self._authenticator.stop()
+
+    def _monitor(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+        address = f"inproc://door-{len(self._monitors)}"
+        socket.monitor(address, EVENTS)
+        monitor = self.context.socket(zmq.PAIR)
+        # With a limit, a flood of connections would stop ZeroMQ until the events are read.
+        monitor.set(zmq.RCVHWM, 0)
+        monitor.connect(address)
+        return monitor
+
+    def _watch(self) -> None:
+        while not self._stop.wait(LOOK_S):
+            for monitor in list(self._monitors):
+                while monitor.poll(0):
+                    self._count(parse_monitor_message(monitor.recv_multipart())["event"])
+            self._follow_list()
+
+    def _count(self, event: int) -> None:
+        self.connections += event == zmq.EVENT_ACCEPTED
+        self.admitted += event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        self.closed += event == zmq.EVENT_DISCONNECTED
+
+    def _follow_list(self) -> None:
+        if self._keys is None:
+            return
+        with self._following:
+            stamp = _stamp(self._keys.clients_file)
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._read_list(self._keys)
+
+    def _read_list(self, keys: KeyFolder) -> None:
+        before = self._clients
+        try:
+            self._clients = _by_key(keys.clients())
+        except InputError as error:
+            log.error("nobody is admitted until this is put right: %s", error)
+            self._clients = {}
+        left = [
+            client.name
+            for key, client in before.items()
+            if key not in self._clients or client.roles - self._clients[key].roles
+        ]
+        log.info("%d clients are admitted", len(self._clients))
+        if left:
+            log.warning("revoked: %s; every connection is made anew", ", ".join(left))
+            self.revocations += 1
+
+
+class _Admission:
+    """What pyzmq's authenticator asks."""
+
+    def __init__(self, door: Door, domain: Domain) -> None:
+        self._door = door
+        self._domain = domain
+
+    def callback(self, _domain: str, key: bytes) -> bool:
+        return self._door.admits(key.decode("ascii"), self._domain)
+
+
+def _start_authenticator(context: zmq.Context[zmq.Socket[bytes]], door: Door) -> Any:
+    # Here, because it brings asyncio, which a station without keys has no use for.
+    from zmq.auth.thread import ThreadAuthenticator
+
+    authenticator = ThreadAuthenticator(context)
+    authenticator.start()
+    for domain in Domain:
+        authenticator.configure_curve_callback(domain.value, _Admission(door, domain))
+    return authenticator
+
+
+def _by_key(listed: AllowList) -> dict[str, Client]:
+    return {client.key: client for client in listed.clients}
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size

@@ -1,0 +1,95 @@
+"""Files that people write: YAML, understood completely or refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
+
+from agent.errors import InputError
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    folder: Path = info.context["folder"] if info.context else Path()
+    return folder / path.expanduser()
+
+
+# A path is text in YAML; strict types would refuse it.
+FilePath = Annotated[Path, Field(strict=False), AfterValidator(_beside_the_file)]
+# Names become levels of a topic, which end at a slash.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)]
+
+
+class Section(BaseModel):
+    """Strict: a mistyped key or type is refused, never ignored or converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class StationName(Section):
+    """Where the station stands; the levels of its topics (ISA-95 equipment path)."""
+
+    site: Name = Field(description="the plant")
+    line: Name = Field(description="the production line")
+    name: Name = Field(description="the station on the line")
+
+
+Content = TypeVar("Content", bound=Section)
+
+
+def read_yaml(path: Path, kind: type[Content], what: str) -> Content:
+    """Read a file of a kind, called `what` in errors; relative paths in it are from its folder.
+
+    Raises:
+        InputError: it cannot be read, is not YAML, or a key is unknown, missing or wrong.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the {what} {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not a {what}: it is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path} is not YAML{where}: check indentation and quotes") from error
+    except (RecursionError, ValueError) as error:
+        raise InputError(f"{path} is not a {what}: {type(error).__name__}") from error
+    try:
+        return kind.model_validate(content, context={"folder": path.parent})
+    except ValidationError as error:
+        raise InputError(f"{path}: {_explain(error, kind)}") from error
+
+
+def _explain(error: ValidationError, kind: type[Section]) -> str:
+    # A mistyped key is also a missing one; the former says more.
+    problem = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    where = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {where} (known here: {', '.join(_keys_at(kind, problem['loc'][:-1]))})"
+    if problem["type"] == "missing":
+        return f"the key {where} is missing"
+    if problem["type"] in ("model_type", "model_attributes_type"):
+        keys = ", ".join(_keys_at(kind, problem["loc"]))
+        return f"{where or 'the file'}: expected a section with the keys {keys}"
+    if problem["type"] == "value_error":
+        return f"{where}: {problem['ctx']['error']}" if where else str(problem["ctx"]["error"])
+    message = problem["msg"]
+    return f"{where}: {message[:1].lower()}{message[1:]}, got {problem['input']!r}"
+
+
+def _keys_at(kind: type[Section], location: tuple[int | str, ...]) -> list[str]:
+    model: Any = kind
+    for key in location:
+        model = model.model_fields[key].annotation
+    return list(model.model_fields)

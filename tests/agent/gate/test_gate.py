@@ -1,0 +1,268 @@
+"""The gate against a station that says what the test wants: sockets, pipe and output are real."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+import zmq
+
+from agent.errors import InputError
+from agent.gate import RejectGate, load_gate
+from agent.gate.wires import FifoSensor, open_output, open_position
+from agent.messaging.topics import Address
+from agent.verdict import Durations, Outcome, Reason
+from tests.agent.conftest import free_endpoint
+from tests.agent.factories import make_verdict
+
+ADDRESS = Address("a", "b", "c")
+STAGES = Durations(queue=0.0, inference=1.0, decide=0.0)
+LIMIT_S = 20.0
+
+
+class Rig:
+    """A gate whose belt is a file of counts, and both ends of its wires."""
+
+    def __init__(self, folder: Path, context: zmq.Context) -> None:
+        self.pipe, self.out, self.count = folder / "pipe", folder / "out", folder / "count"
+        self.endpoints = {"verdicts": free_endpoint(), "commands": free_endpoint()}
+        self.publisher = context.socket(zmq.PUB)
+        self.publisher.bind(self.endpoints["verdicts"])
+        self.commands = context.socket(zmq.ROUTER)
+        self.commands.bind(self.endpoints["commands"])
+        self.at(0)
+        file = folder / "gate.yaml"
+        file.write_text(
+            yaml.safe_dump(
+                {
+                    "station": {"site": "a", "line": "b", "name": "c"},
+                    "endpoints": self.endpoints,
+                    "sensor": f"fifo://{self.pipe}",
+                    "output": {"uri": f"file://{self.out}"},
+                    "travel": {
+                        "encoder": f"file://{self.count}",
+                        "delay_counts": 100,
+                        "window_counts": 20,
+                    },
+                    "in_view_ms": 60_000.0,
+                    "accept_simulated": True,
+                }
+            )
+        )
+        settings = load_gate(file)
+        self.output = open_output(settings.output.uri, alternating=False)
+        self.sensor = FifoSensor(self.pipe)
+        self.gate = RejectGate(
+            settings, self.sensor, self.output, open_position(settings.travel.encoder)
+        )
+
+    def at(self, count: int) -> None:
+        self.count.write_text(f"{count}\n")
+
+    @property
+    def is_open(self) -> bool:
+        return self.out.read_bytes() == b"1\n"
+
+    def turn_until(self, reached: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + LIMIT_S
+        while not reached():
+            assert time.monotonic() < end_s, "not reached"
+            self.beat()
+            self.gate.turn()
+
+    def connect(self) -> None:
+        """Turn until the gate hears the station."""
+        self.turn_until(lambda: not self.gate._silent)
+
+    def beat(self) -> None:
+        self.publisher.send_multipart([ADDRESS.heartbeat, b"{}"])
+
+    def enter(self, part_id: str) -> None:
+        """A part is seen, and the station hears the trigger."""
+        with self.pipe.open("w") as pipe:
+            pipe.write(f"{part_id}\n")
+        triggers: list[Any] = []
+
+        def triggered() -> bool:
+            if self.commands.poll(0):
+                triggers.append(self.commands.recv_multipart()[1])
+            return bool(triggers)
+
+        self.turn_until(triggered)
+        assert [json.loads(each) for each in triggers] == [{"op": "trigger", "part_id": part_id}]
+
+    def say(self, part_id: str, **changes: Any) -> None:
+        """A verdict; returns when the gate has heard it."""
+        verdict = make_verdict(part_id=part_id, **{"durations_ms": STAGES, **changes})
+        self.publisher.send_multipart([ADDRESS.verdict("tiny"), verdict.to_json()])
+        self.publisher.send_multipart([ADDRESS.verdict("tiny"), b"end of what is said"])
+        before = self.gate.malformed
+        belt = self.gate._belt
+        refuse_all, belt.refuse_all = belt.refuse_all, lambda: None  # the end is no disturbance
+        self.turn_until(lambda: self.gate.malformed > before)
+        belt.refuse_all = refuse_all
+
+    def close(self) -> None:
+        self.gate.close()
+        self.sensor.close()
+        self.output.close()
+
+
+@pytest.fixture
+def rig(tmp_path: Path, context: zmq.Context) -> Iterator[Rig]:
+    rig = Rig(tmp_path, context)
+    rig.connect()
+    yield rig
+    rig.close()
+
+
+def open_at(rig: Rig, count: int) -> bool:
+    rig.at(count)
+    rig.gate.turn()
+    return rig.is_open
+
+
+def test_a_pass_for_the_part_opens_the_gate_while_the_part_is_there(rig: Rig) -> None:
+    rig.enter("A17")
+    rig.say("A17")
+    assert [open_at(rig, count) for count in (50, 89, 90, 100, 110, 111)] == [
+        False, False, True, True, True, False,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        {"part_id": "A18"},
+        {"part_id": "A17", "verdict": Outcome.REJECT},
+        {
+            "part_id": "A17", "verdict": Outcome.NO_DECISION, "reason": Reason.DEADLINE,
+            "late": True,
+        },
+        # how old its picture is cannot be told
+        {"part_id": "A17", "durations_ms": Durations()},
+    ],
+)  # fmt: skip
+def test_nothing_else_opens_it(rig: Rig, verdict: dict[str, Any]) -> None:
+    rig.enter("A17")
+    rig.say(**verdict)
+    assert not any(open_at(rig, count) for count in range(80, 120, 5))
+
+
+def test_a_pass_that_comes_at_the_gate_is_too_late(rig: Rig) -> None:
+    rig.enter("A17")
+    rig.at(95)
+    rig.say("A17")
+    assert not any(open_at(rig, count) for count in range(95, 120, 5))
+    assert "1 PASS too late" in rig.gate.counts
+
+
+def test_a_picture_taken_when_the_part_was_gone_opens_nothing(rig: Rig) -> None:
+    rig.gate._gate = rig.gate._gate.model_copy(update={"in_view_ms": 0.001})
+    rig.enter("A17")
+    rig.say("A17")
+    assert not open_at(rig, 100)
+
+
+def test_a_simulated_picture_opens_nothing_unless_it_is_a_trial(rig: Rig) -> None:
+    rig.gate._gate = rig.gate._gate.model_copy(update={"accept_simulated": False})
+    rig.enter("A17")
+    rig.enter("A18")
+    rig.say("A17", simulated=True)
+    assert not open_at(rig, 100)
+
+
+def test_silence_takes_back_a_pass(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.enter("A17")
+    rig.say("A17")
+    assert open_at(rig, 100)
+    monkeypatch.setattr("agent.gate.gate.SILENT_S", 0.0)
+    assert not open_at(rig, 100)
+    monkeypatch.undo()
+    rig.connect()
+    assert not open_at(rig, 100)
+
+
+def test_what_cannot_be_read_rejects_all_that_is_on_the_belt(rig: Rig) -> None:
+    rig.enter("A17")
+    rig.say("A17")
+    rig.publisher.send_multipart([ADDRESS.verdict("tiny"), b"{"])
+    before = rig.gate.malformed
+    rig.turn_until(lambda: rig.gate.malformed > before)
+    assert not open_at(rig, 100)
+
+
+def test_an_encoder_that_cannot_be_read_rejects_and_ends_the_gate(rig: Rig) -> None:
+    rig.enter("A17")
+    rig.say("A17")
+    assert open_at(rig, 100)
+    rig.count.write_text("")
+    with pytest.raises(InputError, match="cannot read the encoder"):
+        rig.gate.turn()
+    assert not rig.is_open
+
+
+def test_at_its_end_the_gate_rejects(rig: Rig) -> None:
+    rig.enter("A17")
+    rig.say("A17")
+    assert open_at(rig, 100)
+    rig.gate.close()
+    assert not rig.is_open
+
+
+def test_what_is_no_part_id_enters_nothing(rig: Rig) -> None:
+    descriptor = os.open(rig.pipe, os.O_WRONLY)
+    os.write(descriptor, b"\n\xff\xfe\n" + b"x" * 200 + b"\na\x1bb\n")
+    os.close(descriptor)
+    rig.turn_until(lambda: rig.sensor.malformed == 4)
+    assert not rig.commands.poll(0)
+
+
+def test_an_alternating_output_changes_with_every_look(tmp_path: Path) -> None:
+    output = open_output(f"file://{tmp_path / 'out'}", alternating=True)
+    levels = []
+    for on in (True, True, True, False, False, True):
+        output.drive(on)
+        levels.append((tmp_path / "out").read_text().strip())
+    assert levels == ["1", "0", "1", "0", "0", "1"]
+    output.close()
+
+
+GATE = {
+    "station": {"site": "a", "line": "b", "name": "c"},
+    "sensor": "fifo:///tmp/parts",
+    "output": {"uri": "gpio:///dev/gpiochip0/17"},
+    "travel": {"delay_ms": 850.0, "window_ms": 120.0},
+    "in_view_ms": 100.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"travel": {"delay_ms": 850.0}}, "give delay_ms and window_ms, or encoder"),
+        ({"travel": {"delay_ms": 100.0, "window_ms": 100.0}}, "shorter than the delay"),
+        (
+            {"travel": {"delay_ms": 9.0, "window_ms": 1.0, "delay_counts": 3}},
+            "give delay_ms and window_ms, or encoder",
+        ),
+        ({"output": {"uri": "relay"}}, "output.uri"),
+        ({"sensor": "button"}, "sensor"),
+        ({"endpoints": {"verdicts": "5556"}}, "expected tcp://HOST:PORT"),
+        ({"in_view_ms": 0.0}, "in_view_ms"),
+        ({"speed": 1}, "unknown key speed"),
+    ],
+)
+def test_a_wrong_gate_file_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    path = tmp_path / "gate.yaml"
+    path.write_text(yaml.safe_dump(GATE))
+    assert load_gate(path).travel.distance == 850_000_000
+    path.write_text(yaml.safe_dump({**GATE, **change}))
+    with pytest.raises(InputError, match=message):
+        load_gate(path)

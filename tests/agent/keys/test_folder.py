@@ -1,0 +1,129 @@
+"""Keys are made once, kept from others, and never repeated in what is said about them."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from agent.errors import InputError
+from agent.keys import AllowList, ClientKey, KeyFolder, Role, StationKey
+from agent.keys.files import read_key_file, read_secret_file
+
+READ = frozenset({Role.READ})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> KeyFolder:
+    folder = KeyFolder(tmp_path / "keys")
+    assert folder.make()
+    return folder
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_secrets_are_for_their_owner_alone(folder: KeyFolder, tmp_path: Path) -> None:
+    folder.admit("mes", READ, tmp_path / "mes.key")
+    assert mode(folder.folder / "station.key") == 0o600
+    assert mode(tmp_path / "mes.key") == 0o600
+    assert mode(folder.clients_file) == 0o644
+
+
+def test_the_station_keeps_no_secret_of_a_client(folder: KeyFolder, tmp_path: Path) -> None:
+    folder.admit("mes", READ, tmp_path / "mes.key")
+    key = read_secret_file(tmp_path / "mes.key", ClientKey)
+    secret = key.secret_key.get_secret_value()
+    assert not any(secret in path.read_text() for path in folder.folder.iterdir())
+    assert key.public_key in folder.clients_file.read_text()
+    assert key.station_key == folder.station_key({}).public_key
+
+
+def test_a_second_time_nothing_is_made(folder: KeyFolder) -> None:
+    before = folder.station_key({})
+    assert not folder.make()
+    assert folder.station_key({}) == before
+
+
+def test_a_client_is_listed_until_it_is_revoked(folder: KeyFolder, tmp_path: Path) -> None:
+    made = folder.admit("mes", READ, tmp_path / "mes.key")
+    other = folder.admit("plc", frozenset({Role.TRIGGER, Role.CONTROL}), tmp_path / "plc.key")
+    assert folder.clients().clients == (made, other)
+    assert folder.revoke("mes") == made
+    assert folder.clients().clients == (other,)
+
+
+def test_what_cannot_be_done_changes_nothing(folder: KeyFolder, tmp_path: Path) -> None:
+    folder.admit("mes", READ, tmp_path / "mes.key")
+    before = folder.clients(), (tmp_path / "mes.key").read_bytes()
+    with pytest.raises(InputError, match="there is a client mes already"):
+        folder.admit("mes", READ, tmp_path / "again.key")
+    with pytest.raises(InputError, match=r"mes\.key exists already"):
+        folder.admit("other", READ, tmp_path / "mes.key")
+    with pytest.raises(InputError, match=r"no client plc \(listed: mes\)"):
+        folder.revoke("plc")
+    assert (folder.clients(), (tmp_path / "mes.key").read_bytes()) == before
+    assert not (tmp_path / "again.key").exists()
+
+
+def test_a_secret_that_others_can_read_is_refused(folder: KeyFolder) -> None:
+    (folder.folder / "station.key").chmod(0o640)
+    with pytest.raises(InputError, match="can be read by others: chmod 600"):
+        folder.station_key({})
+
+
+def test_under_systemd_only_its_credential_counts(folder: KeyFolder, tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    environment = {"CREDENTIALS_DIRECTORY": str(credentials)}
+    with pytest.raises(InputError, match=r"credentials/station\.key: No such file"):
+        folder.station_key(environment)
+    (credentials / "station.key").write_bytes((folder.folder / "station.key").read_bytes())
+    assert folder.station_key(environment) == folder.station_key({})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda text: "", "Invalid JSON"),
+        (lambda text: "[]", "should be an object"),
+        (lambda text: text.replace("secret_key", "secret"), "secret_key: Field required"),
+        (lambda text: text.replace("station-key/1", "station-key/2"), "schema"),
+        # a secret that lost its last characters
+        (lambda text: text[:-6] + text[-4:], "40 Z85 characters"),
+    ],
+)
+def test_a_damaged_key_is_refused_without_repeating_it(folder: KeyFolder, spoil, message) -> None:
+    path = folder.folder / "station.key"
+    secret = folder.station_key({}).secret_key.get_secret_value()
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(InputError, match=message) as refused:
+        folder.station_key({})
+    assert secret[:-3] not in f"{refused.value}{refused.value.__cause__}"
+
+
+def test_a_secret_does_not_show(folder: KeyFolder) -> None:
+    key = folder.station_key({})
+    assert key.secret_key.get_secret_value() not in f"{key} {key!r} {key.model_dump()}"
+
+
+def test_a_list_with_a_client_twice_is_refused(folder: KeyFolder, tmp_path: Path) -> None:
+    client = folder.admit("mes", READ, tmp_path / "mes.key")
+    text = AllowList.model_construct(clients=(client, client)).model_dump_json(by_alias=True)
+    folder.clients_file.write_text(text)
+    with pytest.raises(InputError, match="two clients have the same name"):
+        folder.clients()
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    folder = KeyFolder(tmp_path / "none")
+    with pytest.raises(InputError, match="none/clients.json: No such file"):
+        folder.clients()
+    with pytest.raises(InputError, match=r"none/station\.key: No such file"):
+        folder.station_key({})
+    with pytest.raises(InputError, match="cannot open the folder of keys"):
+        folder.revoke("mes")
+    with pytest.raises(InputError, match="cannot read"):
+        read_key_file(tmp_path, StationKey)

@@ -1,0 +1,200 @@
+"""Who is not listed gets nothing, who is revoked is cut off, and whoever came is counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from agent.client.connection import connect
+from agent.errors import InputError
+from agent.journal import Journal
+from agent.keys import ClientKey, KeyFolder, Role
+from agent.keys.files import read_secret_file
+from agent.messaging.door import Domain, Door
+from agent.messaging.publisher import Publisher
+from agent.messaging.replay import ReplayServer
+from agent.states import State
+from tests.agent.conftest import free_endpoint
+
+WELCOME = b"v1/a/b/c/welcome/"
+VERDICT = b"v1/a/b/c/verdict/tiny/"
+READ = frozenset({Role.READ})
+LIMIT_S = 20.0
+
+
+class Guarded:
+    """A publisher and a replay service behind a door with keys, both at work."""
+
+    def __init__(self, folder: Path, journal: Journal) -> None:
+        self.keys = KeyFolder(folder / "keys")
+        self.keys.make()
+        self._folder = folder
+        self.verdicts, self.replay = free_endpoint(), free_endpoint()
+        self._context: zmq.Context = zmq.Context()
+        self.door = Door(self._context, self.keys)
+        self._publisher = Publisher(self.door, self.verdicts, WELCOME)
+        self._server = ReplayServer(self.door, self.replay, journal, lambda: State.READY)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._publish)
+        self._thread.start()
+
+    def _publish(self) -> None:
+        while not self._stop.wait(0.005):
+            self._publisher.drain()
+            self._publisher.send(VERDICT, b"{}")
+
+    def client(self, name: str, roles: frozenset[Role] = READ) -> ClientKey:
+        """The key of a client that is admitted."""
+        path = self._folder / f"{name}.key"
+        self.keys.admit(name, roles, path)
+        return read_secret_file(path, ClientKey)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._server.close()
+        self.door.close()
+        self._context.destroy(linger=0)
+
+
+@pytest.fixture
+def station(tmp_path: Path, journal: Journal) -> Iterator[Guarded]:
+    station = Guarded(tmp_path, journal)
+    yield station
+    station.close()
+
+
+def until(reached: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + LIMIT_S
+    while not reached():
+        assert time.monotonic() < end_s, "not reached"
+        time.sleep(0.01)
+
+
+def subscribe(context: zmq.Context, station: Guarded, key: ClientKey | None) -> zmq.Socket:
+    subscriber = connect(context, zmq.SUB, station.verdicts, key)
+    subscriber.set(zmq.SUBSCRIBE, b"")
+    return subscriber
+
+
+def ask(peer: zmq.Socket, **request: Any) -> dict[str, Any]:
+    peer.send_json(request)
+    assert peer.poll(LIMIT_S * 1000), "not answered"
+    answer: dict[str, Any] = json.loads(peer.recv())
+    return answer
+
+
+def test_a_client_is_served_as_soon_as_it_is_listed(station: Guarded, context: zmq.Context) -> None:
+    key = station.client("mes")
+    subscriber = subscribe(context, station, key)
+    assert subscriber.poll(LIMIT_S * 1000)
+    assert subscriber.recv_multipart() == [WELCOME]
+    assert ask(connect(context, zmq.DEALER, station.replay, key), op="snapshot")["state"] == "Ready"
+
+
+def stranger(station: Guarded) -> ClientKey:
+    """A pair that nobody has listed, with the station's true public key."""
+    public, secret = zmq.curve_keypair()
+    known = station.client("known")
+    return known.model_copy(
+        update={
+            "public_key": public.decode(),
+            "secret_key": type(known.secret_key)(secret.decode()),
+        }
+    )
+
+
+@pytest.mark.parametrize("who", ["without a key", "not listed", "of another role", "wrong station"])
+def test_who_is_not_admitted_gets_nothing(station: Guarded, context: zmq.Context, who: str) -> None:
+    key = {
+        "without a key": lambda: None,
+        "not listed": lambda: stranger(station),
+        "of another role": lambda: station.client("plc", frozenset({Role.TRIGGER})),
+        "wrong station": lambda: station.client("mes").model_copy(
+            update={"station_key": zmq.curve_keypair()[0].decode()}
+        ),
+    }[who]()
+    subscriber = subscribe(context, station, key)
+    dealer = connect(context, zmq.DEALER, station.replay, key)
+    dealer.send_json({"op": "snapshot"})
+    until(lambda: station.door.closed >= 2)  # each has come, and was sent away
+    assert not subscriber.poll(300)
+    assert not dealer.poll(0)
+    assert station.door.admitted == 0
+
+
+@pytest.mark.parametrize("how", ["revoked", "other roles", "list damaged", "list gone"])
+def test_who_is_admitted_no_more_loses_a_live_connection(
+    station: Guarded, context: zmq.Context, how: str, tmp_path: Path
+) -> None:
+    key = station.client("mes")
+    subscriber = subscribe(context, station, key)
+    dealer = connect(context, zmq.DEALER, station.replay, key)
+    assert subscriber.poll(LIMIT_S * 1000)
+    assert ask(dealer, op="snapshot")["op"] == "snapshot"
+    before = station.door.closed
+    if how == "revoked":
+        station.keys.revoke("mes")
+    elif how == "other roles":
+        text = station.keys.clients_file.read_text().replace('"read"', '"control"')
+        station.keys.clients_file.write_text(text)
+    elif how == "list damaged":
+        station.keys.clients_file.write_text("{")
+    else:
+        station.keys.clients_file.unlink()
+    until(lambda: station.door.closed >= before + 2)
+    while subscriber.poll(0):
+        subscriber.recv_multipart()
+    with suppress(zmq.Again):  # there is nobody to send to
+        dealer.send_json({"op": "snapshot"}, zmq.NOBLOCK)
+    assert not subscriber.poll(500)
+    assert not dealer.poll(0)
+
+
+def test_the_others_are_back_by_themselves_after_a_revocation(
+    station: Guarded, context: zmq.Context
+) -> None:
+    subscriber = subscribe(context, station, station.client("mes"))
+    other = station.client("other")
+    assert subscriber.poll(LIMIT_S * 1000)
+    assert subscriber.recv_multipart() == [WELCOME]
+    until(lambda: station.door.admits(other.public_key, Domain.VERDICTS))
+    station.keys.revoke("other")
+    while subscriber.recv_multipart() != [WELCOME]:
+        assert subscriber.poll(LIMIT_S * 1000), "not served again"
+
+
+def test_nobody_acknowledges_for_another(station: Guarded, context: zmq.Context) -> None:
+    dealer = connect(context, zmq.DEALER, station.replay, station.client("mes"))
+    answer = ask(dealer, op="ack", client="erp", epoch=1, seq=1)
+    assert answer == {"op": "error", "reason": "mes cannot acknowledge for erp"}
+    assert ask(dealer, op="ack", client="mes", epoch=1, seq=1)["op"] == "ack"
+
+
+def test_whoever_comes_is_counted(door: Door) -> None:
+    endpoint = free_endpoint()
+    listener = door.open(zmq.ROUTER, endpoint, Domain.REPLAY)
+    port = int(endpoint.rpartition(":")[2])
+    for words in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\xff" + b"\0" * 8 + b"\x7f", os.urandom(200)):
+        with socket.create_connection(("127.0.0.1", port)) as peer:
+            peer.sendall(words)
+    until(lambda: door.closed == 4)
+    peer = door.context.socket(zmq.DEALER)
+    peer.connect(endpoint)
+    until(lambda: door.admitted == 1)
+    assert (door.connections, listener.malformed) == (5, 0)
+
+
+def test_without_its_key_no_door_opens(tmp_path: Path, context: zmq.Context) -> None:
+    with pytest.raises(InputError, match=r"station\.key: No such file"):
+        Door(context, KeyFolder(tmp_path))
