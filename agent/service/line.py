@@ -198,6 +198,9 @@ class Line:
                 log.info("a frame came for a part that is already answered")
                 return
         elif not self._started or self.state is State.ERROR:
+            if self._equipment.mode == "camera_triggered":
+                part = self._camera_part(captured.frame.captured_ns)
+                self._give(part, Decision.none(Reason.NOT_READY))
             return
         elif self._equipment.mode == "camera_triggered":
             part = self._camera_part(captured.frame.captured_ns)
