@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from training.distributed import ALONE, Group, own_places
 from training.symmetry import FLIPS
 from training.synthesis import Synthesizer
 
@@ -30,7 +31,8 @@ class Batch:
     """What a training step sees, in whole bytes: it travels between processes.
 
     image, clean: uint8 [B, H, W, 3] BGR; mask: bool [B, H, W]; weight: float32
-    [B, H, W], of each anomalous pixel (`region_weights`); anomalous: bool [B].
+    [B, H, W], of each anomalous pixel (`region_weights`); anomalous: bool [B]; places: int64 [B],
+    where in the whole batch these images stand (all, unless several processes share it).
     """
 
     image: Tensor
@@ -38,6 +40,7 @@ class Batch:
     mask: Tensor
     weight: Tensor
     anomalous: Tensor
+    places: Tensor
 
 
 class BatchMaker(Dataset[Batch]):
@@ -48,6 +51,8 @@ class BatchMaker(Dataset[Batch]):
         flips: names in `symmetry.FLIPS` that leave a good part good.
         synthesizer: built on the same normals.
         size: images a batch; three of four get anomalies.
+        group: the processes that share each batch; this one makes its own part alone.
+        workers: processes that make batches ahead of time.
     """
 
     def __init__(
@@ -57,29 +62,39 @@ class BatchMaker(Dataset[Batch]):
         flips: list[str],
         size: int,
         seed: int,
+        group: Group = ALONE,
+        workers: int = 1,
     ) -> None:
         self.normals = normals
         self.flips = [None, *(FLIPS[name] for name in flips)]
         self.synthesizer = synthesizer
         self.size = size
         self.seed = seed
+        self.group = group
+        own_places(_gets_anomaly(size), group.rank, group.size)  # refuses uneven shares now
+        self.workers = workers
         light = np.log(normals[:, ::4, ::4].mean(axis=(1, 2, 3)) + 1.0)
         self.gain = float(np.clip(light.std(), *GAIN_LIMITS))
 
     def __getitem__(self, step: int) -> Batch:
         """Batch number `step`."""
         rng = np.random.default_rng((self.seed, step))
+        wanted = rng.permutation(_gets_anomaly(self.size))
+        places = own_places(wanted, self.group.rank, self.group.size)
+        indices = self._indices(step)
         images: list[NDArray[np.uint8]] = []
         cleans, masks = [], []
-        anomalous = rng.permutation(np.arange(self.size) % 4 != 0)
-        for index, with_anomaly in zip(self._indices(step), anomalous, strict=True):
+        for place in places:
+            # Of the place alone: which process makes the image is no matter. (From 1 on: a seed
+            # that ends in 0 is the seed without it.)
+            rng = np.random.default_rng((self.seed, step, 1 + place))
+            index = indices[place]
             foreground = self.synthesizer.foreground(index)
             flip = self.flips[rng.integers(len(self.flips))]
             clean, foreground = _augment(self.normals[index], foreground, flip, self.gain, rng)
             image, mask = clean, np.zeros(clean.shape[:2], np.bool_)
-            if with_anomaly:
+            if wanted[place]:
                 image, mask = self.synthesizer.paste(clean, foreground, rng)
-                anomalous[len(images)] = mask.any()
             images.append(image)
             cleans.append(clean)
             masks.append(mask)
@@ -88,7 +103,8 @@ class BatchMaker(Dataset[Batch]):
             clean=torch.from_numpy(np.stack(cleans)),
             mask=torch.from_numpy(np.stack(masks)),
             weight=torch.from_numpy(np.stack([region_weights(mask) for mask in masks])),
-            anomalous=torch.from_numpy(anomalous),
+            anomalous=torch.tensor([bool(mask.any()) for mask in masks]),
+            places=torch.tensor(places),
         )
 
     def stream(self, first: int) -> Iterator[Batch]:
@@ -101,7 +117,7 @@ class BatchMaker(Dataset[Batch]):
             self,
             batch_size=None,
             sampler=count(first),
-            num_workers=1,
+            num_workers=self.workers,
             prefetch_factor=PREFETCH,
             worker_init_fn=_single_threaded,
             # A forked child would wait for ever for the threads that OpenCV had in its parent.
@@ -119,6 +135,11 @@ class BatchMaker(Dataset[Batch]):
                 order = np.random.default_rng((self.seed, 1 << 32, epoch)).permutation(total)
             indices.append(int(order[place]))
         return indices
+
+
+def _gets_anomaly(size: int) -> NDArray[np.bool_]:
+    """Bool [size]: three of four."""
+    return np.arange(size) % 4 != 0
 
 
 def _single_threaded(worker: int) -> None:
