@@ -17,13 +17,11 @@ from agent.service.worker import Worker
 
 
 class Commands(Protocol):
-    """Where commands come from: a socket to wake up for, and how long its owner can wait."""
+    """Where commands come from."""
 
     @property
-    def socket(self) -> zmq.Socket[bytes]: ...
-
-    @property
-    def patience_s(self) -> float: ...
+    def sources(self) -> list[zmq.Socket[bytes] | int]:
+        """Sockets and descriptors to wake up for."""
 
 
 @dataclass(frozen=True)

@@ -159,8 +159,7 @@ class Line:
         if self._capture.descriptor is not None and self._wants_frames:
             sources.append((self._capture.descriptor, zmq.POLLIN))
         if commands is not None:
-            sources.append((commands.socket, zmq.POLLIN))
-            wait_s = min(wait_s, commands.patience_s)
+            sources += [(source, zmq.POLLIN) for source in commands.sources]
         deadline_ns = self._open.next_deadline_ns
         if deadline_ns is not None:
             wait_s = min(wait_s, max(0.0, (deadline_ns - time.monotonic_ns()) / 1e9))
