@@ -31,6 +31,7 @@ class StationSnapshot(BaseModel):
     durable_seq: int
     state: State
     epochs: list[EpochRange]
+    more: bool = False
     acknowledged: Position | None = None
 
     def missing(self, position: Position) -> list[EpochRange]:
@@ -46,7 +47,7 @@ class StationSnapshot(BaseModel):
 
     def settles(self, target: Position) -> bool:
         """Whether what is not stored up to `target` never will be."""
-        return Position(self.epoch, self.durable_seq) >= target
+        return not self.more and Position(self.epoch, self.durable_seq) >= target
 
 
 class ReplayClient:
@@ -65,13 +66,16 @@ class ReplayClient:
         # A client that has been revoked meanwhile has nobody to send to.
         self._socket.set(zmq.SNDTIMEO, self._timeout_ms)
 
-    def snapshot(self, client: str | None = None) -> StationSnapshot:
+    def snapshot(self, client: str | None = None, since: int | None = None) -> StationSnapshot:
         """Where the station is, and with `client` what that client has acknowledged.
+
+        A station lists so many epochs at once, the newest, or from `since` on the oldest; its
+        answer says whether there are more.
 
         Raises:
             ReplayUnavailable: no answer, or one that is no snapshot.
         """
-        self._send({"op": "snapshot", "client": client})
+        self._send({"op": "snapshot", "client": client, "since": since})
         try:
             return StationSnapshot.model_validate_json(self._receive()[-1])
         except ValidationError as error:

@@ -268,7 +268,7 @@ class Subscriber:
         while self.position is not None and self.position < target:
             client = self._ask(endpoint)
             try:
-                snapshot = client.snapshot()
+                snapshot = client.snapshot(since=self.position.epoch)
                 for stored in snapshot.missing(self.position):
                     for verdict in client.replay(stored.epoch, stored.first_seq, stored.last_seq):
                         yield from self._pass_on(verdict)
@@ -276,6 +276,8 @@ class Subscriber:
                     if self.position.epoch < target.epoch == snapshot.epoch:
                         self.position = Position(snapshot.epoch, snapshot.first_seq - 1)
                     return
+                if snapshot.more:
+                    continue
             except ReplayUnavailable as error:
                 log.warning("cannot fill a gap: %s", error)
             finally:

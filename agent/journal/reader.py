@@ -47,16 +47,28 @@ class JournalReader:
         )
         return [Stored(seq, topic.encode(), payload) for seq, topic, payload in rows]
 
-    def epochs(self) -> list[EpochRange]:
-        """The newest epochs that hold a verdict, at most EPOCHS_LISTED, oldest first."""
+    def epochs(self, since: int | None = None) -> tuple[list[EpochRange], bool]:
+        """Epochs that hold a verdict, oldest first, at most EPOCHS_LISTED.
+
+        Args:
+            since: the first epoch to list; None for the newest of all.
+
+        Returns:
+            The epochs, and whether there are more after them.
+        """
+        newest_first = since is None
         rows = self._connection.execute(
             "SELECT * FROM (SELECT epoch, "
             "(SELECT MIN(seq) FROM verdicts v WHERE v.epoch = e.epoch) AS first, "
             "(SELECT MAX(seq) FROM verdicts v WHERE v.epoch = e.epoch) AS last "
-            "FROM epochs e) WHERE last IS NOT NULL ORDER BY epoch DESC LIMIT ?",
-            (EPOCHS_LISTED,),
-        )
-        return [EpochRange(*row) for row in rows][::-1]
+            "FROM epochs e) WHERE last IS NOT NULL AND epoch >= ? "
+            f"ORDER BY epoch {'DESC' if newest_first else 'ASC'} LIMIT ?",
+            (since or 0, EPOCHS_LISTED + 1),
+        ).fetchall()
+        listed = [EpochRange(*row) for row in rows[:EPOCHS_LISTED]]
+        if newest_first:
+            return listed[::-1], False
+        return listed, len(rows) > EPOCHS_LISTED
 
     def acknowledged(self, client: str) -> tuple[int, int] | None:
         """(epoch, seq) up to which a client has said that it is done; None when it never has."""

@@ -109,7 +109,7 @@ class ReplayServer:
 
     def _answer(self, reader: JournalReader, peer: Peer, request: Any) -> None:
         if isinstance(request, Snapshot):
-            self._socket.reply(peer, self._snapshot(reader, request.client))
+            self._socket.reply(peer, self._snapshot(reader, request))
         elif isinstance(request, Acknowledge):
             self._socket.reply(peer, self._acknowledge(peer, request))
         elif isinstance(request, Replay):
@@ -121,17 +121,19 @@ class ReplayServer:
                 _Job(peer, request.epoch, request.first, request.last, time.monotonic())
             )
 
-    def _snapshot(self, reader: JournalReader, client: str | None) -> dict[str, Any]:
+    def _snapshot(self, reader: JournalReader, request: Snapshot) -> dict[str, Any]:
+        epochs, more = reader.epochs(request.since)
         content: dict[str, Any] = {
             "op": "snapshot",
             "epoch": self._journal.epoch,
             "first_seq": self._journal.first_seq,
             "durable_seq": self._journal.durable_seq,
             "state": self._state().value,
-            "epochs": [asdict(epoch) for epoch in reader.epochs()],
+            "epochs": [asdict(epoch) for epoch in epochs],
+            "more": more,
         }
-        if client is not None:
-            position = reader.acknowledged(client)
+        if request.client is not None:
+            position = reader.acknowledged(request.client)
             content["acknowledged"] = position and {"epoch": position[0], "seq": position[1]}
         return content
 

@@ -45,11 +45,15 @@ class Request(BaseModel):
 
 
 class Snapshot(Request):
-    """Where the station is; with `client`, also what that client has acknowledged."""
+    """Where the station is; with `client`, also what that client has acknowledged.
+
+    The epochs listed are the newest, or with `since` the oldest from that one on.
+    """
 
     role = Role.READ
     op: Literal["snapshot"]
     client: Identifier | None = None
+    since: Number | None = None
 
 
 class Replay(Request):

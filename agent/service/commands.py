@@ -24,9 +24,6 @@ from agent.messaging.requests import (
 from agent.service.line import Line
 from agent.verdict import Reason
 
-# How long commands may be left alone when none comes, and when an answer waits for the disk.
-IDLE_WAIT_S = 1.0
-HELD_WAIT_S = 0.001
 DURABLE_WAIT_S = 1.0
 
 
@@ -60,14 +57,9 @@ class CommandDesk:
         self._held: deque[_Held] = deque()
 
     @property
-    def socket(self) -> zmq.Socket[bytes]:
-        """To wake up for."""
-        return self._socket.socket
-
-    @property
-    def patience_s(self) -> float:
-        """How long `serve` may wait to be called when nothing comes."""
-        return HELD_WAIT_S if self._held else IDLE_WAIT_S
+    def sources(self) -> list[zmq.Socket[bytes] | int]:
+        """What to wake up for: commands, and the disk when an answer waits for it."""
+        return [self._socket.socket, *([self._journal.descriptor] if self._held else [])]
 
     def serve(self, line: Line) -> None:
         """Carry out what has come, and answer what has become durable."""

@@ -5,21 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import Protocol
 
 import zmq
 
-from agent.capture import Capture, Captured, CaptureState
-from agent.capture.contract import Mode
+from agent.capture import Captured, CaptureState
 from agent.decision import Decision
-from agent.journal import Journal, OpenPart
+from agent.journal import OpenPart
 from agent.record import CalibrationRecord
-from agent.service.faults import Faults
-from agent.service.herald import Herald
+from agent.service.equipment import Commands, Equipment
 from agent.service.parts import OpenParts, Part
-from agent.service.results import Results
-from agent.service.worker import Finding, Worker
+from agent.service.worker import Finding
 from agent.states import State, StateMachine
 from agent.verdict import Durations, Reason, Verdict, elapsed_ms
 
@@ -27,31 +22,6 @@ log = logging.getLogger(__name__)
 
 # How often the camera is looked after while nothing happens.
 LONGEST_WAIT_S = 0.02
-
-
-class Commands(Protocol):
-    """Where commands come from: a socket to wake up for, and how long its owner can wait."""
-
-    @property
-    def socket(self) -> zmq.Socket[bytes]: ...
-
-    @property
-    def patience_s(self) -> float: ...
-
-
-@dataclass(frozen=True)
-class Equipment:
-    """What the loop works with; all of it open and checked."""
-
-    mode: Mode
-    deadline_ms: float | None
-    pending_limit: int
-    capture: Capture
-    worker: Worker
-    journal: Journal
-    results: Results
-    herald: Herald
-    faults: Faults
 
 
 class Line:
@@ -198,8 +168,7 @@ class Line:
         if self._capture.descriptor is not None and self._wants_frames:
             sources.append((self._capture.descriptor, zmq.POLLIN))
         if commands is not None:
-            sources.append((commands.socket, zmq.POLLIN))
-            wait_s = min(wait_s, commands.patience_s)
+            sources += [(source, zmq.POLLIN) for source in commands.sources]
         deadline_ns = self._open.next_deadline_ns
         if deadline_ns is not None:
             wait_s = min(wait_s, max(0.0, (deadline_ns - time.monotonic_ns()) / 1e9))
@@ -237,6 +206,9 @@ class Line:
                 log.info("a frame came for a part that is already answered")
                 return
         elif not self._started or self.state is State.ERROR:
+            if self._equipment.mode == "camera_triggered":
+                part = self._camera_part(captured.frame.captured_ns)
+                self._give(part, Decision.none(Reason.NOT_READY))
             return
         elif self._equipment.mode == "camera_triggered":
             part = self._camera_part(captured.frame.captured_ns)

@@ -168,12 +168,15 @@ def stored_verdicts(publish: dict[str, str]) -> list[Verdict]:
     """All that a running station's journal holds, as its replay endpoint gives it."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     client = ReplayClient(context, publish["replay"], 30.0)
+    position, found, more = BEGINNING, [], True
     try:
-        return [
-            verdict
-            for stored in client.snapshot().missing(BEGINNING)
-            for verdict in client.replay(stored.epoch, stored.first_seq, stored.last_seq)
-        ]
+        while more:
+            snapshot = client.snapshot(since=position.epoch)
+            for stored in snapshot.missing(position):
+                found += client.replay(stored.epoch, stored.first_seq, stored.last_seq)
+                position = Position(stored.epoch, stored.last_seq)
+            more = snapshot.more
     finally:
         client.close()
         context.term()
+    return found

@@ -248,6 +248,19 @@ def test_the_beginning_of_everything_is_a_position(
         assert seen_while_beating(station, subscriber, 3) == given
 
 
+def test_a_station_that_restarted_more_often_than_it_lists_is_replayed_from_the_beginning(
+    start: Start, endpoints: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.journal.reader.EPOCHS_LISTED", 2)
+    given: list[int] = []
+    for _ in range(5):
+        station = start()
+        given += station.give(2)
+    with Subscriber(*endpoints, position=Position(0, 0)) as subscriber:
+        assert seen_while_beating(station, subscriber, len(given)) == given
+        assert subscriber.missed == 0
+
+
 def test_a_replay_endpoint_that_does_not_answer_leaves_a_gap_and_a_live_stream(
     start: Start,
     endpoints: tuple[str, str],

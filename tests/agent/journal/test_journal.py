@@ -23,6 +23,7 @@ from agent.errors import InputError
 from agent.journal import EpochRange, Journal, OpenPart, Retention, open_journal
 from agent.journal import ahead as ahead_module
 from agent.journal import journal as journal_module
+from agent.journal import reader as reader_module
 from agent.journal import retention as retention_module
 from agent.journal import writer as journal_writer
 
@@ -63,7 +64,7 @@ def test_it_gives_back_what_was_recorded_in_order_and_in_pages(journal: Journal)
     assert [stored.seq for stored in first] == seqs[2:6]
     assert (first[0].topic, first[0].payload) == (TOPIC, b"payload %d" % seqs[2])
     assert reader.page(journal.epoch - 1, seqs[0], seqs[-1], limit=4) == []
-    assert reader.epochs() == [EpochRange(journal.epoch, seqs[0], seqs[-1])]
+    assert reader.epochs() == ([EpochRange(journal.epoch, seqs[0], seqs[-1])], False)
     assert journal.durable_seq == journal.last_seq == seqs[-1]
     reader.close()
 
@@ -168,6 +169,32 @@ def test_epochs_grow_also_within_a_second(tmp_path: Path) -> None:
     assert epochs == sorted(set(epochs))
 
 
+def test_more_epochs_than_are_listed_at_once_are_listed_in_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_module, "EPOCHS_LISTED", 2)
+    epochs = []
+    for _ in range(5):
+        journal = Journal(tmp_path / "journal.db")
+        record(journal, 1)
+        settle(journal)
+        epochs.append(journal.epoch)
+        if len(epochs) < 5:
+            journal.close()
+    reader = journal.reader()
+
+    def listed(since: int | None) -> tuple[list[int], bool]:
+        found, more = reader.epochs(since)
+        return [each.epoch for each in found], more
+
+    assert listed(0) == (epochs[:2], True)
+    assert listed(epochs[1]) == (epochs[1:3], True)
+    assert listed(epochs[3]) == (epochs[3:], False)
+    assert listed(None) == (epochs[3:], False)
+    reader.close()
+    journal.close()
+
+
 def test_a_client_never_moves_back(journal: Journal) -> None:
     reader = journal.reader()
     assert reader.acknowledged("mes") is None
@@ -181,7 +208,7 @@ def test_a_client_never_moves_back(journal: Journal) -> None:
 
 def stored_in(journal: Journal) -> int:
     reader = journal.reader()
-    count = sum(epoch.last_seq - epoch.first_seq + 1 for epoch in reader.epochs())
+    count = sum(epoch.last_seq - epoch.first_seq + 1 for epoch in reader.epochs()[0])
     reader.close()
     return count
 
@@ -220,7 +247,8 @@ def test_a_journal_that_outgrows_its_size_forgets_the_oldest_and_says_so(tmp_pat
         for seq in [journal.next_seq() for _ in range(1000)]:
             journal.record(seq, TOPIC, b"x" * 1000)
         settle(journal)
-    (kept,) = (reader := journal.reader()).epochs()
+    reader = journal.reader()
+    ((kept,), _) = reader.epochs()
     reader.close()
     assert kept.last_seq == journal.last_seq
     assert kept.last_seq - kept.first_seq + 1 <= 2000

@@ -78,6 +78,7 @@ def test_a_snapshot_says_where_the_station_is(
         "durable_seq": seqs[-1],
         "state": "Ready",
         "epochs": [{"epoch": journal.epoch, "first_seq": seqs[0], "last_seq": seqs[-1]}],
+        "more": False,
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import zmq
 
-from agent.camera.rehearsal import FAULTS
+from agent.camera.rehearsal import FAULTS, UNPLUGGED
 from agent.verdict import Outcome, Reason, Verdict
 from tests.agent.service.process import StationProcess, write_station
 from tests.prove.scenario import Check, Work
@@ -23,6 +23,7 @@ DETECT_MS, RECOVER_S = 200, 3.0
 SIGNALS = {"hung": signal.SIGSTOP, "killed": signal.SIGKILL}
 LASTS_S = 1.0
 PATIENCE_S = 15.0
+MOST_DISTURBED = 5
 
 
 @dataclass
@@ -32,6 +33,12 @@ class Seen:
     detect_ms: list[float] = field(default_factory=list)
     recover_s: list[float] = field(default_factory=list)
     passed: int = 0
+    disturbed: int = 0
+
+    def add(self, once: tuple[float, float, int]) -> None:
+        self.detect_ms.append(once[0])
+        self.recover_s.append(once[1])
+        self.passed += once[2]
 
 
 def prove(work: Work) -> Iterator[Check]:
@@ -49,8 +56,17 @@ def prove(work: Work) -> Iterator[Check]:
             line = Line(Driver(context, station.publish["commands"]), follower)
             for fault in (*SIGNALS, *FAULTS):
                 seen = Seen()
-                for _ in range(work.count):
-                    _damage(line, station, fault, faults, seen, work.chance.uniform(0.3, 0.6))
+                while len(seen.detect_ms) < work.count:
+                    restarts = line.restarts
+                    once = _damage(line, station, fault, faults, work.chance.uniform(0.3, 0.6))
+                    if fault in FAULTS and fault != UNPLUGGED and line.restarts != restarts:
+                        # On a machine this busy the camera was taken for hung, and a camera that
+                        # has just been opened cannot be frozen yet.
+                        work.say(f"{fault}: the camera was restarted meanwhile; once more")
+                        seen.disturbed += 1
+                        if seen.disturbed <= MOST_DISTURBED:
+                            continue
+                    seen.add(once)
                 yield _judge(fault, seen)
             line.driver.close()
     finally:
@@ -83,6 +99,12 @@ class Line:
                     return arrived_s
         return None
 
+    @property
+    def restarts(self) -> int:
+        """Of the camera, as the newest heartbeat tells."""
+        self.follower.wait_for(lambda: bool(self.follower.beats), PATIENCE_S)
+        return self.follower.beats[-1].camera_restarts
+
     def answers(self, since_s: float) -> list[tuple[Verdict, float]]:
         """Verdicts on parts that were triggered since then, and when each arrived."""
         follower, triggered = self.follower, self.driver.triggered
@@ -91,8 +113,10 @@ class Line:
 
 
 def _damage(
-    line: Line, station: StationProcess, fault: str, faults: Path, seen: Seen, before_s: float
-) -> None:
+    line: Line, station: StationProcess, fault: str, faults: Path, before_s: float
+) -> tuple[float, float, int]:
+    """ms to CAMERA_FAULT, s from the end of the cause to a decision, parts passed meanwhile."""
+    passed = 0
     line.run_until_decided(time.monotonic())
     line.run(before_s)
     if fault in SIGNALS:
@@ -104,14 +128,14 @@ def _damage(
         began_s = time.monotonic()
         line.run(LASTS_S)
         line.follower.wait_for(lambda: False, 0.2)
-        seen.passed += sum(v.verdict is Outcome.PASS for v, _ in line.answers(began_s))
+        passed += sum(v.verdict is Outcome.PASS for v, _ in line.answers(began_s))
         faults.unlink()
     ended_s = began_s if fault in SIGNALS else time.monotonic()
     decided_s = line.run_until_decided(ended_s)
     if fault in SIGNALS:
         # What was triggered while no process could take a picture; those after it may pass.
         mute_s = began_s + DETECT_MS / 1000
-        seen.passed += sum(
+        passed += sum(
             v.verdict is Outcome.PASS and line.driver.triggered[v.part_id] < mute_s
             for v, _ in line.answers(began_s)
         )
@@ -120,8 +144,8 @@ def _damage(
         for verdict, arrived_s in line.answers(began_s)
         if verdict.reason is Reason.CAMERA_FAULT
     ]
-    seen.detect_ms.append(1000 * (min(faulty, default=began_s + PATIENCE_S) - began_s))
-    seen.recover_s.append((decided_s or ended_s + PATIENCE_S) - ended_s)
+    detect_ms = 1000 * (min(faulty, default=began_s + PATIENCE_S) - began_s)
+    return detect_ms, (decided_s or ended_s + PATIENCE_S) - ended_s, passed
 
 
 def _judge(fault: str, seen: Seen) -> Check:
@@ -129,6 +153,6 @@ def _judge(fault: str, seen: Seen) -> Check:
     return Check(
         f"{fault}: CAMERA_FAULT within {DETECT_MS} ms, back within {RECOVER_S:g} s, none passed",
         f"{detect_ms:.0f} ms, {recover_s:.2f} s at most of {len(seen.detect_ms)}, "
-        f"{seen.passed} passed",
+        f"{seen.passed} passed" + (f"; {seen.disturbed} disturbed" if seen.disturbed else ""),
         detect_ms <= DETECT_MS and recover_s <= RECOVER_S and seen.passed == 0,
     )

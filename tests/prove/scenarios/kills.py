@@ -46,7 +46,13 @@ def prove(work: Work) -> Iterator[Check]:
             if kill % 10 == 9:
                 work.say(f"{kill + 1} kills, {len(triggered)} parts triggered")
         assert follower is not None
+        heard = len(follower.beats)
         with StationProcess(station_file) as station:
+            # What it answers for its predecessor is published first and durable a moment later.
+            beats = follower.beats
+            follower.wait_for(
+                lambda: len(beats) > heard and beats[-1].durable_seq == beats[-1].last_seq, 30
+            )
             stored = stored_verdicts(station.publish)
             last = max((verdict.epoch, verdict.seq) for verdict in stored)
             seen = follower.verdicts
