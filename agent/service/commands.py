@@ -65,9 +65,14 @@ class CommandDesk:
         return self._socket.socket
 
     @property
+    def rests(self) -> bool:
+        """Whether what comes is left waiting for now, because there is too much of it."""
+        return self._socket.rest_s > 0
+
+    @property
     def patience_s(self) -> float:
         """How long `serve` may wait to be called when nothing comes."""
-        return HELD_WAIT_S if self._held else IDLE_WAIT_S
+        return HELD_WAIT_S if self._held else self._socket.rest_s or IDLE_WAIT_S
 
     def serve(self, line: Line) -> None:
         """Carry out what has come, and answer what has become durable."""

@@ -35,6 +35,9 @@ class Commands(Protocol):
     def socket(self) -> zmq.Socket[bytes]: ...
 
     @property
+    def rests(self) -> bool: ...
+
+    @property
     def patience_s(self) -> float: ...
 
 
@@ -189,7 +192,8 @@ class Line:
         if self._capture.descriptor is not None and self._wants_frames:
             sources.append((self._capture.descriptor, zmq.POLLIN))
         if commands is not None:
-            sources.append((commands.socket, zmq.POLLIN))
+            if not commands.rests:
+                sources.append((commands.socket, zmq.POLLIN))
             wait_s = min(wait_s, commands.patience_s)
         deadline_ns = self._open.next_deadline_ns
         if deadline_ns is not None:
