@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.metadata
 import os
 import pwd
 import shutil
@@ -28,8 +29,9 @@ HERE = Path(__file__).resolve().parent
 USER = "normline"
 DEVICES = ("v4l2", "intel", "jetson", "gpio")
 UNITS = ("normline.service", "normline-gate.service")
-KEPT_VERSIONS = 2
 DONE = "complete"
+# The first pip that installs into another environment than its own: no second one is needed there.
+PIP_FOR_OTHERS = (22, 3)
 
 
 class Refused(Exception):
@@ -126,11 +128,10 @@ class Installation:
             # What an installation that was cut off has left.
             shutil.rmtree(version, ignore_errors=True)
             version.parent.mkdir(parents=True, exist_ok=True)
-            _run(sys.executable, "-m", "venv", str(version))
+            pip = _make_environment(version)
             constraints = HERE.parent / "constraints.txt"
             pinned = ["--constraint", str(constraints)] if constraints.is_file() else []
-            pip = [str(version / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
-            _run(*pip, *options, *pinned, str(wheel))
+            _run(*pip, "install", "--quiet", *options, *pinned, str(wheel))
             _run(str(version / "bin/normline"), "--version")
             (version / DONE).touch()
         return version
@@ -186,6 +187,23 @@ def _user_exists() -> bool:
     except KeyError:
         return False
     return True
+
+
+def _make_environment(folder: Path) -> list[str]:
+    """A virtual environment, and the pip that installs into it."""
+    if _pip_version() >= PIP_FOR_OTHERS:
+        _run(sys.executable, "-m", "venv", "--without-pip", str(folder))
+        return [sys.executable, "-m", "pip", "--python", str(folder / "bin/python")]
+    _run(sys.executable, "-m", "venv", str(folder))
+    return [str(folder / "bin/python"), "-m", "pip"]
+
+
+def _pip_version() -> tuple[int, ...]:
+    try:
+        parts = importlib.metadata.version("pip").split(".")
+    except importlib.metadata.PackageNotFoundError:
+        return ()
+    return tuple(int(part) for part in parts[:2] if part.isdecimal())
 
 
 def _wheel_of(source: Path, folder: Path) -> Path:
