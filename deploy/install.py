@@ -60,6 +60,9 @@ class Installation:
         gate: bool,
     ) -> None:
         """Install or upgrade; the service is restarted when it ran, and taken back if it fails."""
+        python = Path(sys.executable).resolve()
+        if self.live and any(python.is_relative_to(home) for home in ("/root", "/home")):
+            raise Refused(f"the service may not enter the home of {python}: use /usr/bin/python3")
         self._make_user()
         version = self._build(source, find_links)
         self._make_station(version)
@@ -165,7 +168,9 @@ class Installation:
 
     def _restart_if_running(self) -> bool:
         """False when the service ran and does not become ready again."""
-        if not self.live or subprocess.call(["systemctl", "--quiet", "is-active", UNITS[0]]) != 0:
+        if not self._has_systemd:
+            return True
+        if subprocess.call(["systemctl", "--quiet", "is-active", UNITS[0]]) != 0:
             return True
         # Type=notify: it returns when the station has said that it is ready, or has failed.
         return subprocess.call(["systemctl", "restart", UNITS[0]]) == 0
@@ -177,8 +182,12 @@ class Installation:
                 shutil.rmtree(version)
 
     def _systemctl(self, *arguments: str) -> None:
-        if self.live and Path("/run/systemd/system").is_dir():
+        if self._has_systemd:
             _run("systemctl", *arguments)
+
+    @property
+    def _has_systemd(self) -> bool:
+        return self.live and Path("/run/systemd/system").is_dir()
 
 
 def _user_exists() -> bool:
