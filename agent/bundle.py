@@ -58,6 +58,10 @@ class Bundle:
             )
         return self._members[model_member(precision)]
 
+    def member(self, name: str) -> bytes:
+        """Content of a member that the manifest names."""
+        return self._members[name]
+
     def golden(self) -> Golden:
         """The golden frames and values.
 

@@ -44,7 +44,7 @@ class CameraSettings(Section):
         "frame, from a camera that a sensor triggers: one frame is one part",
     )
     pending_limit: int = Field(
-        8, ge=1, le=1024, description="parts that may wait for their inspection; more are OVERRUN"
+        8, ge=1, le=128, description="parts that may wait for their inspection; more are OVERRUN"
     )
     deadline_ms: float | None = Field(
         None,

@@ -1,11 +1,11 @@
-"""Images on their way to the model: read whole, cut to the region of interest, resized once.
+"""Images: read whole or refused, brought to 8 bits and BGR, resized.
 
-Calibration, evaluation and the station all prepare frames through `to_model_frame`, so that a
-threshold holds for exactly the pixels that it was taken from.
+How they are put together is the view's business (`agent.view`).
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,8 @@ class Roi(BaseModel):
     height: int = Field(gt=0)
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read an image file as uint8 [H, W, 3] BGR; 16-bit images keep their upper eight bits.
+def read_image(path: Path) -> NDArray[Any]:
+    """Read an image file as uint8 or uint16 [H, W, 3] BGR; grey becomes three equal channels.
 
     Raises:
         InputError: the file is missing, is no image, or ends before its last pixel.
@@ -45,18 +45,9 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise InputError(f"cannot read the image {path}: {error.strerror}") from error
     if _ends_early(data):
         raise InputError(f"the image {path} is cut short: copy it again or remove it")
-    level = CV_LOGGING.getLogLevel()
-    # What OpenCV would print is said in the InputError below.
-    CV_LOGGING.setLogLevel(0)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:
-        image = None
-    finally:
-        CV_LOGGING.setLogLevel(level)
-    if image is None:
-        raise InputError(f"{path} is not an image that can be read: replace or remove it")
-    return _to_bgr8(image, str(path))
+    image = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, str(path))
+    check_image(image, str(path))
+    return image
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -75,50 +66,88 @@ def list_images(folder: Path) -> list[Path]:
     return images
 
 
-def to_model_frame(
-    image: NDArray[Any], input_size: tuple[int, int], roi: Roi | None = None
-) -> NDArray[np.uint8]:
-    """Cut and resize a camera image to what the graph takes.
-
-    Args:
-        image: uint8 or uint16, [H, W], [H, W, 1] or [H, W, 3] BGR. uint16 loses its lower byte:
-            scaling by the values found would make the same grey level mean different things.
-        input_size: (height, width) of the model.
-        roi: the part of the image to inspect; the whole image when None.
-
-    Returns:
-        uint8 [height, width, 3] BGR, C-contiguous.
+def decode_mask(data: bytes, what: str) -> NDArray[np.bool_]:
+    """A mask from the bytes of an image file: bool [H, W], true where it is white.
 
     Raises:
-        InputError: another shape or dtype, or a region of interest outside the image.
+        InputError: no image.
     """
-    frame: NDArray[Any] = _to_bgr8(image, "the image")
-    height, width = frame.shape[:2]
-    if roi is not None:
-        if roi.x + roi.width > width or roi.y + roi.height > height:
-            raise InputError(
-                f"the region of interest ({roi.width}x{roi.height} at {roi.x},{roi.y}) leaves the "
-                f"{width}x{height} image: the camera is set differently from the training images"
-            )
-        frame = frame[roi.y : roi.y + roi.height, roi.x : roi.x + roi.width]
-        height, width = frame.shape[:2]
-    if (height, width) != input_size:
-        shrinks = height >= input_size[0] and width >= input_size[1]
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        frame = cv2.resize(frame, (input_size[1], input_size[0]), interpolation=method)
-    return np.ascontiguousarray(frame)
+    return _decode(data, cv2.IMREAD_GRAYSCALE, what) >= 128
 
 
-def _to_bgr8(image: NDArray[Any], what: str) -> NDArray[np.uint8]:
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
-    if image.dtype != np.uint8 or 0 in image.shape or not (grey or image.shape[2:] == (3,)):
+def check_image(image: NDArray[Any], what: str) -> None:
+    """Refuse what is no uint8 or uint16 image, [H, W], [H, W, 1] or [H, W, 3].
+
+    Raises:
+        InputError: another shape or dtype.
+    """
+    channels = image.shape[2] if image.ndim == 3 else 1
+    known = image.dtype in (np.uint8, np.uint16) and image.ndim in (2, 3) and channels in (1, 3)
+    if not known or 0 in image.shape:
         raise InputError(
             f"{what} is {image.dtype} {list(image.shape)}: "
             "expected 8 or 16 bits a channel, grey or BGR"
         )
+
+
+def to_bgr8(image: NDArray[Any], window: tuple[int, int] | None, name: str) -> NDArray[np.uint8]:
+    """An image as uint8 [H, W, 3] BGR.
+
+    Args:
+        image: uint8 or uint16, [H, W], [H, W, 1] or [H, W, 3] BGR.
+        window: levels of a 16-bit image that become 0 and 255, what lies outside is cut off; None
+            for 8-bit images, which stay as they are. Stretched by the levels found in each image,
+            one grey would mean something else in every image.
+        name: of the image, for the error.
+
+    Raises:
+        InputError: 16 bits without a window, or 8 bits with one.
+    """
+    if (image.dtype == np.uint16) != (window is not None):
+        found, expected = (16, 8) if window is None else (8, 16)
+        raise InputError(
+            f"{name} has {found} bits a channel, the training images had {expected}: "
+            "set the camera as it was"
+        )
+    if window is not None:
+        image = _levels(*window)[image]
+    grey = image.ndim == 2 or image.shape[2] == 1
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if grey else image, np.uint8)
+
+
+def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize uint8 [h, w, 3] to `size` (height, width), averaging where it shrinks."""
+    height, width = image.shape[:2]
+    if (height, width) != size:
+        shrinks = height >= size[0] and width >= size[1]
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=method), np.uint8)
+    return np.ascontiguousarray(image)
+
+
+@lru_cache(maxsize=2)
+def _levels(low: int, high: int) -> NDArray[np.uint8]:
+    """What each of the 65,536 levels becomes."""
+    levels = (np.arange(1 << 16) - low) * 255 / (high - low)
+    return np.clip(np.round(levels), 0, 255).astype(np.uint8)
+
+
+def _decode(data: bytes, flags: int, what: str) -> NDArray[Any]:
+    level = CV_LOGGING.getLogLevel()
+    # What OpenCV would print is said in the InputError below.
+    CV_LOGGING.setLogLevel(0)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        image = None
+    finally:
+        CV_LOGGING.setLogLevel(level)
+    if image is None:
+        raise InputError(
+            f"{what} is not an image that can be read: replace it by one of 8 or 16 bits a "
+            "channel, or remove it"
+        )
+    return np.asarray(image)
 
 
 def _ends_early(data: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.imaging import Roi
 
@@ -23,6 +23,33 @@ class Tolerance(BaseModel):
     map: float = Field(gt=0, allow_inf_nan=False)
 
 
+class Tiles(BaseModel):
+    """A grid of tiles, each one frame of the model; neighbours share `overlap` of its pixels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: int = Field(1, ge=1)
+    columns: int = Field(1, ge=1)
+    overlap: int = Field(0, ge=0)
+
+    def canvas_size(self, input_size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) that the grid covers, in pixels of the model."""
+        height, width = input_size
+        return (
+            self.rows * height - (self.rows - 1) * self.overlap,
+            self.columns * width - (self.columns - 1) * self.overlap,
+        )
+
+    def corners(self, input_size: tuple[int, int]) -> list[tuple[int, int]]:
+        """Top left corners (y, x) of all tiles, row by row."""
+        height, width = input_size
+        return [
+            (row * (height - self.overlap), column * (width - self.overlap))
+            for row in range(self.rows)
+            for column in range(self.columns)
+        ]
+
+
 class Manifest(BaseModel):
     """What a bundle says about itself; stored as `manifest.json`."""
 
@@ -33,9 +60,31 @@ class Manifest(BaseModel):
     preset: str = Field(description="the training preset")
     input_size: tuple[int, int] = Field(description="(height, width) of the graph's frame")
     region_of_interest: Roi | None = Field(None, description="in camera pixels; None for all")
-    ignore_mask: str | None = Field(None, description="member with the pixels left out")
+    image_size: tuple[int, int] | None = Field(
+        None, description="(height, width) that every camera image must have; None for any"
+    )
+    ignore_mask: str | None = Field(
+        None, description="member, a PNG of the camera's size, white where nothing is inspected"
+    )
+    tiles: Tiles = Field(Tiles(), description="grid of frames over the region of interest")
+    window: tuple[int, int] | None = Field(
+        None, description="levels of 16-bit images that become 0 and 255; None for 8-bit images"
+    )
+    score_pixels: int | None = Field(
+        None, ge=1, description="how many of a frame's largest logits make its score"
+    )
     training_data_digest: str = Field(description="sha256 over the training images")
     code_version: str = Field(description="the normline that made the bundle")
     created_at: str = Field(description="UTC, ISO 8601")
     tolerances: dict[str, Tolerance] = Field(description="by precision, against golden values")
     members: dict[str, str] = Field(description="sha256 of every other member, by name")
+
+    @model_validator(mode="after")
+    def _check_view(self) -> Manifest:
+        if self.ignore_mask is not None and None in (self.image_size, self.score_pixels):
+            raise ValueError("an ignore mask needs image_size and score_pixels beside it")
+        if self.tiles.overlap > min(self.input_size) // 2:
+            raise ValueError("tiles may overlap by half of a frame at most")
+        if self.window is not None and not 0 <= self.window[0] < self.window[1] < 1 << 16:
+            raise ValueError("the window must rise within 0 to 65535")
+        return self

@@ -42,7 +42,7 @@ class Look:
 
 
 def look_at(frame: NDArray[np.uint8]) -> Look:
-    """Measure a frame uint8 [H, W, 3] BGR, as `agent.imaging.to_model_frame` gives it.
+    """Measure a frame uint8 [H, W, 3] BGR, as `View.canvas` gives it.
 
     Half a millisecond for 256 x 256.
     """

@@ -91,7 +91,7 @@ class Durations(BaseModel):
     decide: FiniteFloat | None = Field(None, description="threshold, p-value and regions")
     publish: FiniteFloat | None = Field(
         None,
-        description="encoding and sending of the verdict before this one: "
+        description="from the decision to the sending of the verdict before this one: "
         "a message cannot hold the time of its own sending",
     )
 

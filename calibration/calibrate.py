@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from agent.bundle import Bundle
 from agent.engine import Engine, EngineFault
 from agent.errors import InputError
-from agent.imaging import to_model_frame
+from agent.inspection import inspect
 from agent.record import SCHEMA, CalibrationRecord
+from agent.view import View
 from calibration.threshold import conformal_threshold, largest_score_bound, rank
 
 
@@ -63,8 +64,9 @@ def score_frames(
 
     Raises:
         InputError: two images are equal, bit for bit (a part counted twice breaks the promise), or
-            an image has no finite score.
+            an image is not one that the model was trained for, or has no finite score.
     """
+    view = View.of(bundle)
     scores: list[float] = []
     seen: dict[bytes, str] = {}
     for name, image in frames:
@@ -74,12 +76,9 @@ def score_frames(
                 f"{name} is the same image as {seen[digest]}: every part may be used only once"
             )
         seen[digest] = name
-        frame = to_model_frame(
-            image, bundle.manifest.input_size, bundle.manifest.region_of_interest
-        )
         try:
-            scores.append(engine.infer(frame).score)
-        except EngineFault as fault:
+            scores.append(inspect(engine, view, view.canvas(image)).score)
+        except (EngineFault, InputError) as fault:
             raise InputError(f"{name} cannot be scored: {fault}") from fault
     return scores
 

@@ -12,6 +12,7 @@ import click
 from agent.bundle import open_bundle
 from agent.engine import PRECISIONS, RUNTIMES, load_engine, self_test
 from agent.files import check_writable, write_atomically
+from agent.view import View
 
 FILE = click.Path(path_type=Path)
 HERE = tuple(name for name in RUNTIMES if find_spec(name))
@@ -31,8 +32,7 @@ def export(run: Path, out: Path, frames: Path | None) -> None:
     import numpy as np
 
     from deploy.package import build_bundle
-    from training.dataset import read_dataset
-    from training.images import load_images
+    from training.dataset import load_images, read_dataset
     from training.run import FRAMES, load_frames, load_run
 
     check_writable(out)
@@ -41,7 +41,8 @@ def export(run: Path, out: Path, frames: Path | None) -> None:
         pictures, anomalous = load_frames(run / FRAMES)
     else:
         paths = read_dataset(frames).train_good
-        pictures = load_images(paths[:: max(1, len(paths) // 32)], trained.settings.input_size)
+        few = paths[:: max(1, len(paths) // 32)]
+        pictures = trained.view.cut(load_images(few, trained.view))
         anomalous = np.zeros(len(pictures), np.bool_)
     results = build_bundle(trained, pictures, anomalous, out, lambda s: click.echo(s, err=True))
     click.echo(f"{'runtime':12} {'precision':9} {'score off by':>13} {'map off by':>11}  (logits)")
@@ -86,20 +87,22 @@ def evaluate(
     opened = open_bundle(bundle)
     items = read_dataset(data).test
     evaluation.check_test_set(items, set(apart))
-    frames, masks = load_labelled_images(items, opened.manifest.input_size)
+    view = View.of(opened)
+    canvases, masks = load_labelled_images(items, view)
     outcomes = []
     for name in runtime or HERE:
         for each in precision or PRECISIONS:
             engine = load_engine(opened, runtime=name, device=device, precision=each)
             try:
                 self_test(engine, opened)
-                outcomes.append(evaluation.inspect_all(engine, frames))
+                outcomes.append(evaluation.inspect_all(engine, view, canvases))
             finally:
                 engine.close()
-            click.echo(f"inspected {len(frames)} images on {engine.fingerprint}", err=True)
+            click.echo(f"inspected {len(canvases)} images on {engine.fingerprint}", err=True)
     reference = next((o for o in outcomes if o.precision == "fp32"), outcomes[0])
     reports = [
-        evaluation.report(outcome, reference, items, masks, set(apart)) for outcome in outcomes
+        evaluation.report(outcome, reference, items, masks, view.ignored_on_canvas, set(apart))
+        for outcome in outcomes
     ]
     click.echo(evaluation.table(reports, set(apart)))
     if json_file:

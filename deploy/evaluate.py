@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from agent.engine import Engine
 from agent.errors import InputError
+from agent.inspection import inspect
+from agent.view import View
 from training.dataset import LabelledImage
 from training.metrics import image_auroc, pixel_metrics
 
@@ -21,7 +23,8 @@ REFERENCE_RATE = 0.02
 class Outcome:
     """What one engine said of every test image.
 
-    scores: float64 [N]; maps: float32 [N, H, W]; latency_ms: float64 [N], frame to score.
+    scores: float64 [N]; maps: float32 [N, H, W]; latency_ms: float64 [N], of all tiles of an
+    image, from its pixels to its score.
     """
 
     runtime: str
@@ -52,14 +55,14 @@ class Report:
     p99_ms: float
 
 
-def inspect_all(engine: Engine, frames: NDArray[np.uint8]) -> Outcome:
-    """Run `engine` over frames uint8 [N, H, W, 3], one at a time, as the line does."""
-    for frame in frames[:WARM_UP]:
-        engine.infer(frame)
+def inspect_all(engine: Engine, view: View, canvases: NDArray[np.uint8]) -> Outcome:
+    """Run `engine` over canvases uint8 [N, H, W, 3], one at a time, as the line does."""
+    for canvas in canvases[:WARM_UP]:
+        inspect(engine, view, canvas)
     scores, maps, milliseconds = [], [], []
-    for frame in frames:
+    for canvas in canvases:
         started = perf_counter()
-        inspection = engine.infer(frame)
+        inspection = inspect(engine, view, canvas)
         milliseconds.append(1e3 * (perf_counter() - started))
         scores.append(inspection.score)
         maps.append(inspection.anomaly_map)
@@ -77,6 +80,7 @@ def report(
     reference: Outcome,
     items: list[LabelledImage],
     masks: NDArray[np.bool_],
+    ignored: NDArray[np.bool_] | None,
     apart: set[str],
 ) -> Report:
     """Judge an outcome; the headline figures leave out the kinds in `apart`.
@@ -84,6 +88,7 @@ def report(
     Args:
         reference: the outcome that agreement is measured against.
         masks: bool [N, H, W].
+        ignored: bool [H, W], pixels that are not inspected; localisation is judged on the others.
     """
     kinds = np.array([item.kind for item in items])
     defective = np.array([item.defective for item in items])
@@ -94,7 +99,7 @@ def report(
         by_kind[str(kind)] = image_auroc(defective[chosen], outcome.scores[chosen])
     pixels = None
     if all(item.mask_path for item in items if item.defective):
-        pixels = pixel_metrics(outcome.maps[headline], masks[headline])
+        pixels = pixel_metrics(outcome.maps[headline], masks[headline], ignored)
     threshold = np.quantile(reference.scores[~defective], 1 - REFERENCE_RATE)
     agreement = np.mean((outcome.scores > threshold) == (reference.scores > threshold))
     return Report(

@@ -19,6 +19,7 @@ from agent.engine import PRECISIONS, RUNTIMES, Deviation, load_engine, self_test
 from agent.errors import InputError
 from deploy.graph import export_graph
 from deploy.quantise import quantise
+from deploy.view import view_fields, view_members
 from training.run import Run
 
 GOLDEN_FRAMES = 4
@@ -71,6 +72,7 @@ def build_bundle(
         "product": run.settings.product,
         "preset": run.settings.preset,
         "input_size": size,
+        **view_fields(run),
         "training_data_digest": run.settings.data_digest,
         "code_version": version("normline"),
         "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -81,6 +83,7 @@ def build_bundle(
     }
     members = {model_member(precision): model for precision, model in models.items()}
     members["golden.npz"] = golden.to_bytes()
+    members |= view_members(run)
     candidate = out.with_name(out.name + ".candidate")
     write_bundle(candidate, fields, members)
     try:

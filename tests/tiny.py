@@ -8,6 +8,7 @@ models are, and takes milliseconds to load.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -123,16 +124,21 @@ def tiny_golden(model: bytes, frames: NDArray[np.uint8]) -> Golden:
 
 
 def write_tiny_bundle(
-    path: Path, input_size: tuple[int, int] = (64, 64), product: str = "tiny"
+    path: Path,
+    input_size: tuple[int, int] = (64, 64),
+    product: str = "tiny",
+    view: dict[str, Any] | None = None,
+    members: dict[str, bytes] | None = None,
 ) -> Path:
-    """Write a bundle of the three precisions and four golden frames; returns `path`."""
+    """Write a bundle of the three precisions and four golden frames; returns `path`.
+
+    view: the manifest's fields on what the model sees of an image; members: further ones.
+    """
     models = {precision: tiny_graph(input_size, precision) for precision in PRECISIONS}
     fields = {
         "product": product,
         "preset": "tiny",
         "input_size": input_size,
-        "region_of_interest": None,
-        "ignore_mask": None,
         "training_data_digest": "0" * 64,
         "code_version": "test",
         "created_at": "2026-01-01T00:00:00Z",
@@ -141,8 +147,12 @@ def write_tiny_bundle(
             "fp16": {"score": 0.1, "map": 0.05},
             "int8": {"score": 0.2, "map": 0.1},
         },
+        **(view or {}),
     }
-    members = {f"model.{precision}.onnx": model for precision, model in models.items()}
+    members = {
+        **(members or {}),
+        **{f"model.{precision}.onnx": model for precision, model in models.items()},
+    }
     members["golden.npz"] = tiny_golden(models["fp32"], tiny_frames(4, input_size)).to_bytes()
     write_bundle(path, fields, members)
     return path

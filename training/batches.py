@@ -1,4 +1,4 @@
-"""Training batches: good images, half of them with a synthetic anomaly."""
+"""Training batches: good images, three of four with synthetic anomalies."""
 
 from __future__ import annotations
 
@@ -14,23 +14,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from training.symmetry import FLIPS
 from training.synthesis import Synthesizer
 
 PREFETCH = 3
-# Light and position vary a little more on the line than in the training set.
-GAIN, OFFSET, SHIFT = 0.08, 0.03, 0.02
+# Light, position, angle (degrees) and distance vary a little more on the line than in the
+# training set.
+OFFSET, GAMMA, SHIFT, TURN, ZOOM = 0.03, 0.1, 0.03, 3.0, 0.05
+# Light varies as it does among the normals (deviation of the log of their mean), within these.
+GAIN_LIMITS = (0.1, 0.4)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a training step sees.
+    """What a training step sees, in whole bytes: it travels between processes.
 
-    image, clean: float32 [B, 3, H, W], RGB 0..1; mask: float32 [B, 1, H, W]; anomalous: bool [B].
+    image, clean: uint8 [B, H, W, 3] BGR; mask: bool [B, H, W]; weight: float32
+    [B, H, W], of each anomalous pixel (`region_weights`); anomalous: bool [B].
     """
 
     image: Tensor
     clean: Tensor
     mask: Tensor
+    weight: Tensor
     anomalous: Tensor
 
 
@@ -39,36 +45,49 @@ class BatchMaker(Dataset[Batch]):
 
     Args:
         normals: uint8 [N, H, W, 3] BGR.
+        flips: names in `symmetry.FLIPS` that leave a good part good.
         synthesizer: built on the same normals.
-        size: images a batch; every second one gets an anomaly.
+        size: images a batch; three of four get anomalies.
     """
 
     def __init__(
-        self, normals: NDArray[np.uint8], synthesizer: Synthesizer, size: int, seed: int
+        self,
+        normals: NDArray[np.uint8],
+        synthesizer: Synthesizer,
+        flips: list[str],
+        size: int,
+        seed: int,
     ) -> None:
         self.normals = normals
+        self.flips = [None, *(FLIPS[name] for name in flips)]
         self.synthesizer = synthesizer
         self.size = size
         self.seed = seed
+        light = np.log(normals[:, ::4, ::4].mean(axis=(1, 2, 3)) + 1.0)
+        self.gain = float(np.clip(light.std(), *GAIN_LIMITS))
 
     def __getitem__(self, step: int) -> Batch:
         """Batch number `step`."""
         rng = np.random.default_rng((self.seed, step))
-        images, cleans, masks = [], [], []
-        anomalous = rng.permutation(np.arange(self.size) % 2 == 0)
+        images: list[NDArray[np.uint8]] = []
+        cleans, masks = [], []
+        anomalous = rng.permutation(np.arange(self.size) % 4 != 0)
         for index, with_anomaly in zip(self._indices(step), anomalous, strict=True):
             foreground = self.synthesizer.foreground(index)
-            clean, foreground = _augment(self.normals[index], foreground, rng)
+            flip = self.flips[rng.integers(len(self.flips))]
+            clean, foreground = _augment(self.normals[index], foreground, flip, self.gain, rng)
             image, mask = clean, np.zeros(clean.shape[:2], np.bool_)
             if with_anomaly:
                 image, mask = self.synthesizer.paste(clean, foreground, rng)
+                anomalous[len(images)] = mask.any()
             images.append(image)
             cleans.append(clean)
             masks.append(mask)
         return Batch(
-            image=to_tensor(np.stack(images)),
-            clean=to_tensor(np.stack(cleans)),
-            mask=torch.from_numpy(np.stack(masks)).float()[:, None],
+            image=torch.from_numpy(np.stack(images)),
+            clean=torch.from_numpy(np.stack(cleans)),
+            mask=torch.from_numpy(np.stack(masks)),
+            weight=torch.from_numpy(np.stack([region_weights(mask) for mask in masks])),
             anomalous=torch.from_numpy(anomalous),
         )
 
@@ -107,21 +126,43 @@ def _single_threaded(worker: int) -> None:
     cv2.setNumThreads(1)
 
 
-def to_tensor(images: NDArray[np.uint8]) -> Tensor:
-    """uint8 [B, H, W, 3] BGR -> float32 [B, 3, H, W] RGB 0..1."""
-    rgb = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2))
-    return torch.from_numpy(rgb).float() / 255.0
+def region_weights(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Weight of each anomalous pixel, float32 [H, W]: 1 / sqrt(area of its region), of mean 1.
+
+    Between counting pixels, where one stain outweighs every hole, and counting regions, where a
+    speck outweighs it.
+    """
+    weights = np.zeros(mask.shape, np.float32)
+    if mask.any():
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+        of_pixel = stats[labels[mask], cv2.CC_STAT_AREA] ** -0.5
+        weights[mask] = of_pixel / of_pixel.mean()
+    return weights
 
 
 def _augment(
-    image: NDArray[np.uint8], foreground: NDArray[np.bool_] | None, rng: Generator
+    image: NDArray[np.uint8],
+    foreground: NDArray[np.bool_] | None,
+    flip: int | None,
+    gain: float,
+    rng: Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
-    """Small change of light and position; the foreground moves along."""
+    """Change light, position, angle and distance a little; the foreground moves along."""
     height, width = image.shape[:2]
-    move = np.eye(2, 3, dtype=np.float32)
-    move[:, 2] = rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
-    moved = cv2.warpAffine(image, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    turn, zoom = rng.uniform(-TURN, TURN), 1 + rng.uniform(-ZOOM, ZOOM)
+    move = cv2.getRotationMatrix2D((width / 2, height / 2), turn, zoom)
+    move[:, 2] = move[:, 2] + rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
+
+    def moved(picture: NDArray[np.uint8], border: int) -> NDArray[np.uint8]:
+        if flip is not None:
+            picture = np.asarray(cv2.flip(picture, flip), np.uint8)
+        shifted = cv2.warpAffine(picture, move, (width, height), borderMode=border)
+        return np.asarray(shifted, np.uint8)
+
+    brighter, gamma = np.exp(rng.uniform(-gain, gain)), np.exp(rng.uniform(-GAMMA, GAMMA))
+    tone = np.linspace(0, 1, 256) ** gamma * brighter + rng.uniform(-OFFSET, OFFSET)
+    tone = np.clip(tone, 0, 1) * 255
+    lit = cv2.LUT(moved(image, cv2.BORDER_REFLECT), np.round(tone).astype(np.uint8))
     if foreground is not None:
-        foreground = cv2.warpAffine(foreground.astype(np.uint8), move, (width, height)) > 0
-    gain, offset = 1 + rng.uniform(-GAIN, GAIN), 255 * rng.uniform(-OFFSET, OFFSET)
-    return cv2.convertScaleAbs(np.maximum(moved * gain + offset, 0)), foreground
+        foreground = moved(foreground.astype(np.uint8), cv2.BORDER_CONSTANT) > 0
+    return np.asarray(lit, np.uint8), foreground

@@ -23,6 +23,11 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
 @click.option("--time-budget", help=f"Train this long: 45m, 90s, 2h.  [default: {DEFAULT_BUDGET}]")
 @click.option("--steps", type=click.IntRange(min=1), help="Train this many steps instead.")
 @click.option("--size", default=256, show_default=True, help="Side of the model's square frame.")
+@click.option("--roi", metavar="X,Y,W,H", help="Region of interest in pixels.  [default: all]")
+@click.option("--ignore-mask", type=FOLDER, help="Image, white where nothing is inspected.")
+@click.option("--tiles", default="auto", show_default=True, help="Grid ROWSxCOLUMNS, such as 1x3.")
+@click.option("--overlap", default="12.5%", show_default=True, help="Of a tile with the next.")
+@click.option("--window", metavar="LOW:HIGH", help="Levels of 16-bit images.  [default: by depth]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option("--product", help="Name of the product.  [default: the data folder's name]")
@@ -35,6 +40,11 @@ def train(
     time_budget: str | None,
     steps: int | None,
     size: int,
+    roi: str | None,
+    ignore_mask: Path | None,
+    tiles: str,
+    overlap: str,
+    window: str | None,
     seed: int,
     device: str,
     product: str | None,
@@ -45,8 +55,13 @@ def train(
 
     DATA is a folder of images, or a folder in MVTec-AD layout (train/good/…). With --steps, two
     trainings with one seed on one machine agree; with a time budget, the clock has its say.
+
+    What the model sees of an image (region of interest, ignored pixels, tiles, the levels of
+    16-bit images) is chosen here and travels with the run and its bundle: calibration and the
+    station see the same.
     """
     # Imported here: torch takes seconds, and a mistyped option should not.
+    from training.framing import parse_wish
     from training.session import Order, train_run
 
     if steps is not None and time_budget is not None:
@@ -60,6 +75,7 @@ def train(
         preset=preset,
         budget=budget,
         input_size=(size, size),
+        view=parse_wish(roi, ignore_mask, tiles, overlap, window),
         seed=seed,
         device=device,
         product=product or data.resolve().name,

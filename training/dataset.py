@@ -14,13 +14,14 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.errors import InputError
-from training.images import list_images, read_image, read_mask, resize_image, resize_mask
+from training.images import list_images, read_image, read_mask
 
 GOOD = "good"
 MINIMUM_IMAGES = 8
@@ -40,6 +41,20 @@ class LabelledImage:
     @property
     def defective(self) -> bool:
         return self.kind != GOOD
+
+
+class Framing(Protocol):
+    """A view of images, as training has it or as the agent has it."""
+
+    @property
+    def canvas_size(self) -> tuple[int, int]:
+        """(height, width) of all canvases."""
+
+    def canvas(self, image: NDArray[Any], name: str) -> NDArray[np.uint8]:
+        """An image on the canvas."""
+
+    def mask_on_canvas(self, mask: NDArray[np.bool_], name: str) -> NDArray[np.bool_]:
+        """A mask of an image on the canvas."""
 
 
 @dataclass(frozen=True)
@@ -72,22 +87,38 @@ def read_dataset(root: Path) -> Dataset:
     return Dataset(train_good, _labelled_images(root) if folder != root else [])
 
 
+def load_images(paths: Sequence[Path], view: Framing) -> NDArray[np.uint8]:
+    """Read images to learn from: uint8 [N, H, W, 3] BGR, on the canvas of `view`.
+
+    Raises InputError where an image cannot be read or is not one that the view is for, and where
+    what the view shows of it is of one colour throughout: that is no part, and a model that learns
+    it takes a dead camera for a good part.
+    """
+    images = np.empty((len(paths), *view.canvas_size, 3), np.uint8)
+    for index, path in enumerate(tqdm(paths, desc="reading images", disable=None)):
+        images[index] = view.canvas(read_image(path), str(path))
+        if (images[index] == images[index][0, 0]).all():
+            raise InputError(f"{path} is of one colour throughout and shows no part: remove it")
+    return images
+
+
 def load_labelled_images(
-    items: Sequence[LabelledImage], size: tuple[int, int]
+    items: Sequence[LabelledImage], view: Framing
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Read test images and masks at `size` (height, width).
+    """Read test images and masks on the canvas of `view`.
 
     Returns uint8 [N, H, W, 3] BGR and bool [N, H, W], true where defective (nowhere in an image
-    without a mask). Raises InputError where a file cannot be read, or a mask has another size
-    than its image.
+    without a mask). Raises InputError where a file cannot be read, is not one that the view is
+    for, or a mask has another size than its image.
     """
-    images = np.empty((len(items), *size, 3), np.uint8)
-    masks = np.zeros((len(items), *size), bool)
+    images = np.empty((len(items), *view.canvas_size, 3), np.uint8)
+    masks = np.zeros((len(items), *view.canvas_size), bool)
     for index, item in enumerate(tqdm(items, desc="reading test images", disable=None)):
         image = read_image(item.path)
-        images[index] = resize_image(image, size)
+        images[index] = view.canvas(image, str(item.path))
         if item.mask_path is not None:
-            masks[index] = resize_mask(read_mask(item.mask_path, image.shape[:2]), size)
+            mask = read_mask(item.mask_path, image.shape[:2])
+            masks[index] = view.mask_on_canvas(mask, str(item.mask_path))
     return images, masks
 
 

@@ -1,22 +1,22 @@
-"""Images and masks from disk, at the size of the model.
+"""Images and masks from disk, whole or refused, and their resampling.
 
-The agent prepares its frames the same way; the two stages share no code so that either installs
+The agent reads and resizes the same way; the two stages share no code so that either installs
 without the other, and a test holds them together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from training.errors import InputError
 
+# OpenCV 5 moved its log level; 4 has it at the top.
+CV_LOGGING: Any = getattr(cv2.utils, "logging", cv2)
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
@@ -27,15 +27,13 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read an image as uint8 [H, W, 3] BGR; 16-bit images keep their upper eight bits.
+def read_image(path: Path) -> NDArray[Any]:
+    """Read an image as uint8 or uint16 [H, W, 3] BGR; grey becomes three equal channels.
 
     Raises InputError where the file is missing, is no image or ends before its last pixel.
     """
     image = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    if image.dtype == np.uint16:
-        return (image >> 8).astype(np.uint8)
-    if image.dtype != np.uint8:
+    if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{path} holds {image.dtype} pixels: convert it to 8 or 16 bits")
     return image
 
@@ -59,7 +57,7 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     """Resize uint8 [h, w, 3] to `size` (height, width), averaging where it shrinks."""
     height, width = image.shape[:2]
     if (height, width) == size:
-        return image
+        return np.ascontiguousarray(image)
     shrinks = height >= size[0] and width >= size[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=method), np.uint8)
@@ -71,21 +69,6 @@ def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bo
     return cv2.resize(mask.astype(np.uint8), (size[1], size[0]), interpolation=nearest).astype(bool)
 
 
-def load_images(paths: Sequence[Path], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read images to learn from: uint8 [N, H, W, 3] BGR at `size` (height, width).
-
-    Raises InputError as `read_image` does, and where an image is of one colour throughout: it
-    shows no part, and a model that learns it takes a dead camera for a good part.
-    """
-    images = np.empty((len(paths), *size, 3), np.uint8)
-    for index, path in enumerate(tqdm(paths, desc="reading images", disable=None)):
-        image = read_image(path)
-        if (image == image[0, 0]).all():
-            raise InputError(f"{path} is of one colour throughout and shows no part: remove it")
-        images[index] = resize_image(image, size)
-    return images
-
-
 def _decode(path: Path, flags: int) -> NDArray[Any]:
     try:
         data = path.read_bytes()
@@ -93,13 +76,21 @@ def _decode(path: Path, flags: int) -> NDArray[Any]:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     if _is_cut_short(data):
         raise InputError(f"the image {path} is cut short: copy it again or remove it")
+    level = CV_LOGGING.getLogLevel()
+    # What OpenCV would print is said in the InputError below.
+    CV_LOGGING.setLogLevel(0)
     try:
         # Not imread, which fills the missing part of a truncated JPEG with grey, silently.
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # an empty file, or a header that asks for too many pixels
         image = None
+    finally:
+        CV_LOGGING.setLogLevel(level)
     if image is None:
-        raise InputError(f"{path} is not an image that can be read: replace or remove it")
+        raise InputError(
+            f"{path} is not an image that can be read: replace it by one of 8 or 16 bits a "
+            "channel, or remove it"
+        )
     return image
 
 

@@ -6,6 +6,7 @@ sigmoid keeps its digits where the sigmoid has saturated.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -47,18 +48,20 @@ def top_k_score(maps: Tensor, k: int) -> Tensor:
     return maps.flatten(1).topk(k, dim=1).values.mean(1)
 
 
-def overlap_loss(logits: Tensor, mask: Tensor) -> Tensor:
+def overlap_loss(logits: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
     """Cross-entropy over pixels plus soft Dice of each anomalous image: the edge presets' loss.
 
-    `logits` and `mask` are [B, 1, H, W]. The focal loss of the paper takes thousands of epochs
-    to leave "all normal"; Dice (Milletari et al., "V-Net") pulls on every missed pixel, and taken
-    image by image it gives a five-pixel hole the weight of a wide stain.
+    All are [B, 1, H, W]; `weight` is that of each anomalous pixel. The focal loss of the paper
+    takes thousands of epochs to leave "all normal"; Dice (Milletari et al., "V-Net") pulls on
+    every missed pixel. Taken image by image, and with pixels weighted by the size of their
+    region (`region_weights`), it gives a five-pixel hole a say beside a wide stain.
     """
     logits, mask = logits.float(), mask.float()
     probability = logits.sigmoid()
-    area = mask.flatten(1).sum(1)
-    shared = 2.0 * (probability * mask).flatten(1).sum(1) + 1.0
-    dice = 1.0 - shared / (probability.square().flatten(1).sum(1) + area + 1.0)
+    area = (weight * mask).flatten(1).sum(1)
+    shared = 2.0 * (weight * probability * mask).flatten(1).sum(1) + 1.0
+    spread = torch.where(mask > 0, weight, 1.0) * probability.square()
+    dice = 1.0 - shared / (spread.flatten(1).sum(1) + area + 1.0)
     anomalous = (area > 0).float()
     missed = (dice * anomalous).sum() / anomalous.sum().clamp(min=1.0)
     return F.binary_cross_entropy_with_logits(logits, mask) + missed

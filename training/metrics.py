@@ -46,31 +46,45 @@ def image_auroc(labels: ArrayLike, scores: ArrayLike) -> float:
     return float(roc_auc_score(defective, values))
 
 
-def pixel_metrics(maps: ArrayLike, masks: ArrayLike) -> PixelMetrics:
+def pixel_metrics(
+    maps: ArrayLike, masks: ArrayLike, ignored: NDArray[np.bool_] | None = None
+) -> PixelMetrics:
     """Pixel AUROC, pixel AP and AUPRO.
 
     maps: float [N, H, W], larger is more anomalous. masks: [N, H, W], non-zero where defective.
-    Regions are 8-connected. Raises InputError where shapes differ, a map is not finite, or the
+    ignored: [H, W], pixels that count neither as right nor as wrong in any image. Regions are
+    8-connected. Raises InputError where shapes differ, a map is not finite, or the
     masks mark no pixel or every pixel.
     """
     defective = np.asarray(masks).astype(bool)
     if defective.ndim != 3:
         raise InputError(f"masks must be [N, H, W], not of shape {defective.shape}")
     values = _checked(np.asarray(maps), defective, "anomaly maps", "masks")
-    _need_both(defective, "pixels")
-    truth, flat = defective.ravel(), values.ravel()
+    counted = np.s_[:] if ignored is None else ~ignored.ravel()
+    truth, flat = (_pixels(array, counted) for array in (defective, values))
+    _need_both(truth, "pixels")
     return PixelMetrics(
         auroc=float(roc_auc_score(truth, flat)),
         ap=float(average_precision_score(truth, flat)),
-        aupro=_aupro(flat, defective),
+        aupro=_aupro(flat, truth, *_region_weights(defective, counted)),
     )
 
 
-def _aupro(values: NDArray[np.floating], defective: NDArray[np.bool_]) -> float:
+def _pixels(arrays: NDArray, counted: slice | NDArray[np.bool_]) -> NDArray:
+    """The counted pixels of all images [N, H, W], one after the other."""
+    flat: NDArray = arrays.reshape(len(arrays), -1)[:, counted].ravel()
+    return flat
+
+
+def _aupro(
+    values: NDArray[np.floating],
+    truth: NDArray[np.bool_],
+    weights: NDArray[np.float32],
+    regions: int,
+) -> float:
     ranking = _Ranking.of(values)
-    alarms = ranking.cumulative(~defective.ravel(), np.int64)
-    weights, regions = _region_weights(defective)
-    overlap = ranking.cumulative(weights.ravel(), np.float64) / regions
+    alarms = ranking.cumulative(~truth, np.int64)
+    overlap = ranking.cumulative(weights, np.float64) / regions
     return _area_up_to(alarms / alarms[-1], overlap, AUPRO_LIMIT)
 
 
@@ -113,11 +127,16 @@ def _need_both(defective: NDArray[np.bool_], items: str) -> None:
         raise InputError(f"the metrics need good and defective {items}, and all are {found}")
 
 
-def _region_weights(defective: NDArray[np.bool_]) -> tuple[NDArray[np.float32], int]:
-    """1 / (area of its region) for every defective pixel [N, H, W], and the number of regions.
+def _region_weights(
+    defective: NDArray[np.bool_], counted: slice | NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], int]:
+    """1 / (area of its region) for every counted pixel, 0 where good, and the number of regions.
 
     Summed over the pixels above a threshold, the weights are the sum of the regions' overlaps.
     """
+    considered = np.zeros(defective.shape[1:], np.bool_)
+    considered.reshape(-1)[counted] = True
+    defective = defective & considered
     weights = np.zeros(defective.shape, np.float32)
     regions = 0
     for weight, mask in zip(weights, defective, strict=True):
@@ -128,7 +147,7 @@ def _region_weights(defective: NDArray[np.bool_]) -> tuple[NDArray[np.float32], 
         )
         weight[mask] = 1.0 / stats[labels[mask], cv2.CC_STAT_AREA]
         regions += count - 1  # label 0 is the background
-    return weights, regions
+    return _pixels(weights, counted), regions
 
 
 def _area_up_to(x: NDArray[np.float64], y: NDArray[np.float64], limit: float) -> float:

@@ -24,6 +24,9 @@ from training.presets import Prediction
 T_NORMAL, T_NOISIER, GUIDANCE = 200, 400, 1.0
 # Mean of the 50 largest of 256 x 256 pixels, and as many in proportion at other sizes.
 TOP_SHARE = 50 / 256**2
+# What the edge segmentation net sees as zero: mid-grey, so that the padding of its convolutions
+# is a picture's, and the value that an INT8 graph gives to 128 of 255.
+CENTRE = 128 / 255
 # Fixed noise is kept as int8 / 32: a graph of any precision then holds the very same noise, in a
 # quarter of the bytes. The rounding error, 0.009 r.m.s., is nothing beside a deviation of 1.
 NOISE_GRID = 32.0
@@ -58,6 +61,7 @@ class DiffusionAD(nn.Module):
         self.schedule = Schedule.linear()
         self.unet: nn.Module
         self.segmentation: nn.Module
+        self.centre = 0.0 if family == "official" else CENTRE
         if family == "official":
             self.unet = UNet(**unet)
             self.segmentation = SegmentationNet(**segmentation)
@@ -91,13 +95,14 @@ class DiffusionAD(nn.Module):
             )
         # In terms of the predicted images the guidance is a linear mix:
         # x0 = x0_n + w (1 - abar_n) (clamp(x0_b) - x0_n).
+        # Clamped to 0..1, where images are; the official code clamps its own to [-1, 1].
         pull = GUIDANCE * self.schedule.noise_level(t_normal, image) ** 2
-        mixed = of_normal + pull * (of_noisier.clamp(-1.0, 1.0) - of_normal)
-        return Reconstruction(of_normal, of_noisier, mixed.clamp(-1.0, 1.0))
+        mixed = of_normal + pull * (of_noisier.clamp(0.0, 1.0) - of_normal)
+        return Reconstruction(of_normal, of_noisier, mixed.clamp(0.0, 1.0))
 
     def segment(self, image: Tensor, reconstruction: Tensor) -> Tensor:
         """Anomaly logits [B, 1, H, W] from the image and its guided reconstruction."""
-        pair = torch.cat((image, reconstruction), dim=1)
+        pair = torch.cat((image, reconstruction), dim=1) - self.centre
         logits: Tensor = self.segmentation(pair).to(image.dtype)
         return logits
 
@@ -127,7 +132,7 @@ class FixedNoise(nn.Module):
         Returns anomaly_map float32 [B, H, W] (logits), score float32 [B] (mean of the largest
         logits), reconstruction uint8 [B, H, W, 3] BGR.
         """
-        image = frame.permute(0, 3, 1, 2).float().flip(1) / 255.0
+        image = to_images(frame, frame.device)
         noise_normal = self.noise_normal.float() / NOISE_GRID
         noise_noisier = self.noise_noisier.float() / NOISE_GRID
         guided = self.model.reconstruct(
@@ -136,6 +141,11 @@ class FixedNoise(nn.Module):
         logits = self.model.segment(image, guided).squeeze(1)
         picture = (guided.flip(1).clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
         return logits, top_k_score(logits, self.top_k), picture.permute(0, 2, 3, 1)
+
+
+def to_images(frames: Tensor, device: torch.device) -> Tensor:
+    """uint8 [B, H, W, 3] BGR -> float32 [B, 3, H, W] RGB 0..1, on `device`."""
+    return frames.to(device).permute(0, 3, 1, 2).float().flip(1) / 255.0
 
 
 def top_pixels(input_size: tuple[int, int]) -> int:

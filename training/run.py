@@ -4,6 +4,7 @@ settings.json          what was trained, from what, how
 weights.safetensors    the chosen weights (exponential moving average)
 calibration.txt        normals set aside for the threshold, never trained or selected on
 frames.npz             some held-out frames, for quantisation and golden values
+ignore_mask.png        the pixels that are left out, where the product has such
 metrics.jsonl          losses and selection scores over time
 resume/                the trainer's last state
 """
@@ -24,11 +25,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.errors import InputError
+from training.images import read_mask
 from training.model import DiffusionAD, FixedNoise
 from training.presets import Prediction
+from training.view import View, ViewSettings
 
 SETTINGS, WEIGHTS = "settings.json", "weights.safetensors"
-CALIBRATION, FRAMES = "calibration.txt", "frames.npz"
+CALIBRATION, FRAMES, IGNORE_MASK = "calibration.txt", "frames.npz", "ignore_mask.png"
 
 
 class RunSettings(BaseModel):
@@ -44,6 +47,7 @@ class RunSettings(BaseModel):
     segmentation: dict[str, Any]
     prediction: Prediction
     input_size: tuple[int, int]
+    view: ViewSettings = ViewSettings()
     noise_seed: int = 0
     code_version: str
     data_digest: str
@@ -52,10 +56,11 @@ class RunSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Run:
-    """A run read back: `inspector` maps frames to scores."""
+    """A run read back: `view` cuts images into frames, `inspector` maps frames to scores."""
 
     folder: Path
     settings: RunSettings
+    view: View
     inspector: FixedNoise
 
 
@@ -90,7 +95,16 @@ def load_run(folder: Path) -> Run:
         first = str(error).strip().splitlines()[0]
         raise InputError(f"{folder / WEIGHTS} does not hold this run's weights: {first}") from None
     inspector = FixedNoise(model, settings.input_size, settings.noise_seed).eval()
-    return Run(folder, settings, inspector)
+    return Run(folder, settings, load_view(folder, settings), inspector)
+
+
+def load_view(folder: Path, settings: RunSettings) -> View:
+    """The view of a run, with its ignore mask."""
+    ignored = None
+    if settings.view.ignore_mask is not None:
+        assert settings.view.image_size is not None
+        ignored = read_mask(folder / IGNORE_MASK, settings.view.image_size)
+    return View(settings.input_size, settings.view, ignored)
 
 
 def read_settings(folder: Path) -> RunSettings:

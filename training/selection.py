@@ -49,7 +49,7 @@ class SelectionSet:
         self.frames = np.concatenate((normals, np.stack([image for image, _ in pasted])))
         clean = np.zeros(normals.shape[:3], np.bool_)
         self.masks = np.concatenate((clean, np.stack([mask for _, mask in pasted])))
-        self.labels = np.repeat((0, 1), len(normals))
+        self.labels = self.masks.any(axis=(1, 2)).astype(int)
 
     @torch.inference_mode()
     def score(self, inspector: FixedNoise) -> SelectionScore:

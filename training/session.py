@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -14,15 +15,17 @@ import torch
 from numpy.typing import NDArray
 
 from training.batches import BatchMaker
-from training.dataset import data_digest, read_dataset, split_normals
+from training.dataset import data_digest, load_images, read_dataset, split_normals
 from training.device import choose_device, has_fast_bfloat16
 from training.errors import InputError
-from training.images import list_images, load_images
+from training.framing import ViewWish, choose_view
+from training.images import list_images
 from training.model import DiffusionAD
 from training.presets import preset
 from training.run import (
     CALIBRATION,
     FRAMES,
+    IGNORE_MASK,
     RunSettings,
     read_settings,
     replace_text,
@@ -31,8 +34,11 @@ from training.run import (
     write_settings,
 )
 from training.selection import SelectionSet
+from training.symmetry import find_flips
 from training.synthesis import Synthesizer
+from training.synthesis.parts import cut_parts
 from training.trainer import Budget, Trainer
+from training.view import View
 
 # Normals that training never sees: some to choose the checkpoint by, more for the threshold.
 SELECTION_SHARE, CALIBRATION_SHARE = 0.1, 0.15
@@ -49,6 +55,7 @@ class Order:
     preset: str
     budget: Budget
     input_size: tuple[int, int]
+    view: ViewWish
     seed: int
     device: str
     product: str
@@ -67,6 +74,7 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
         f"{len(dataset.train_good)} good images: {len(train)} to train on, {len(selection)} to "
         f"choose the checkpoint with, {len(calibration)} set aside for the threshold"
     )
+    view = choose_view(order.view, dataset.train_good, order.input_size, say)
     settings = RunSettings(
         product=order.product,
         preset=order.preset,
@@ -75,25 +83,30 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
         segmentation=recipe.segmentation,
         prediction=recipe.prediction,
         input_size=order.input_size,
+        view=view.settings,
         code_version=version("normline"),
         data_digest=data_digest(dataset.train_good),
         training={"seed": order.seed, **asdict(order.budget)},
     )
     _claim(order, settings)
     replace_text(order.out / CALIBRATION, "".join(f"{path.resolve()}\n" for path in calibration))
+    if order.view.ignore_mask is not None:
+        shutil.copyfile(order.view.ignore_mask, order.out / IGNORE_MASK)
 
-    normals = load_images(train, order.input_size)
-    held_out = load_images(selection, order.input_size)
+    parts = cut_parts(load_images(train, view), view)
+    held_out = cut_parts(load_images(selection, view), view).sample(MAX_SELECTION, order.seed)
     textures = None
     if order.textures is not None:
         paths = list_images(order.textures)
         if not paths:
             raise InputError(f"--textures {order.textures} is no folder, or holds no images")
-        textures = load_images(paths, order.input_size)
-    synthesizer = Synthesizer(normals, textures, np.random.default_rng(order.seed))
-    whole = synthesizer.foregrounds is None
-    scene = "a texture" if whole else "an object on a plain background"
+        textures = load_images(paths, View(order.input_size))
+    synthesizer = Synthesizer(parts, textures, np.random.default_rng(order.seed))
+    scene = "an object on a plain background" if parts.is_object else "a texture"
     say(f"the images show {scene}, {'in grey' if synthesizer.grey else 'in colour'}")
+
+    flips = find_flips(parts.tiles)
+    say(f"a good part stays good under: {', '.join(flips) or 'no flip'}")
 
     torch.manual_seed(order.seed)
     model = DiffusionAD(recipe.family, recipe.unet, recipe.segmentation, recipe.prediction).to(
@@ -103,12 +116,14 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
     parameters = sum(tensor.numel() for tensor in model.parameters())
     say(f"preset {order.preset}: {parameters:,} parameters, on {device} in {precision}")
     held_out_set = SelectionSet(
-        held_out, Synthesizer(held_out, textures, np.random.default_rng(order.seed + 1)), order.seed
+        held_out.tiles,
+        Synthesizer(held_out, textures, np.random.default_rng(order.seed + 1)),
+        order.seed,
     )
     trainer = Trainer(
         model,
         recipe,
-        BatchMaker(normals, synthesizer, recipe.batch_size, order.seed),
+        BatchMaker(parts.tiles, synthesizer, flips, recipe.batch_size, order.seed),
         held_out_set,
         order.budget,
         order.out,
@@ -130,6 +145,7 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
             "selection": len(selection),
             "calibration": len(calibration),
         },
+        "tiles": {"train": len(parts), "selection": len(held_out)},
         "selection": asdict(chosen),
         "device": str(device),
         "precision": precision,
@@ -155,7 +171,7 @@ def _claim(order: Order, settings: RunSettings) -> None:
             f"{order.out} already holds a run: add --resume to go on, or give another --out"
         )
     before = read_settings(order.out)
-    for name in ("preset", "input_size", "data_digest"):
+    for name in ("preset", "input_size", "view", "data_digest"):
         if getattr(before, name) != getattr(settings, name):
             raise InputError(
                 f"{order.out} cannot be resumed: its {name} is {getattr(before, name)}, now it "

@@ -21,7 +21,7 @@ from training.diffusion import noise_loss
 from training.ema import ModelAverage
 from training.errors import InputError
 from training.losses import overlap_loss, segmentation_loss, top_k_score
-from training.model import DiffusionAD, FixedNoise, top_pixels
+from training.model import DiffusionAD, FixedNoise, to_images, top_pixels
 from training.presets import Preset
 from training.run import append_json, replace_text, save_tensors
 from training.selection import SelectionScore, SelectionSet
@@ -103,10 +103,10 @@ class Trainer:
         last_save = time.monotonic()
         bar = tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}")
         progress = self.budget.progress(self.step, self.elapsed_s)
+        started = time.monotonic()
         for batch in self.batches.stream(self.step):
             if progress >= 1.0:
                 break
-            started = time.monotonic()
             losses = self._train_step(batch, progress)
             self.step += 1
             if self.step % LOG_EVERY == 0:
@@ -118,12 +118,11 @@ class Trainer:
                     )
                 self._record({"losses": values})
                 bar.set_postfix(step=self.step, **{k: f"{v:.3f}" for k, v in values.items()})
-            self.elapsed_s += time.monotonic() - started
-            progress = self.budget.progress(self.step, self.elapsed_s)
             if self._selection_due(progress):
-                started = time.monotonic()
                 self._select()
-                self.elapsed_s += time.monotonic() - started
+            now = time.monotonic()
+            self.elapsed_s, started = self.elapsed_s + now - started, now
+            progress = self.budget.progress(self.step, self.elapsed_s)
             if time.monotonic() - last_save > SAVE_EVERY_S:
                 self.save()
                 last_save = time.monotonic()
@@ -139,8 +138,8 @@ class Trainer:
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """The terms of the loss, already weighted, of one batch."""
         device, recipe = self.device, self.preset
-        image, clean = batch.image.to(device), batch.clean.to(device)
-        mask, anomalous = batch.mask.to(device), batch.anomalous.to(device)
+        image, clean = to_images(batch.image, device), to_images(batch.clean, device)
+        mask, anomalous = batch.mask.to(device).float()[:, None], batch.anomalous.to(device)
 
         def scale(limits: tuple[int, int]) -> Tensor:
             return torch.randint(*limits, (len(image),), generator=generator).to(device)
@@ -155,8 +154,11 @@ class Trainer:
                 image, t_normal, t_noisier, noise_normal, noise_noisier
             )
             logits = self.model.segment(image, predicted.guided)
-        segmentation = segmentation_loss if recipe.family == "official" else overlap_loss
-        terms = {"segmentation": segmentation(logits, mask)}
+        if recipe.family == "official":
+            terms = {"segmentation": segmentation_loss(logits, mask)}
+        else:
+            weight = batch.weight.to(device)[:, None]
+            terms = {"segmentation": overlap_loss(logits, mask, weight)}
         if predicted.eps is not None:
             eps_normal, eps_noisier = predicted.eps
             terms["noise"] = noise_loss(

@@ -7,8 +7,8 @@ import json
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 Settings = dict[str, str | int | float]
@@ -26,12 +26,12 @@ class EndOfStream(Exception):
 class Frame:
     """One picture.
 
-    image: uint8 [H, W, 3] BGR; frame_id: counts from 0 since the camera was opened; name: the
-    same for the same picture on every run where the source has such a name (an index, a file),
-    else the frame id; captured_ns: monotonic clock, when the picture was there to be read.
+    image: uint8 or uint16 [H, W, 3] BGR; frame_id: counts from 0 since the camera was opened;
+    name: the same for the same picture on every run where the source has such a name (an index, a
+    file), else the frame id; captured_ns: monotonic clock, when the picture was there to be read.
     """
 
-    image: NDArray[np.uint8]
+    image: NDArray[Any]
     frame_id: int
     name: str
     captured_ns: int

@@ -8,11 +8,12 @@ from pathlib import Path
 from pydantic import Field
 
 from agent.camera.base import Camera, EndOfStream, Frame, Pace, Settings
-from agent.camera.uri import CameraUri, Options
+from agent.camera.rehearsal import RehearsalOptions, rehearse
+from agent.camera.uri import CameraUri
 from agent.imaging import list_images, read_image
 
 
-class FolderOptions(Options):
+class FolderOptions(RehearsalOptions):
     rate: float = Field(2, ge=0, le=1000, description="images a second; 0: as fast as asked")
     loop: bool = Field(False, description="start again after the last image")
 
@@ -52,4 +53,5 @@ def open_folder(uri: CameraUri) -> Camera:
     Raises:
         InputError: the folder is missing or holds no image.
     """
-    return FolderCamera(Path(uri.local_path()), uri.options(FolderOptions))
+    options = uri.options(FolderOptions)
+    return rehearse(FolderCamera(Path(uri.local_path()), options), options)

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from agent.camera import product
 from agent.camera.base import Camera, EndOfStream, Frame, Pace, Settings
-from agent.camera.uri import CameraUri, Options
+from agent.camera.rehearsal import RehearsalOptions, rehearse
+from agent.camera.uri import CameraUri
 
 
-class SyntheticOptions(Options):
+class SyntheticOptions(RehearsalOptions):
     rate: float = Field(30, ge=0, le=1000, description="parts a second; 0: as fast as asked")
     defect_rate: float = Field(0.1, ge=0, le=1, description="share of parts with a defect")
     seed: int = Field(1, ge=0, description="another seed, other parts")
@@ -54,4 +55,5 @@ class SyntheticCamera(Camera):
 
 def open_synthetic(uri: CameraUri) -> Camera:
     """A camera for `synthetic://?...`."""
-    return SyntheticCamera(uri.options(SyntheticOptions))
+    options = uri.options(SyntheticOptions)
+    return rehearse(SyntheticCamera(options), options)

@@ -160,6 +160,7 @@ class Recorder:
                 Ready(
                     slot,
                     (height, width, channels),
+                    frame.image.dtype,
                     frame.frame_id,
                     frame.name,
                     frame.captured_ns,

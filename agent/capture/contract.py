@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from agent.camera.base import Frame, Settings
 
@@ -73,6 +75,7 @@ class Ready:
 
     slot: int
     shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
     frame_id: int
     name: str
     captured_ns: int

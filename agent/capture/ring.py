@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 from multiprocessing import reduction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,18 +54,18 @@ class Ring:
     def __len__(self) -> int:
         return len(self._slots)
 
-    def write(self, slot: int, image: NDArray[np.uint8]) -> None:
-        """Copy an image, uint8 [H, W, 3], into a slot."""
-        self._view(slot, image.shape)[...] = image
+    def write(self, slot: int, image: NDArray[Any]) -> None:
+        """Copy an image, uint8 or uint16 [H, W, 3], into a slot."""
+        self._view(slot, image.shape, image.dtype)[...] = image
 
-    def read(self, slot: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """A copy of the image of `shape` in a slot."""
-        return self._view(slot, shape).copy()
+    def read(self, slot: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """A copy of the image of `shape` and `dtype` in a slot."""
+        return self._view(slot, shape, dtype).copy()
 
-    def _view(self, slot: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    def _view(self, slot: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         size = int(np.prod(shape))
-        memory = self._slots[slot].reach(size)
-        return np.frombuffer(memory, np.uint8, size).reshape(shape)
+        memory = self._slots[slot].reach(size * dtype.itemsize)
+        return np.frombuffer(memory, dtype, size).reshape(shape)
 
     def beat(self, now_ns: int) -> None:
         """Note that the capture was well at `now_ns`, monotonic."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from agent.capture.child import run
 from agent.capture.contract import Failed, FromChild, Mode, Opened, Ready, Release, ToChild
 from agent.capture.ring import Ring
 
+# A server that has loaded what a capture process needs and forks one on demand: most of the time
+# that a camera would take to come back goes into loading. It has no thread that a fork could hurt.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["agent.capture.child"])
 # From starting a process, through importing and opening, to the first frame.
 OPEN_LIMIT_S = 15.0
 # Below it, an operating system that is busy elsewhere would be taken for a fault.
@@ -32,9 +36,8 @@ class Stream:
         self.opened: Opened | None = None
         self._started_s = time.monotonic()
         self._ring = Ring(slots)
-        spawn = multiprocessing.get_context("spawn")
-        self._connection, childs_end = spawn.Pipe()
-        self._process = spawn.Process(
+        self._connection, childs_end = FORKS.Pipe()
+        self._process = FORKS.Process(
             target=run, args=(uri, mode, childs_end, self._ring), name="capture", daemon=True
         )
         self._process.start()
@@ -89,9 +92,9 @@ class Stream:
         except (BrokenPipeError, ConnectionResetError):
             return
 
-    def take_image(self, ready: Ready) -> NDArray[np.uint8]:
+    def take_image(self, ready: Ready) -> NDArray[Any]:
         """A copy of the image in a slot, which is the process's again from here on."""
-        image = self._ring.read(ready.slot, ready.shape)
+        image = self._ring.read(ready.slot, ready.shape, ready.dtype)
         self.send(Release(ready.slot))
         return image
 

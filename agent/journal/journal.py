@@ -195,7 +195,8 @@ def _opening(part: OpenPart) -> Change:
 
 def _verdict(epoch: int, seq: int, topic: str, payload: str, answers: str | None) -> Change:
     insert = (
-        "INSERT OR IGNORE INTO verdicts (epoch, seq, stored_at, topic, payload) VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO verdicts (epoch, seq, stored_at, topic, payload) "
+        "VALUES (?, ?, ?, ?, ?)",
         (epoch, seq, int(time.time()), topic, payload.encode()),
     )
     close = ("DELETE FROM open_parts WHERE part_id = ?", (answers,))

@@ -1,4 +1,4 @@
-"""Inspecting one frame: resize, check, infer, decide, each stage timed."""
+"""Inspecting one frame: bring it to the canvas, check, infer, decide, each stage timed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from agent.camera import Frame
 from agent.decision import Decision, decide
 from agent.engine import Engine, EngineFault
 from agent.errors import InputError
-from agent.imaging import Roi, to_model_frame
+from agent.inspection import inspect
 from agent.record import CalibrationRecord
 from agent.service.picture import PictureCheck
 from agent.verdict import Durations, Reason, elapsed_ms
+from agent.view import View
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,11 @@ class Inspector:
         completed: of these, the ones that it has scored.
     """
 
-    def __init__(self, engine: Engine, record: CalibrationRecord, roi: Roi | None) -> None:
-        """`roi` is the part of the camera's frame that the model was trained on."""
+    def __init__(self, engine: Engine, record: CalibrationRecord, view: View) -> None:
+        """`view` is what the model saw of an image when it was trained."""
         self._engine = engine
         self._record = record
-        self._roi = roi
+        self._view = view
         self._check = PictureCheck(record.picture)
         self.attempted = 0
         self.completed = 0
@@ -39,22 +40,22 @@ class Inspector:
         start_ns = time.monotonic_ns()
         queue_ms = elapsed_ms(frame.captured_ns, start_ns)
         try:
-            model_frame = to_model_frame(frame.image, self._engine.input_size, self._roi)
+            canvas = self._view.canvas(frame.image)
         except InputError as error:
             return self._unusable(frame, str(error)), Durations(queue=queue_ms)
-        fault = self._check.fault(frame.image, model_frame)
+        fault = self._check.fault(frame.image, canvas)
         if fault is not None:
             return self._unusable(frame, fault), Durations(queue=queue_ms)
         self.attempted += 1
         try:
-            inspection = self._engine.infer(model_frame)
+            inspection = inspect(self._engine, self._view, canvas)
         except EngineFault as fault:
             log.error("frame %s: %s", frame.name, fault)
             return Decision.none(Reason.ENGINE_FAULT), Durations(queue=queue_ms)
         self.completed += 1
         inferred_ns = time.monotonic_ns()
         height, width = frame.image.shape[:2]
-        decision = decide(inspection, self._record, (height, width), self._roi)
+        decision = decide(inspection, self._record, (height, width), self._view.roi)
         return decision, Durations(
             queue=queue_ms,
             inference=elapsed_ms(start_ns, inferred_ns),

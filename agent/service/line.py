@@ -290,8 +290,13 @@ class Line:
         finding: Finding | None = None,
         durations: Durations | None = None,
     ) -> Verdict:
-        frame = finding.captured.frame if finding is not None else None
-        verdict = self._equipment.results.give(part, decision, frame=frame, durations=durations)
+        verdict = self._equipment.results.give(
+            part,
+            decision,
+            frame=finding.captured.frame if finding is not None else None,
+            durations=durations,
+            found_ns=finding.found_ns if finding is not None else None,
+        )
         self._faults.note(verdict)
         return verdict
 

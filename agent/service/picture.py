@@ -24,12 +24,12 @@ class PictureCheck:
         self._repeats = normal is not None and normal.difference.percentile(0) == 0
         self._previous: NDArray[np.uint8] | None = None
 
-    def fault(self, image: NDArray[np.uint8], model_frame: NDArray[np.uint8]) -> str | None:
+    def fault(self, image: NDArray[np.uint8], canvas: NDArray[np.uint8]) -> str | None:
         """What is wrong with a picture; None when it can be judged.
 
         Args:
-            image: of the camera, uint8 [H, W, 3].
-            model_frame: what the model gets of it, uint8 [H, W, 3].
+            image: of the camera.
+            canvas: what the model gets of it, uint8 [H, W, 3].
         """
         previous, self._previous = self._previous, image
         if not self._repeats and previous is not None and _same(image, previous):
@@ -37,7 +37,7 @@ class PictureCheck:
             return "frozen: the same picture as before"
         if self._normal is None:
             return None
-        look = look_at(model_frame)
+        look = look_at(canvas)
         darkest, brightest = _bounds(self._normal.brightness)
         if look.brightness < darkest:
             return f"dark: mean level {look.brightness:.0f}, normal from {darkest:.0f}"

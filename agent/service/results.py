@@ -56,6 +56,7 @@ class Results:
         *,
         frame: Frame | None = None,
         durations: Durations | None = None,
+        found_ns: int | None = None,
     ) -> Verdict:
         """Publish and store what is said of a part; a finding that is late decides nothing.
 
@@ -64,6 +65,7 @@ class Results:
             decision: what was found.
             frame: what it was found on, None without a frame.
             durations: of the stages that the part went through; `publish` is filled in here.
+            found_ns: monotonic; when it was decided, None for now.
         """
         now_ns = time.monotonic_ns()
         late = part.is_late(now_ns)
@@ -96,7 +98,7 @@ class Results:
         answers = part.part_id if part.is_open else None
         self._journal.record(seq, self._recipe.topic, payload, answers)
         self._send(self._recipe.topic, payload)
-        self._publish_ms = elapsed_ms(now_ns, time.monotonic_ns())
+        self._publish_ms = elapsed_ms(found_ns or now_ns, time.monotonic_ns())
         if self._evidence is not None and frame is not None:
             self._evidence.keep(verdict, frame.image)
         if verdict.reason is not None:

@@ -35,6 +35,7 @@ from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
 from agent.service.watchdog import Watchdog
 from agent.service.worker import Worker
+from agent.view import View
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         )
         notifier = Notifier()
         stack.callback(notifier.close)
-        inspector = Inspector(engine, record, manifest.region_of_interest)
+        inspector = Inspector(engine, record, View.of(bundle))
         watchdog = Watchdog(notifier, capture, inspector, publisher)
         worker = Worker(inspector)
         stack.callback(worker.close)

@@ -21,12 +21,13 @@ END_S = 5.0
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found on a frame; token: of the part that it shows."""
+    """What was found on a frame; token: of the part that it shows; found_ns: when, monotonic."""
 
     token: str
     captured: Captured
     decision: Decision
     durations: Durations
+    found_ns: int
 
 
 class Worker:
@@ -84,7 +85,8 @@ class Worker:
         while (work := self._work.get()) is not None:
             token, captured = work
             try:
-                self._done.put(Finding(token, captured, *self._inspector.inspect(captured.frame)))
+                decision, durations = self._inspector.inspect(captured.frame)
+                self._done.put(Finding(token, captured, decision, durations, time.monotonic_ns()))
             except BaseException as error:  # A defect of ours must end the station, not hang it.
                 self._done.put(error)
             os.eventfd_write(self.descriptor, 1)

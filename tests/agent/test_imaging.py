@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agent.errors import InputError
-from agent.imaging import Roi, list_images, read_image, to_model_frame
+from agent.imaging import check_image, list_images, read_image, resize, to_bgr8
 
 
 @pytest.fixture
@@ -27,9 +27,11 @@ def test_a_lossless_image_is_read_as_it_was_written(tmp_path: Path, picture: np.
     np.testing.assert_array_equal(read_image(write(tmp_path / "a.png", picture)), picture)
 
 
-def test_a_16_bit_image_keeps_its_upper_eight_bits(tmp_path: Path, picture: np.ndarray) -> None:
-    deep = picture.astype(np.uint16) * 256 + 255
-    np.testing.assert_array_equal(read_image(write(tmp_path / "a.png", deep)), picture)
+def test_a_16_bit_image_keeps_its_bits(tmp_path: Path, picture: np.ndarray) -> None:
+    deep = picture.astype(np.uint16) * 16
+    read = read_image(write(tmp_path / "a.png", deep))
+    assert read.dtype == np.uint16
+    np.testing.assert_array_equal(read, deep)
 
 
 def test_a_grey_image_gets_three_equal_channels(tmp_path: Path, picture: np.ndarray) -> None:
@@ -104,44 +106,59 @@ def test_a_folder_without_images_is_refused(tmp_path: Path, make: bool) -> None:
         list_images(folder)
 
 
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.full((64, 64), 7, np.uint8),
-        np.full((64, 64, 1), 7, np.uint8),
-        np.full((64, 64), 7 * 256 + 200, np.uint16),
-        np.full((200, 100, 3), 7, np.uint8),
-        np.full((10, 10, 3), 7, np.uint8),
-    ],
-    ids=["grey", "grey with an axis", "16 bits", "larger", "smaller"],
-)
-def test_every_camera_image_becomes_the_same_kind_of_frame(image: np.ndarray) -> None:
-    frame = to_model_frame(image, (32, 48))
-    assert frame.dtype == np.uint8
-    assert frame.flags.c_contiguous
-    np.testing.assert_array_equal(frame, np.full((32, 48, 3), 7))
-
-
 def test_shrinking_averages_and_enlarging_interpolates(picture: np.ndarray) -> None:
-    shrunk = to_model_frame(picture, (45, 60))
+    shrunk = resize(picture, (45, 60))
     means = picture.reshape(45, 2, 60, 2, 3).mean(axis=(1, 3))
     assert np.abs(shrunk - means).max() <= 0.5
-    enlarged = to_model_frame(picture[:2, :2], (8, 8))
+    enlarged = resize(picture[:2, :2], (8, 8))
     assert len(np.unique(enlarged[:, :, 0])) > 4
 
 
-def test_a_near_black_image_stays_near_black() -> None:
-    assert to_model_frame(np.ones((32, 32, 3), np.uint8), (32, 32)).max() == 1
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3)], ids=["grey", "axis", "BGR"])
+def test_grey_and_colour_become_bgr(shape: tuple[int, ...]) -> None:
+    np.testing.assert_array_equal(
+        to_bgr8(np.full(shape, 7, np.uint8), None, "it"), np.full((4, 5, 3), 7)
+    )
 
 
-def test_only_the_region_of_interest_is_seen(picture: np.ndarray) -> None:
-    frame = to_model_frame(picture, (40, 50), Roi(x=10, y=20, width=50, height=40))
-    np.testing.assert_array_equal(frame, picture[20:60, 10:60])
+@pytest.mark.parametrize(
+    ("level", "window", "becomes"),
+    [
+        (0, (0, 4095), 0),
+        (4095, (0, 4095), 255),
+        (2048, (0, 4095), 128),  # 12 bits: the upper eight of 16 would be 8
+        (65535, (0, 4095), 255),  # cut off, not wrapped around
+        (65535, (0, 65535), 255),
+        (257, (0, 65535), 1),
+        (99, (100, 200), 0),
+        (150, (100, 200), 128),
+    ],
+)
+def test_a_window_spreads_the_levels_of_16_bits(
+    level: int, window: tuple[int, int], becomes: int
+) -> None:
+    image = np.full((3, 4), level, np.uint16)
+    assert (to_bgr8(image, window, "it") == becomes).all()
 
 
-def test_a_region_of_interest_outside_the_image_is_refused(picture: np.ndarray) -> None:
-    with pytest.raises(InputError, match="120x90"):
-        to_model_frame(picture, (40, 50), Roi(x=100, y=0, width=21, height=40))
+@pytest.mark.parametrize("levels", [(1, 1), (0, 1), (0, 255)])
+def test_no_image_is_stretched_by_what_it_holds(levels: tuple[int, int]) -> None:
+    """Deciding from the largest value whether to divide by 255 turns a near-black frame white."""
+    image = np.array([levels], np.uint8)
+    np.testing.assert_array_equal(to_bgr8(image, None, "it")[0, :, 0], levels)
+    deep = np.array([levels], np.uint16)
+    assert to_bgr8(deep, (0, 65535), "it").max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "window", "message"),
+    [(np.uint16, None, "it has 16 bits"), (np.uint8, (0, 4095), "it has 8 bits")],
+)
+def test_another_depth_than_in_training_is_refused(
+    dtype: type, window: tuple[int, int] | None, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        to_bgr8(np.ones((3, 4), dtype), window, "it")
 
 
 @pytest.mark.parametrize(
@@ -149,11 +166,12 @@ def test_a_region_of_interest_outside_the_image_is_refused(picture: np.ndarray) 
     [
         np.zeros((8, 8, 4), np.uint8),
         np.zeros((8, 8, 3), np.float32),
+        np.full((8, 8, 3), np.nan),
         np.zeros((8,), np.uint8),
         np.zeros((0, 8, 3), np.uint8),
     ],
-    ids=["alpha", "float", "row", "empty"],
+    ids=["alpha", "float", "NaN", "row", "empty"],
 )
 def test_an_array_that_is_no_image_is_refused(image: np.ndarray) -> None:
     with pytest.raises(InputError, match="expected 8 or 16 bits"):
-        to_model_frame(image, (8, 8))
+        check_image(image, "it")

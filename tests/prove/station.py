@@ -14,8 +14,12 @@ import cv2
 import numpy as np
 import zmq
 
+from agent.camera import product
 from agent.client import Event, Gap, Position, ReplayClient, Subscriber
+from agent.imaging import to_model_frame
 from agent.messaging.status import Heartbeat
+from agent.picture import encode_thumbnail, look_at
+from agent.record import Picture, Spread, read_record, write_record
 from agent.verdict import Verdict
 from tests.tiny import tiny_frames
 
@@ -31,6 +35,31 @@ def picture_folder(folder: Path) -> Path:
     for index, frame in enumerate(tiny_frames(PICTURES, (64, 64))):
         cv2.imwrite(str(pictures / f"{index:02d}.png"), np.asarray(frame))
     return pictures
+
+
+def part_pictures(folder: Path) -> list[np.ndarray]:
+    """Rendered parts, and files of them in `<folder>/parts`."""
+    pictures = folder / "parts"
+    pictures.mkdir(exist_ok=True)
+    images = [product.render(1, index, 0.0)[0] for index in range(PICTURES)]
+    for index, image in enumerate(images):
+        cv2.imwrite(str(pictures / f"{index:02d}.png"), image)
+    return images
+
+
+def add_normal_look(record_path: Path, images: list[np.ndarray]) -> None:
+    """Tell a calibration record how normal pictures look; the tiny model's frames are 64 x 64."""
+    looks = [look_at(to_model_frame(image, (64, 64), None)) for image in images]
+    differences = [a.difference(b) for a, b in zip(looks, looks[1:], strict=False)]
+    picture = Picture(
+        brightness=Spread(values=sorted(look.brightness for look in looks)),
+        sharpness=Spread(values=sorted(look.sharpness for look in looks)),
+        saturated=Spread(values=sorted(look.saturated for look in looks)),
+        difference=Spread(values=sorted(differences)),
+        reference=encode_thumbnail(np.mean([look.thumbnail for look in looks], axis=0)),
+    )
+    record = read_record(record_path)
+    write_record(record_path, record.model_copy(update={"schema_version": 2, "picture": picture}))
 
 
 class Follower:

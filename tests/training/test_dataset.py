@@ -9,8 +9,16 @@ import cv2
 import numpy as np
 import pytest
 
-from training.dataset import data_digest, load_labelled_images, read_dataset, split_normals
+from training.dataset import (
+    data_digest,
+    load_images,
+    load_labelled_images,
+    read_dataset,
+    split_normals,
+)
 from training.errors import InputError
+from training.images import read_image, resize_image
+from training.view import View
 
 
 def save(path: Path, grey: int = 90, size: tuple[int, int] = (12, 10)) -> Path:
@@ -95,7 +103,7 @@ def test_one_forgotten_mask_is_named(root: Path) -> None:
 
 
 def test_test_images_load_with_their_masks(root: Path) -> None:
-    images, masks = load_labelled_images(read_dataset(root).test, (6, 8))
+    images, masks = load_labelled_images(read_dataset(root).test, View((6, 8)))
     assert images.shape == (4, 6, 8, 3) and images.dtype == np.uint8
     assert masks.shape == (4, 6, 8) and masks.dtype == np.bool_
     assert masks[:3, :3].all() and not masks[:3, 3:].any() and not masks[3].any()
@@ -104,7 +112,22 @@ def test_test_images_load_with_their_masks(root: Path) -> None:
 def test_a_mask_of_another_size_is_refused(root: Path) -> None:
     save(root / "ground_truth" / "crack" / "000_mask.png", 0, size=(10, 12))
     with pytest.raises(InputError, match="000_mask.png is 12x10 pixels, its image 10x12"):
-        load_labelled_images(read_dataset(root).test, (8, 8))
+        load_labelled_images(read_dataset(root).test, View((8, 8)))
+
+
+def test_images_load_in_order(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{side}.png", 90, (side, 40)) for side in (32, 40, 64)]
+    images = load_images(paths, View((32, 32)))
+    assert images.shape == (3, 32, 32, 3) and images.dtype == np.uint8
+    for path, image in zip(paths, images, strict=True):
+        assert np.array_equal(image, resize_image(read_image(path), (32, 32)))
+
+
+def test_an_image_of_one_colour_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "capped.png"
+    cv2.imwrite(str(path), np.full((9, 9, 3), (3, 40, 7), np.uint8))
+    with pytest.raises(InputError, match="capped.png is of one colour"):
+        load_images([path], View((8, 8)))
 
 
 def test_digest_follows_names_and_bytes_but_not_the_place(root: Path, tmp_path: Path) -> None:
@@ -150,5 +173,5 @@ def test_the_magnetic_tiles(shared: Path) -> None:
     dataset = read_dataset(shared / "data" / "magnetic_tile")
     assert len(dataset.train_good) == 774 and len(dataset.test) == 566
     cracks = [item for item in dataset.test if item.kind == "crack"][:3]
-    images, masks = load_labelled_images(cracks, (64, 64))
+    images, masks = load_labelled_images(cracks, View((64, 64)))
     assert images.std() > 5 and masks.any(axis=(1, 2)).all() and masks.mean() < 0.2

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from training.batches import region_weights
 from training.losses import (
     FOCAL_WEIGHT,
     focal_loss,
+    overlap_loss,
     segmentation_loss,
     smooth_l1_loss,
     top_k_score,
@@ -53,3 +56,38 @@ def test_anomalous_pixels_weigh_alpha() -> None:
     missed = focal_loss(logits, torch.ones(1, 1, 1, 1), alpha=0.8)
     false_alarm = focal_loss(logits, torch.zeros(1, 1, 1, 1), alpha=0.8)
     assert (missed / false_alarm).item() == pytest.approx(4.0)
+
+
+def test_a_missed_hole_costs_more_than_its_share_of_the_pixels() -> None:
+    """A stain of 400 pixels and a hole of 4: the hole, left out, must be felt."""
+    mask = np.zeros((32, 32), np.bool_)
+    mask[:20, :20] = True
+    mask[28:30, 28:30] = True
+    weight = torch.from_numpy(region_weights(mask))[None, None]
+    found = torch.from_numpy(mask)[None, None].float()
+    logits = 20.0 * (2.0 * found - 1.0)
+    without_hole = logits.clone()
+    without_hole[..., 28:30, 28:30] = -20.0
+    whole = overlap_loss(logits, found, weight)
+    dice_alone = 1.0 - 2.0 * 400 / (400 + 404)
+    cost = overlap_loss(without_hole, found, weight) - whole
+    entropy = 20.0 * 4 / 32**2
+    assert whole.item() == pytest.approx(0.0, abs=1e-5)
+    assert cost.item() - entropy > 5 * dice_alone
+
+
+def test_regions_weigh_by_the_root_of_their_size_and_one_pixel_on_average() -> None:
+    mask = np.zeros((32, 32), np.bool_)
+    mask[:20, :20] = True
+    mask[28:30, 28:30] = True
+    weights = region_weights(mask)
+    assert weights[mask].mean() == pytest.approx(1.0)
+    assert weights[28, 28] / weights[0, 0] == pytest.approx(10.0)
+    assert not weights[~mask].any()
+
+
+def test_an_image_without_anomaly_has_no_overlap_to_miss() -> None:
+    calm = torch.full((2, 1, 8, 8), -20.0, requires_grad=True)
+    nothing = torch.zeros(2, 1, 8, 8)
+    loss = overlap_loss(calm, nothing, nothing)
+    assert loss.item() == pytest.approx(0.0, abs=1e-5)

@@ -76,6 +76,21 @@ def test_pixels_that_touch_at_a_corner_are_one_region() -> None:
     assert pixel_metrics(maps, mask).aupro == pytest.approx(0.25)
 
 
+def test_ignored_pixels_count_for_nothing() -> None:
+    """Neither the false alarms nor the defects under an ignore mask; the rest is as without it."""
+    random = np.random.default_rng(0)
+    maps = random.normal(0, 1, (3, 12, 10)).astype(np.float32)
+    masks = np.zeros((3, 12, 10), np.uint8)
+    masks[0, 3:6, 2:5] = masks[1, 9:11, 6:9] = 255
+    expected = pixel_metrics(maps, masks)
+    wider, marked = (np.pad(array, ((0, 0), (4, 0), (0, 0))) for array in (maps, masks))
+    wider[:, :4], marked[:, 1:3, 2:6] = 99.0, 255
+    ignored = np.zeros((16, 10), np.bool_)
+    ignored[:4] = True
+    assert pixel_metrics(wider, marked, ignored) == expected
+    assert pixel_metrics(wider, marked) != expected
+
+
 MAPS, MASKS = np.zeros((2, 4, 4), np.float32), np.eye(4, dtype=np.uint8)[None].repeat(2, axis=0)
 DIVERGED = np.full((2, 4, 4), np.nan, np.float32)
 

@@ -1,4 +1,4 @@
-"""Drawn defects: cracks, scratches, spots, stains, chips, displaced pieces.
+"""Drawn defects: cracks, scratches, spots, stains, worn patches, dents, chips, displaced pieces.
 
 Each painter takes an image float32 [H, W, 3] in 0..1, and gives (painted, alpha): the picture of
 the defect and its opacity float32 [H, W]; the caller mixes them. Strength is drawn relative to
@@ -20,27 +20,32 @@ from training.synthesis.noise import perlin
 Field = NDArray[np.float32]
 Painter = Callable[[Field, tuple[int, int], Generator], tuple[Field, Field]]
 SUBPIXEL_BITS = 4
+# Cracks follow the grain more often than chance.
+ALONG_GRAIN = 0.4
+# Grain is judged within this many pixels of a defect.
+REACH = 24
 
 
 def crack(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
     """A wandering line, mostly dark, of uneven width, sometimes branched."""
-    alpha = _line(image.shape, at, rng, wander=rng.uniform(0.1, 0.6), thickest=4)
+    heading = _grain_direction(image, at) if rng.random() < ALONG_GRAIN else None
+    alpha = _line(image.shape, at, rng, heading, wander=rng.uniform(0.05, 0.6), thickest=4)
     if rng.random() < 0.25:
-        branch = _line(image.shape, at, rng, wander=0.5, thickest=2)
+        branch = _line(image.shape, at, rng, None, wander=0.5, thickest=2)
         alpha = np.maximum(alpha, branch)
-    return _shifted(image, rng, darker=0.85), alpha
+    return _shifted(image, at, rng, darker=0.85), alpha
 
 
 def scratch(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
     """A nearly straight, thin line, bright or dark."""
-    alpha = _line(image.shape, at, rng, wander=rng.uniform(0.0, 0.06), thickest=2)
-    return _shifted(image, rng, darker=0.5), alpha
+    alpha = _line(image.shape, at, rng, None, wander=rng.uniform(0.0, 0.06), thickest=2)
+    return _shifted(image, at, rng, darker=0.5), alpha
 
 
 def spot(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
     """A hole or inclusion: a small ragged ellipse, often with a rim."""
     alpha = _ellipse(image.shape, at, rng, radius=(1.5, 14.0))
-    painted = _shifted(image, rng, darker=0.75)
+    painted = _shifted(image, at, rng, darker=0.75)
     if rng.random() < 0.3:
         rim = cv2.dilate(alpha, np.ones((3, 3), np.uint8)) - alpha
         painted = painted + rim[..., None] * np.float32(rng.choice((-0.3, 0.3)))
@@ -58,9 +63,33 @@ def stain(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Fie
     return image * (gain * tint).astype(np.float32), alpha
 
 
+def worn(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+    """A patch whose grain is rubbed away or filled, at about the tone that it had."""
+    alpha = _ellipse(image.shape, at, rng, radius=(6.0, 60.0))
+    if rng.random() < 0.5:
+        alpha = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(1, 4))).astype(np.float32)
+    smooth = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(2, 8)))
+    return (smooth * rng.uniform(0.7, 1.15)).astype(np.float32), alpha
+
+
+def dent(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+    """A hollow or a bump: bright on the side that faces the light, dark on the other."""
+    height, width = image.shape[:2]
+    radius = float(np.exp(rng.uniform(np.log(3.0), np.log(24.0))))
+    y = (np.arange(height, dtype=np.float32)[:, None] - at[0]) / radius
+    x = (np.arange(width, dtype=np.float32)[None, :] - at[1]) / radius
+    angle = rng.uniform(0, 2 * np.pi)
+    slope = (x * np.cos(angle) + y * np.sin(angle)) * np.exp(0.5 - (x**2 + y**2) / 2)
+    depth = np.float32(_contrast(image, at, rng) * np.exp(rng.uniform(np.log(0.7), np.log(4.0))))
+    painted = image + depth * slope[..., None].astype(np.float32)
+    return painted, (x**2 + y**2 < 2.5).astype(np.float32)
+
+
 def chip(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
     """A piece broken out: a polygon with straight flanks, filled with a flat, shaded tone."""
     height, width = image.shape[:2]
+    if rng.random() < 0.4:
+        at = _to_border(image.shape, at, rng)
     corners = int(rng.integers(3, 7))
     radius = rng.uniform(5, 40)
     angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
@@ -102,17 +131,26 @@ def displaced(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field,
 
 
 PAINTERS: dict[str, Painter] = {
-    painter.__name__: painter for painter in (crack, scratch, spot, stain, chip, displaced)
+    painter.__name__: painter
+    for painter in (crack, scratch, spot, stain, worn, dent, chip, displaced)
 }
 
 
 def _line(
-    shape: tuple[int, ...], at: tuple[int, int], rng: Generator, *, wander: float, thickest: int
+    shape: tuple[int, ...],
+    at: tuple[int, int],
+    rng: Generator,
+    heading: float | None,
+    *,
+    wander: float,
+    thickest: int,
 ) -> Field:
+    """A line that wanders from `at`, at first along `heading` (radians; None: any way)."""
     height, width = shape[:2]
     length = min(height, width) * float(np.exp(rng.uniform(np.log(0.06), np.log(0.9))))
     steps = max(3, int(length / 5))
-    headings = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0.0, wander, steps))
+    first = rng.uniform(0, 2 * np.pi) if heading is None else heading + rng.normal(0.0, 0.15)
+    headings = first + np.cumsum(rng.normal(0.0, wander, steps))
     x = at[1] + np.cumsum(5 * np.cos(headings))
     y = at[0] + np.cumsum(5 * np.sin(headings))
     points = _fixed_point(np.stack((x, y), axis=-1))
@@ -126,6 +164,23 @@ def _line(
     if rng.random() < 0.4:
         alpha = np.minimum(cv2.GaussianBlur(alpha, (0, 0), 0.7) * 1.4, 1.0)
     return alpha
+
+
+def _grain_direction(image: Field, at: tuple[int, int]) -> float:
+    """Direction, in radians, along which the picture changes least around `at`."""
+    grey = _around(image, at).mean(axis=-1)
+    dx, dy = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    xx, yy, xy = float((dx * dx).sum()), float((dy * dy).sum()), float((dx * dy).sum())
+    across = 0.5 * np.arctan2(2.0 * xy, xx - yy)
+    return float(across + np.pi / 2)
+
+
+def _to_border(shape: tuple[int, ...], at: tuple[int, int], rng: Generator) -> tuple[int, int]:
+    """The point moved to a side of the picture, where pieces break out first."""
+    row, column = at
+    last_row, last_column = shape[0] - 1, shape[1] - 1
+    sides = ((0, column), (last_row, column), (row, 0), (row, last_column))
+    return sides[rng.integers(len(sides))]
 
 
 def _ellipse(
@@ -149,14 +204,31 @@ def _ellipse(
     return soft
 
 
-def _shifted(image: Field, rng: Generator, *, darker: float) -> Field:
+def _shifted(image: Field, at: tuple[int, int], rng: Generator, *, darker: float) -> Field:
     """The image, darker (with that probability) or brighter by a visible amount."""
-    contrast = float(image.std()) + 0.02
-    amount = contrast * np.exp(rng.uniform(np.log(0.7), np.log(6.0)))
+    amount = _contrast(image, at, rng) * np.exp(rng.uniform(np.log(0.7), np.log(6.0)))
     if rng.random() < darker:
         # Towards black in proportion to the tone, so that dark surroundings get darker still.
         return image * np.float32(max(0.0, 1.0 - amount / max(float(image.mean()), 0.05)))
     return image + np.float32(amount)
+
+
+def _contrast(image: Field, at: tuple[int, int], rng: Generator) -> float:
+    """The unit of a defect's strength: the whole picture's contrast, or the grain's around `at`.
+
+    Light and shade may span the whole picture while its grain is faint; a crack there is fainter
+    than the shade and still plain to see.
+    """
+    if rng.random() < 0.5:
+        return float(image.std()) + 0.02
+    near = _around(image, at).mean(axis=-1)
+    return 2.0 * float((near - cv2.GaussianBlur(near, (0, 0), 4.0)).std()) + 0.01
+
+
+def _around(image: Field, at: tuple[int, int]) -> Field:
+    (row, column), reach = at, REACH
+    near: Field = image[max(0, row - reach) : row + reach, max(0, column - reach) : column + reach]
+    return near
 
 
 def _fixed_point(points: NDArray[np.floating]) -> NDArray[np.int32]:

@@ -8,53 +8,63 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training.synthesis.defects import PAINTERS
-from training.synthesis.foreground import find_foregrounds
 from training.synthesis.noise import perlin_blobs
+from training.synthesis.parts import Parts
 from training.synthesis.textures import procedural_bank, vary
 
-# A change below this mean over its own area, in grey levels, is not a defect that anyone sees.
-VISIBLE_LEVELS = 5.0
-TEXTURE_SHARE = 0.3
+# A change below this mean over its own area is not a defect that anyone sees: in grey levels, and
+# as a share of the picture's mean, for an eye adapts to a dark picture.
+VISIBLE_LEVELS, VISIBLE_SHARE = 2.0, 0.05
+TEXTURE_SHARE = 0.15
+# Anomalies an image, drawn evenly from these. Several in one image teach the segmentation net
+# several times as much a step; single ones teach the score what one small defect is worth.
+COUNTS = (1, 2, 3, 5, 8)
 PATCH_GRID = 8
+MOST_TRIES = 100
 
 
 class Synthesizer:
     """Makes (anomalous image, mask) pairs from good images.
 
     Args:
-        normals: uint8 [N, H, W, 3], the training images; also the source of foregrounds.
+        parts: the good images.
         textures: uint8 [M, H, W, 3] foreign textures, or None for procedural ones alone.
         rng: draws the procedural textures.
     """
 
-    def __init__(
-        self, normals: NDArray[np.uint8], textures: NDArray[np.uint8] | None, rng: Generator
-    ) -> None:
+    def __init__(self, parts: Parts, textures: NDArray[np.uint8] | None, rng: Generator) -> None:
+        normals = parts.tiles
         height, width = normals.shape[1:3]
         drawn = procedural_bank(height, width, rng)
         self.textures = drawn if textures is None else np.concatenate((drawn, textures))
         # On grey images a coloured anomaly would be no test: foreign colour goes.
         self.grey = bool((normals == normals[..., :1]).all())
-        self.foregrounds = find_foregrounds(normals)
+        self.is_object = parts.is_object
+        self.foregrounds = parts.defectable
 
     def foreground(self, index: int) -> NDArray[np.bool_] | None:
-        """Foreground bool [H, W] of normal `index`; None where the whole picture is the part."""
+        """Where normal `index` may get a defect, bool [H, W]; None for anywhere."""
         return None if self.foregrounds is None else self.foregrounds[index]
 
     def paste(
         self, image: NDArray[np.uint8], foreground: NDArray[np.bool_] | None, rng: Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Paste one to three visible anomalies: (image uint8 [H, W, 3], mask bool [H, W])."""
+        """Paste one to eight visible anomalies: (image uint8 [H, W, 3], mask bool [H, W]).
+
+        None, and an empty mask, where nothing would be seen: in a sliver of foreground.
+        """
         result = image.astype(np.float32) / np.float32(255)
         mask = np.zeros(image.shape[:2], np.bool_)
-        wanted = 1 + int(rng.random() < 0.3) + int(rng.random() < 0.1)
+        visible = max(VISIBLE_LEVELS / 255, VISIBLE_SHARE * float(result.mean()))
+        wanted = int(rng.choice(COUNTS))
         pasted = 0
-        while pasted < wanted:
+        for _ in range(MOST_TRIES):
+            if pasted == wanted:
+                break
             changed, area = self._one(result, foreground, rng)
             if not area.any():
                 continue
-            visible = np.abs(changed - result)[area].mean() * 255 >= VISIBLE_LEVELS
-            if visible:
+            if np.abs(changed - result)[area].mean() >= visible:
                 result, mask = changed, mask | area
                 pasted += 1
         return np.round(result * 255).astype(np.uint8), mask
@@ -63,10 +73,10 @@ class Synthesizer:
         self, image: NDArray[np.float32], foreground: NDArray[np.bool_] | None, rng: Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         if rng.random() < TEXTURE_SHARE:
-            source, alpha = self._texture(image, foreground is not None, rng)
+            source, alpha = self._texture(image, rng)
         else:
             # A piece of texture in another place of the same texture is no defect.
-            kinds = [name for name in PAINTERS if foreground is not None or name != "displaced"]
+            kinds = [name for name in PAINTERS if self.is_object or name != "displaced"]
             painter = PAINTERS[str(rng.choice(kinds))]
             source, alpha = painter(image, _point(image.shape, foreground, rng), rng)
             # Opacity of a drawn defect: hair-thin and faint ones are the hard cases.
@@ -80,11 +90,11 @@ class Synthesizer:
         return np.clip(mixed, 0.0, 1.0), area & (alpha > 0.05)
 
     def _texture(
-        self, image: NDArray[np.float32], is_object: bool, rng: Generator
+        self, image: NDArray[np.float32], rng: Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The paper's anomaly: I_s = I (1-M) + (1-beta) A M + beta I M, beta in 0.2 .. 0.8."""
         height, width = image.shape[:2]
-        if is_object and rng.random() < 0.5:
+        if self.is_object and rng.random() < 0.5:
             source = _shuffled_patches(image, rng)
         else:
             source = vary(self.textures[rng.integers(len(self.textures))], rng)

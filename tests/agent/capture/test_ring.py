@@ -52,7 +52,7 @@ def test_what_one_process_writes_the_other_reads():
     here, there = spawn.Pipe()
     process = spawn.Process(target=write_and_tell, args=(ring, there), daemon=True)
     process.start()
-    image = ring.read(1, here.recv())
+    image = ring.read(1, here.recv(), np.dtype(np.uint8))
     process.join()
     assert image.shape == (30, 40, 3)
     assert np.array_equal(image.ravel(), (np.arange(3600) % 256).astype(np.uint8))
@@ -64,6 +64,15 @@ def test_slots_do_not_touch_each_other():
     dark, bright = np.zeros((5, 6, 3), np.uint8), np.full((50, 60, 3), 200, np.uint8)
     ring.write(0, dark)
     ring.write(1, bright)
-    assert np.array_equal(ring.read(0, dark.shape), dark)
-    assert np.array_equal(ring.read(1, bright.shape), bright)
+    assert np.array_equal(ring.read(0, dark.shape, dark.dtype), dark)
+    assert np.array_equal(ring.read(1, bright.shape, bright.dtype), bright)
+    ring.close()
+
+
+def test_16_bits_stay_16_bits() -> None:
+    ring = Ring(1)
+    deep = np.arange(30 * 40 * 3, dtype=np.uint16).reshape(30, 40, 3) * 17
+    ring.write(0, deep)
+    read = ring.read(0, deep.shape, deep.dtype)
+    assert read.dtype == np.uint16 and np.array_equal(read, deep)
     ring.close()

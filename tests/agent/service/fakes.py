@@ -24,6 +24,7 @@ from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
 from agent.service.watchdog import Watchdog
 from agent.service.worker import Worker
+from agent.view import View
 from tests.agent.factories import make_record
 
 ADDRESS = Address("plant1", "line3", "st7")
@@ -129,7 +130,7 @@ class Rig:
         )
         record = make_record([-3.0, -2.0, -1.0, 0.0], threshold=0.0)
         self.sent = 0
-        inspector = Inspector(self.engine, record, None)
+        inspector = Inspector(self.engine, record, View(SIZE))
         self.worker = Worker(inspector)
         notifier = Notifier({})
         watchdog = Watchdog(notifier, self.camera, inspector, self)

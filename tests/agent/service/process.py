@@ -25,9 +25,11 @@ START_S = 60.0
 END_S = 20.0
 
 
-def write_station(folder: Path, camera: dict[str, Any], threshold: float = 1000.0) -> Path:
+def write_station(
+    folder: Path, camera: dict[str, Any], threshold: float = 1000.0, **bundle_fields: Any
+) -> Path:
     """A station on the tiny bundle, on ports of its own; returns the station file."""
-    bundle_path = write_tiny_bundle(folder / "tiny.nlb")
+    bundle_path = write_tiny_bundle(folder / "tiny.nlb", **bundle_fields)
     bundle = open_bundle(bundle_path)
     engine = load_engine(bundle, runtime=RUNTIME, precision="fp32")
     write_tiny_record(folder / "tiny.cal.json", bundle, engine.fingerprint, threshold)
@@ -93,6 +95,15 @@ class StationProcess:
         """None while it runs."""
         return self._process.poll()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def capture_pids(self) -> list[int]:
+        """Its capture process: the child of the server that forks it; none between two."""
+        return [pid for server in _children(self.pid) for pid in _children(server)]
+
     def kill(self) -> None:
         """End as by the kernel or a power switch."""
         self._process.kill()
@@ -111,6 +122,13 @@ class StationProcess:
         """All that was logged so far, by every process on this station file."""
         self._errors.seek(0)
         return self._errors.read()
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    return [
+        int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()
+    ]
 
 
 class Plc:

@@ -1,0 +1,60 @@
+"""Inspecting a whole image: the engine runs tile by tile, and the maps become one.
+
+The score of an image is that of its worst tile, and where tiles overlap the larger logit counts:
+what any tile sees cannot be averaged away at a seam. As a score is the mean of a tile's largest
+logits, an image with a score above a limit has a pixel above it too. With one tile and nothing
+ignored, the answer is the engine's own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.engine import Engine, Inspection
+from agent.view import View
+
+# Logit of pixels that are not inspected: far below any that a network gives.
+IGNORED_LOGIT = np.float32(-1e4)
+
+
+def inspect(engine: Engine, view: View, canvas: NDArray[np.uint8]) -> Inspection:
+    """Inspect an image.
+
+    Args:
+        engine: loaded.
+        view: of the engine's bundle.
+        canvas: uint8 [H, W, 3] BGR, from `view.canvas`.
+
+    Returns:
+        Map and reconstruction are of the canvas's size.
+
+    Raises:
+        EngineFault: the engine gave no usable answer for a tile.
+    """
+    height, width = view.input_size
+    ignored = view.ignored_on_canvas
+    if canvas.shape[:2] == view.input_size and ignored is None:
+        return engine.infer(canvas)
+    scores = []
+    anomaly_map = np.full(canvas.shape[:2], IGNORED_LOGIT, np.float32)
+    reconstruction = canvas.copy()
+    for y, x in view.places:
+        place = np.s_[y : y + height, x : x + width]
+        found = engine.infer(np.ascontiguousarray(canvas[place]))
+        score = found.score
+        if ignored is not None and ignored[place].any():
+            score = _score(found.anomaly_map[~ignored[place]], view.score_pixels)
+        scores.append(score)
+        np.maximum(anomaly_map[place], found.anomaly_map, out=anomaly_map[place])
+        reconstruction[place] = found.reconstruction
+    if ignored is not None:
+        anomaly_map[ignored] = IGNORED_LOGIT
+    return Inspection(max(scores), anomaly_map, reconstruction)
+
+
+def _score(logits: NDArray[np.float32], count: int | None) -> float:
+    """Mean of the `count` largest logits, of all where there are fewer."""
+    assert count is not None
+    count = min(count, len(logits))
+    return float(np.partition(logits, len(logits) - count)[-count:].mean())

@@ -1,0 +1,142 @@
+"""The view: what of a camera image the model sees, and how; chosen at training, kept in the bundle.
+
+    camera image -> region of interest -> 8 bits, BGR -> ignored pixels painted over
+        -> resized once, to the canvas -> tiles of the model's size, which overlap
+
+Calibration, evaluation and the station all prepare their images here, so that a threshold holds
+for exactly the pixels that it was taken from. A view of one tile has a canvas of the model's size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.bundle import Bundle
+from agent.errors import InputError
+from agent.imaging import Roi, check_image, decode_mask, resize, to_bgr8
+from agent.manifest import Tiles
+
+# Ignored pixels are painted in one grey: whatever is there, the model sees the same.
+PAINT = 128
+
+
+@dataclass(frozen=True)
+class View:
+    """A view in use.
+
+    Attributes:
+        input_size: (height, width) of the model.
+        roi: the part of the image to inspect; the whole image when None.
+        image_size: (height, width) that every image must have; None where any size will do.
+        ignored: bool, of the images' size, true where nothing is inspected; None: nowhere.
+        tiles: grid over the region of interest.
+        window: levels of a 16-bit image that become 0 and 255; None for 8-bit images.
+        score_pixels: how many of a frame's largest logits make its score; where some pixels are
+            ignored, the score is taken over the others.
+    """
+
+    input_size: tuple[int, int]
+    roi: Roi | None = None
+    image_size: tuple[int, int] | None = None
+    ignored: NDArray[np.bool_] | None = None
+    tiles: Tiles = Tiles()
+    window: tuple[int, int] | None = None
+    score_pixels: int | None = None
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> View:
+        """The view that a bundle's model was trained on.
+
+        Raises:
+            InputError: the ignore mask cannot be read, or is of another size than the images.
+        """
+        manifest = bundle.manifest
+        ignored = None
+        if manifest.ignore_mask is not None:
+            ignored = decode_mask(bundle.member(manifest.ignore_mask), manifest.ignore_mask)
+        view = cls(
+            manifest.input_size,
+            manifest.region_of_interest,
+            manifest.image_size,
+            ignored,
+            manifest.tiles,
+            manifest.window,
+            manifest.score_pixels,
+        )
+        if not view.places:
+            raise InputError(f"{bundle.path}: the ignore mask covers all: nothing is inspected")
+        return view
+
+    @property
+    def canvas_size(self) -> tuple[int, int]:
+        """(height, width) of the image that is cut into tiles."""
+        return self.tiles.canvas_size(self.input_size)
+
+    @cached_property
+    def places(self) -> list[tuple[int, int]]:
+        """Top left corners (y, x) of the tiles on the canvas, row by row.
+
+        A tile with nothing to inspect is left out.
+        """
+        height, width = self.input_size
+        corners = self.tiles.corners(self.input_size)
+        ignored = self.ignored_on_canvas
+        if ignored is None:
+            return corners
+        return [(y, x) for y, x in corners if not ignored[y : y + height, x : x + width].all()]
+
+    @cached_property
+    def ignored_on_canvas(self) -> NDArray[np.bool_] | None:
+        """Where nothing is inspected, bool [H, W] of the canvas; None: nowhere."""
+        if self.ignored is None:
+            return None
+        return self.mask_on_canvas(self.ignored, "the ignore mask")
+
+    def canvas(self, image: NDArray[Any], name: str = "the image") -> NDArray[np.uint8]:
+        """A camera image on the canvas: uint8 [H, W, 3] BGR, C-contiguous.
+
+        Args:
+            image: uint8 or uint16, [h, w], [h, w, 1] or [h, w, 3] BGR.
+            name: of the image, for what is said of it.
+
+        Raises:
+            InputError: another shape, size or depth than the model was trained on, or a region of
+                interest outside the image.
+        """
+        check_image(image, name)
+        region = to_bgr8(self._crop(image, name), self.window, name)
+        if self.ignored is not None:
+            ignored = self._crop(self.ignored, "the ignore mask")
+            region = np.where(ignored[..., None], np.uint8(PAINT), region)
+        return resize(region, self.canvas_size)
+
+    def mask_on_canvas(self, mask: NDArray[np.bool_], name: str) -> NDArray[np.bool_]:
+        """A mask of a camera image, bool [h, w], on the canvas: the nearest pixel decides."""
+        height, width = self.canvas_size
+        region = self._crop(mask, name).astype(np.uint8)
+        nearest = cv2.INTER_NEAREST_EXACT
+        return cv2.resize(region, (width, height), interpolation=nearest).astype(np.bool_)
+
+    def _crop(self, image: NDArray[Any], name: str) -> NDArray[Any]:
+        if self.image_size is not None and image.shape[:2] != self.image_size:
+            found = "x".join(map(str, image.shape[1::-1]))
+            raise InputError(
+                f"{name} is {found} pixels, the training images were "
+                f"{self.image_size[1]}x{self.image_size[0]}: set the camera as it was"
+            )
+        roi = self.roi
+        if roi is None:
+            return image
+        if roi.y + roi.height > image.shape[0] or roi.x + roi.width > image.shape[1]:
+            raise InputError(
+                f"the region of interest ({roi.width}x{roi.height} at {roi.x},{roi.y}) leaves "
+                f"{name} of {image.shape[1]}x{image.shape[0]} pixels: set the camera as it was for "
+                "the training images"
+            )
+        return image[roi.y : roi.y + roi.height, roi.x : roi.x + roi.width]

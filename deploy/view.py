@@ -1,0 +1,22 @@
+"""The view of a run, as its bundle keeps it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.run import IGNORE_MASK, Run
+
+
+def view_fields(run: Run) -> dict[str, Any]:
+    """The manifest's fields on what the model sees of an image."""
+    fields = run.view.settings.model_dump()
+    if fields["ignore_mask"] is not None:
+        fields["ignore_mask"] = IGNORE_MASK
+    return {**fields, "score_pixels": run.inspector.top_k}
+
+
+def view_members(run: Run) -> dict[str, bytes]:
+    """The bundle's members beside models and golden values: the ignore mask, where there is one."""
+    if run.view.settings.ignore_mask is None:
+        return {}
+    return {IGNORE_MASK: (run.folder / IGNORE_MASK).read_bytes()}

@@ -1,0 +1,127 @@
+"""From capture to the verdict on the wire with the shipped INT8 model, against the engine alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+import zmq
+
+from agent.bundle import open_bundle
+from agent.camera import product
+from agent.demo.kit import PRECISION, Endpoints, Kit
+from agent.demo.kit import write_station as write_demo_station
+from agent.engine import load_engine
+from agent.latency import Latency, measure_latency
+from agent.verdict import Verdict
+from tests.agent.conftest import free_endpoint
+from tests.agent.service.process import ROOT, StationProcess
+from tests.prove.scenario import Check, Work
+from tests.prove.station import Follower
+
+COUNT = 1000
+PARTS_A_SECOND = 25
+PICTURES = 100
+MESSAGES = 2000
+TOPIC = b"v1/a/b/c/verdict/tiny/"
+
+PUBLISH = """
+import sys, time, zmq
+from agent.messaging.publisher import Publisher
+context = zmq.Context()
+publisher = Publisher(context, sys.argv[1], b"welcome/")
+publisher._socket.recv()  # somebody has subscribed
+for _ in range(int(sys.argv[2])):
+    time.sleep(0.005)
+    publisher.send(sys.argv[3].encode(), b"%020d" % time.monotonic_ns() + b" " * 600)
+time.sleep(0.5)
+"""
+
+
+def prove(work: Work) -> Iterator[Check]:
+    pictures = work.folder / "parts"
+    pictures.mkdir(exist_ok=True)
+    for index in range(PICTURES):
+        cv2.imwrite(str(pictures / f"{index:03d}.png"), product.render(3, index, 0.0)[0])
+    kit = Kit()
+    runtime = kit.installed_runtime()
+    station_file = write_demo_station(work.folder, kit, runtime, Endpoints.free(), None)
+    content = yaml.safe_load(station_file.read_text())
+    content["camera"]["uri"] = f"folder://{pictures}?rate={PARTS_A_SECOND}&loop=true"
+    station_file.write_text(yaml.safe_dump(content))
+    before = _engine_latency(kit, runtime)
+    with StationProcess(station_file) as station, Follower(station.publish) as follower:
+        limit_s = 60 + 2 * work.count / PARTS_A_SECOND
+        follower.wait_for(lambda: len(follower.verdicts) >= work.count, limit_s)
+        verdicts = list(follower.verdicts)
+    after = _engine_latency(kit, runtime)
+    yield from _judge(verdicts, [before, after])
+    yield _wire(work.folder)
+
+
+def _engine_latency(kit: Kit, runtime: str) -> Latency:
+    bundle = open_bundle(kit.bundle)
+    engine = load_engine(bundle, runtime=runtime, precision=PRECISION)
+    try:
+        frames = np.stack(
+            [
+                cv2.resize(product.render(3, index, 0.0)[0], engine.input_size[::-1])
+                for index in range(8)
+            ]
+        )
+        return measure_latency(engine, frames, samples=400, limit_s=10.0)
+    finally:
+        engine.close()
+
+
+def _judge(verdicts: list[Verdict], engine: list[Latency]) -> Iterator[Check]:
+    taken = []
+    for verdict, following in zip(verdicts, verdicts[1:], strict=False):
+        durations = verdict.durations_ms
+        stages = (durations.queue, durations.inference, durations.decide)
+        publish = following.durations_ms.publish
+        if None not in stages and publish is not None:
+            taken.append(sum(stage or 0.0 for stage in stages) + publish)
+    p50, p99 = np.percentile(taken, [50, 99])
+    engine_p50 = sum(each.p50_ms for each in engine) / len(engine)
+    engine_p99 = max(each.p99_ms for each in engine)
+    yield Check(
+        "capture to verdict: p50 at most the engine's + 3 ms",
+        f"{p50:.2f} ms, engine alone {engine_p50:.2f} ms, {len(taken)} parts",
+        bool(p50 <= engine_p50 + 3),
+    )
+    yield Check(
+        "capture to verdict: p99 at most 1.3 x p50",
+        f"{p99:.2f} ms = {p99 / p50:.2f} x p50; engine alone {engine_p99 / engine_p50:.2f} x",
+        bool(p99 <= 1.3 * p50),
+    )
+
+
+def _wire(folder: Path) -> Check:
+    """Send between two processes as a station does, and time each message."""
+    endpoint = free_endpoint()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    subscriber = context.socket(zmq.SUB)
+    subscriber.connect(endpoint)
+    subscriber.set(zmq.SUBSCRIBE, TOPIC)
+    publishing = subprocess.Popen(
+        [sys.executable, "-c", PUBLISH, endpoint, str(MESSAGES), TOPIC.decode()], cwd=ROOT
+    )
+    taken = []
+    while len(taken) < MESSAGES and subscriber.poll(10_000):
+        payload = subscriber.recv_multipart()[1]
+        taken.append((time.monotonic_ns() - int(payload[:20])) / 1e6)
+    publishing.wait()
+    context.destroy(linger=0)
+    p50, p99 = np.percentile(taken, [50, 99])
+    return Check(
+        "publish to receive on loopback: p99 at most 1 ms",
+        f"p50 {p50:.3f} ms, p99 {p99:.3f} ms, {len(taken)} messages",
+        bool(p99 <= 1.0),
+    )

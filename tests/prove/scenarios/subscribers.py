@@ -1,0 +1,149 @@
+"""Subscribers stopped, slow and absent: the line goes on as fast, and they miss nothing."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import zmq
+
+from agent.verdict import Verdict
+from tests.agent.service.process import ROOT, StationProcess, write_station
+from tests.prove.scenario import Check, Work
+from tests.prove.station import Driver, Follower, picture_folder
+
+COUNT = 4000
+PARTS_A_SECOND = 60
+# Alone and with bad subscribers in turns, so that a busy machine troubles both alike.
+ROUNDS = 4
+CATCH_UP_S = 120.0
+
+
+def prove(work: Work) -> Iterator[Check]:
+    pictures = picture_folder(work.folder)
+    station_file = write_station(
+        work.folder,
+        {"uri": f"folder://{pictures}?rate=0&loop=true", "mode": "triggered", "pending_limit": 64},
+    )
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        with (
+            StationProcess(station_file) as station,
+            Follower(station.publish) as follower,
+            Listener(work.folder, "stopped", station.publish) as stopped,
+            Listener(work.folder, "slow", station.publish) as slow,
+        ):
+            driver = Driver(context, station.publish["commands"])
+            share = work.count // (2 * ROUNDS)
+            alone: list[float] = []
+            beset: list[float] = []
+            for _ in range(ROUNDS):
+                for listener in (stopped, slow):
+                    listener.signal(signal.SIGSTOP)
+                alone += _latencies(driver, follower, share)
+                slow.signal(signal.SIGCONT)
+                beset += _latencies(driver, follower, share)
+            yield _compare(alone, beset)
+            numbers = [(v.epoch, v.seq) for v in follower.verdicts]
+            for listener in (stopped, slow):
+                listener.signal(signal.SIGCONT)
+            with Listener(work.folder, "absent", station.publish) as absent:
+                for listener in (stopped, slow, absent):
+                    yield listener.catch_up(numbers)
+            driver.close()
+    finally:
+        context.destroy(linger=0)
+
+
+class Listener:
+    """A subscriber process that can be stopped, and that hurries when it is asked to catch up."""
+
+    def __init__(self, folder: Path, name: str, publish: dict[str, str]) -> None:
+        self._name = name
+        self._out = folder / f"{name}.txt"
+        self._hurry = folder / f"{name}.hurry"
+        self._hurry.unlink(missing_ok=True)
+        self._out.unlink(missing_ok=True)
+        arguments = [publish["verdicts"], publish["replay"], str(self._out), str(self._hurry)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.prove.listener", *arguments],
+            stdout=subprocess.DEVNULL,
+            cwd=ROOT,
+        )
+        while not self._out.exists():
+            time.sleep(0.05)
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def catch_up(self, numbers: list[tuple[int, int]]) -> Check:
+        """Let it read on until it has the last number."""
+        self._hurry.touch()
+        began_s = time.monotonic()
+        last = f"{numbers[-1][0]} {numbers[-1][1]}\n"
+        while last not in self._out.read_text()[-4000:]:
+            if time.monotonic() - began_s > CATCH_UP_S:
+                break
+            time.sleep(0.2)
+        took_s = time.monotonic() - began_s
+        lines = self._out.read_text().splitlines()
+        gaps = lines.count("gap")
+        got = [(int(e), int(s)) for e, s in (line.split() for line in lines if line != "gap")]
+        return Check(
+            f"a subscriber that was {self._name} gets everything, in order, once",
+            f"{len(got)} of {len(numbers)} in {took_s:.1f} s, {len(got) - len(set(got))} twice, "
+            f"{gaps} gaps",
+            got == numbers and not gaps,
+        )
+
+
+def _latencies(driver: Driver, follower: Follower, count: int) -> list[float]:
+    """Let parts pass; ms from each one's trigger to its verdict on the wire."""
+    first = len(driver.triggered)
+    next_s = time.monotonic()
+    for index in range(first, first + count):
+        driver.listen(max(0.0, next_s - time.monotonic()))
+        driver.trigger(str(index))
+        next_s = max(next_s + 1 / PARTS_A_SECOND, time.monotonic())
+    driver.settle(30)
+    parts = [str(index) for index in range(first, first + count)]
+    follower.wait_for(lambda: all(part in follower.by_part for part in parts), 30)
+    given = [verdict for part in parts for verdict in follower.by_part[part]]
+    return [_line_ms(verdict) for verdict in given if verdict.durations_ms.decide is not None]
+
+
+def _line_ms(verdict: Verdict) -> float:
+    """What the station took for a part; `publish` is that of the one before."""
+    durations = verdict.durations_ms
+    stages = (
+        durations.capture, durations.queue, durations.inference, durations.decide, durations.publish
+    )  # fmt: skip
+    return sum(stage or 0.0 for stage in stages)
+
+
+def _compare(alone: list[float], beset: list[float]) -> Check:
+    (p50, p99), (beset_p50, beset_p99) = (np.percentile(each, [50, 99]) for each in (alone, beset))
+    return Check(
+        "p99 of the line within 5 % of what it is without them",
+        f"p50 {p50:.2f} to {beset_p50:.2f} ms, p99 {p99:.2f} to {beset_p99:.2f} ms "
+        f"({100 * (beset_p99 / p99 - 1):+.0f} %), {len(alone)} parts each",
+        bool(beset_p99 <= 1.05 * p99),
+    )

@@ -1,0 +1,78 @@
+"""Tiles know where a defect could be: on the part, and not where nothing is inspected."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.synthesis import Synthesizer
+from training.synthesis.parts import Parts, cut_parts
+from training.view import Tiles, View, ViewSettings
+
+SIZE = (64, 64)
+ROW = ViewSettings(tiles=Tiles(columns=3, overlap=8))
+
+
+def discs(count: int = 6) -> NDArray[np.uint8]:
+    """A grey disc right of the middle on a plain dark ground: the left tile shows ground alone."""
+    random = np.random.default_rng(0)
+    images = np.zeros((count, 64, 176, 3), np.uint8) + np.uint8(20)
+    for image in images:
+        disc = cv2.circle(np.zeros((64, 176), np.uint8), (120, 32), 28, 1, -1)[..., None]
+        image += disc * random.integers(40, 200, image.shape, np.uint8)
+        image += random.integers(0, 5, image.shape, np.uint8)
+    return images
+
+
+def grain(count: int, width: int) -> NDArray[np.uint8]:
+    noise = np.random.default_rng(1).normal(128, 40, (count, 64, width, 1))
+    return np.repeat(noise.clip(0, 255).astype(np.uint8), 3, axis=3)
+
+
+def test_a_texture_may_be_hurt_anywhere() -> None:
+    parts = cut_parts(grain(4, 176), View(SIZE, ROW))
+    assert parts.tiles.shape == (12, 64, 64, 3)
+    assert parts.defectable is None and not parts.is_object
+
+
+def test_the_foreground_is_found_before_the_image_is_cut() -> None:
+    parts = cut_parts(discs(), View(SIZE, ROW))
+    assert parts.is_object and parts.defectable is not None
+    left, middle, right = parts.defectable[:3]
+    assert left.all(), "a tile of mere ground is inspected all over"
+    assert middle[32, 50] and not middle[5, 5]
+    assert right[32, 10] and not right[5, 60]
+
+
+def test_nothing_is_pasted_where_nothing_is_inspected() -> None:
+    ignored = np.zeros((64, 176), np.bool_)
+    ignored[:40] = True
+    settings = ViewSettings(image_size=(64, 176), tiles=ROW.tiles)
+    parts = cut_parts(grain(4, 176), View(SIZE, settings, ignored))
+    synthesizer = Synthesizer(parts, None, np.random.default_rng(0))
+    assert parts.defectable is not None and not parts.is_object
+    rng = np.random.default_rng(2)
+    for index in range(len(parts)):
+        image, mask = synthesizer.paste(parts.tiles[index], synthesizer.foreground(index), rng)
+        assert mask.any() and not mask[:40].any()
+        np.testing.assert_array_equal(image[:40], parts.tiles[index][:40])
+
+
+def test_a_sliver_of_part_ends_in_no_anomaly_rather_than_never() -> None:
+    tiles = grain(1, 64)
+    where = np.zeros((1, 64, 64), np.bool_)
+    synthesizer = Synthesizer(Parts(tiles, where, False), None, np.random.default_rng(0))
+    image, mask = synthesizer.paste(tiles[0], where[0], np.random.default_rng(3))
+    assert not mask.any()
+    np.testing.assert_array_equal(image, tiles[0])
+
+
+def test_a_sample_keeps_tiles_and_foregrounds_together() -> None:
+    parts = cut_parts(discs(), View(SIZE, ROW))
+    few = parts.sample(5, seed=3)
+    assert len(few) == 5 and few.defectable is not None and parts.defectable is not None
+    for tile, where in zip(few.tiles, few.defectable, strict=True):
+        (index,) = [i for i, each in enumerate(parts.tiles) if np.array_equal(each, tile)]
+        np.testing.assert_array_equal(where, parts.defectable[index])
+    assert parts.sample(100, seed=3) is parts

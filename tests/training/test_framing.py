@@ -1,0 +1,147 @@
+"""The view is chosen from what the user asks and what the images are like, and said aloud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.errors import InputError
+from training.framing import ViewWish, choose_tiles, choose_view, parse_wish
+from training.images import list_images
+from training.view import Roi, Tiles, View
+
+MODEL = (256, 256)
+
+
+@pytest.mark.parametrize(
+    ("region", "grid"),
+    [
+        ((256, 256), (1, 1)),
+        ((1024, 1024), (1, 1)),  # as published benchmarks have it
+        ((480, 640), (1, 1)),  # cameras of 4:3
+        ((270, 324), (1, 1)),  # magnetic tiles
+        ((630, 250), (3, 1)),  # commutators: three tiles nearly square
+        ((250, 630), (1, 3)),
+        ((1080, 1920), (1, 2)),
+        ((400, 4000), (1, 11)),
+        ((3000, 4000), (2, 3)),  # 12 megapixels: 16 camera pixels on one would hide a crack
+        ((40, 40), (1, 1)),
+    ],
+)
+def test_tiles_follow_shape_and_size(region: tuple[int, int], grid: tuple[int, int]) -> None:
+    tiles = choose_tiles(region, MODEL, overlap=32)
+    assert (tiles.rows, tiles.columns) == grid
+    assert tiles.overlap == (0 if grid == (1, 1) else 32)
+
+
+def write(folder: Path, *sizes: tuple[int, int], dtype: type = np.uint8, top: int = 255) -> Path:
+    random = np.random.default_rng(0)
+    for index, size in enumerate(sizes):
+        image = random.integers(0, top + 1, size).astype(dtype)
+        image[0, 0] = top
+        assert cv2.imwrite(str(folder / f"{index}.png"), image)
+    return folder
+
+
+def chosen(folder: Path, wish: ViewWish | None = None) -> tuple[View, str]:
+    said: list[str] = []
+    view = choose_view(wish or ViewWish(), list_images(folder), (64, 64), said.append)
+    return view, "\n".join(said)
+
+
+def test_the_choice_is_said_with_its_reason(tmp_path: Path) -> None:
+    view, said = chosen(write(tmp_path, *[(160, 64)] * 3))
+    assert view.settings.tiles == Tiles(rows=3, columns=1, overlap=8)
+    assert "64x160 pixels in 3x1 tiles" in said and "square" in said
+
+
+def test_a_wish_for_tiles_is_granted(tmp_path: Path) -> None:
+    view, said = chosen(write(tmp_path, *[(64, 64)] * 3), ViewWish(grid=(2, 3), overlap=0.25))
+    assert view.settings.tiles == Tiles(rows=2, columns=3, overlap=16)
+    assert "as asked" in said
+
+
+def test_the_region_of_interest_decides_the_tiles(tmp_path: Path) -> None:
+    roi = Roi(x=0, y=0, width=64, height=64)
+    view, _ = chosen(write(tmp_path, *[(64, 300)] * 3), ViewWish(roi=roi))
+    assert len(view.places) == 1 and view.settings.image_size == (64, 300)
+
+
+def test_mixed_sizes_are_said(tmp_path: Path) -> None:
+    view, said = chosen(write(tmp_path, (64, 64), (80, 60), (50, 70)))
+    assert "from 70x50 to 60x80" in said and view.settings.image_size is None
+
+
+def test_mixed_sizes_have_no_common_pixels(tmp_path: Path) -> None:
+    wish = ViewWish(roi=Roi(x=0, y=0, width=9, height=9))
+    with pytest.raises(InputError, match="several sizes, from 70x50 to 64x64"):
+        chosen(write(tmp_path, (64, 64), (50, 70)), wish)
+
+
+@pytest.mark.parametrize(("top", "bits"), [(900, 10), (3000, 12), (9000, 14), (60000, 16)])
+def test_16_bit_images_get_the_window_of_their_depth(top: int, bits: int, tmp_path: Path) -> None:
+    """Their upper eight bits alone would leave 16 levels of a camera of 12 bits."""
+    view, said = chosen(write(tmp_path, *[(64, 64)] * 3, dtype=np.uint16, top=top))
+    assert view.settings.window == (0, (1 << bits) - 1)
+    assert f"{bits} bits" in said
+
+
+def test_a_window_needs_16_bits(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="8 bits"):
+        chosen(write(tmp_path, *[(64, 64)] * 3), ViewWish(window=(0, 4095)))
+
+
+def mask_file(folder: Path, mask: NDArray[np.bool_]) -> Path:
+    path = folder / "mask" / "ignore.png"
+    path.parent.mkdir()
+    cv2.imwrite(str(path), mask.astype(np.uint8) * 255)
+    return path
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    mask = mask_file(tmp_path, np.zeros((32, 64), np.bool_))
+    with pytest.raises(InputError, match="ignore.png is 64x32 pixels, its image 64x64"):
+        chosen(write(tmp_path, *[(64, 64)] * 3), ViewWish(ignore_mask=mask))
+
+
+def test_a_mask_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
+    mask = mask_file(tmp_path, np.ones((64, 64), np.bool_))
+    with pytest.raises(InputError, match="nothing is left"):
+        chosen(write(tmp_path, *[(64, 64)] * 3), ViewWish(ignore_mask=mask))
+
+
+def test_a_missing_mask_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gone.png"):
+        wish = ViewWish(ignore_mask=tmp_path / "gone.png")
+        chosen(write(tmp_path, *[(64, 64)] * 3), wish)
+
+
+def test_the_words_of_the_command_line() -> None:
+    assert parse_wish("1,2,30,40", Path("m.png"), "2x3", "25%", "16:4000") == ViewWish(
+        Roi(x=1, y=2, width=30, height=40), Path("m.png"), (2, 3), 0.25, (16, 4000)
+    )
+    assert parse_wish(None, None, "auto", "12.5%", None) == ViewWish()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("1,2,3", None, "auto", "0%", None), "--roi 1,2,3"),
+        (("1,2,0,9", None, "auto", "0%", None), "must not be 0"),
+        ((None, None, "three", "0%", None), "--tiles three"),
+        ((None, None, "0x3", "0%", None), "1 to 100"),
+        ((None, None, "50x50", "0%", None), "1 to 100"),
+        ((None, None, "auto", "60%", None), "0% to 50%"),
+        ((None, None, "auto", "0.1", None), "--overlap 0.1"),
+        ((None, None, "auto", "0%", "4095"), "--window 4095"),
+        ((None, None, "auto", "0%", "9:9"), "LOW must be below HIGH"),
+        ((None, None, "auto", "0%", "0:70000"), "below 65536"),
+    ],
+)
+def test_words_that_cannot_be_read_are_refused(words: tuple, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_wish(*words)

@@ -1,0 +1,242 @@
+"""Choosing the view of a product from what the user asks and what the images are like."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.errors import InputError
+from training.images import read_image, read_mask
+from training.view import Roi, Tiles, View, ViewSettings
+
+# Images looked at before all are read.
+SURVEYED = 64
+# One tile may squeeze a region this far from square: cameras of 4:3 stay whole, those of 3:2 not.
+SQUARISH = 1.4
+# More camera pixels than this along one pixel of the model, and the grid gets finer.
+MAX_SHRINK = 8.0
+# A neighbour sees whole what is cut at a tile's edge, if it is smaller than the overlap.
+OVERLAP_SHARE = 1 / 8
+MAX_TILES = 100
+DEPTHS = (10, 12, 14, 16)
+
+
+@dataclass(frozen=True)
+class ViewWish:
+    """What a user asks for; None: to be chosen, or none at all.
+
+    ignore_mask: an image file of the camera's size, white where nothing is to be inspected;
+    grid: (rows, columns); overlap: share of a tile; window: levels of 16-bit images that become
+    0 and 255.
+    """
+
+    roi: Roi | None = None
+    ignore_mask: Path | None = None
+    grid: tuple[int, int] | None = None
+    overlap: float = OVERLAP_SHARE
+    window: tuple[int, int] | None = None
+
+
+def parse_wish(
+    roi: str | None, ignore_mask: Path | None, tiles: str, overlap: str, window: str | None
+) -> ViewWish:
+    """The wish in the words of the command line; InputError where they cannot be read."""
+    region = grid = levels = None
+    if roi is not None:
+        x, y, width, height = _numbers(roi, r"(\d+),(\d+),(\d+),(\d+)", "--roi 100,40,640,480")
+        if not (width and height):
+            raise InputError(f"--roi {roi}: width and height must not be 0")
+        region = Roi(x=x, y=y, width=width, height=height)
+    if tiles != "auto":
+        rows, columns = _numbers(tiles, r"(\d+)x(\d+)", "--tiles auto or --tiles 1x3")
+        if not 0 < rows * columns <= MAX_TILES:
+            raise InputError(f"--tiles {tiles}: give 1 to {MAX_TILES} tiles")
+        grid = (rows, columns)
+    (share,) = _numbers(overlap, r"(\d+(?:\.\d+)?)%", "--overlap 12.5%", float)
+    if not 0 <= share <= 50:
+        raise InputError(f"--overlap {overlap}: give 0% to 50%")
+    if window is not None:
+        low, high = _numbers(window, r"(\d+):(\d+)", "--window 0:4095")
+        if not low < high < 1 << 16:
+            raise InputError(f"--window {window}: LOW must be below HIGH, and HIGH below 65536")
+        levels = (low, high)
+    return ViewWish(region, ignore_mask, grid, share / 100, levels)
+
+
+def _numbers(
+    text: str, pattern: str, example: str, kind: Callable[[str], Any] = int
+) -> tuple[Any, ...]:
+    found = re.fullmatch(pattern, text)
+    if not found:
+        raise InputError(f"{example.split()[0]} {text}: give it as in {example}")
+    return tuple(kind(value) for value in found.groups())
+
+
+def choose_view(
+    wish: ViewWish, paths: Sequence[Path], input_size: tuple[int, int], say: Callable[[str], None]
+) -> View:
+    """The view for images of good parts; `say` gets a line for every decision.
+
+    Raises InputError where the wish does not fit the images.
+    """
+    survey = _Survey.of(paths)
+    image_size = None
+    if wish.roi is not None or wish.ignore_mask is not None:
+        image_size = survey.one_size()
+    elif survey.smallest != survey.largest:
+        say(
+            f"sizes vary, from {_size(survey.smallest)} to {_size(survey.largest)} pixels: "
+            "every image is resized alike, as if of one size"
+        )
+    settings = ViewSettings(
+        region_of_interest=wish.roi,
+        image_size=image_size,
+        ignore_mask=None if wish.ignore_mask is None else _sha256(wish.ignore_mask),
+        tiles=_tiles(wish, survey, input_size, say),
+        window=_window(wish, survey, say),
+    )
+    ignored = None
+    if wish.ignore_mask is not None:
+        assert image_size is not None
+        ignored = read_mask(wish.ignore_mask, image_size)
+    view = View(input_size, settings, ignored)
+    if not view.places:
+        raise InputError("the ignore mask covers all that the model would see: nothing is left")
+    return view
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What some of the images are like: (height, width)s, by area, and levels.
+
+    brightest: of 16-bit images; None where they have 8 bits.
+    """
+
+    smallest: tuple[int, int]
+    median: tuple[int, int]
+    largest: tuple[int, int]
+    brightest: int | None
+
+    @classmethod
+    def of(cls, paths: Sequence[Path]) -> _Survey:
+        sizes, brightest = [], []
+        for path in paths[:: math.ceil(len(paths) / SURVEYED)]:
+            image = read_image(path)
+            sizes.append((image.shape[0], image.shape[1]))
+            if image.dtype == np.uint16:
+                brightest.append(int(image.max()))
+        sizes.sort(key=lambda size: size[0] * size[1])
+        height, width = np.median(sizes, axis=0)
+        middle = (round(height), round(width))
+        return cls(sizes[0], middle, sizes[-1], max(brightest, default=None))
+
+    def one_size(self) -> tuple[int, int]:
+        if self.smallest != self.largest:
+            raise InputError(
+                "a region of interest or an ignore mask is in camera pixels, but the images are "
+                f"of several sizes, from {_size(self.smallest)} to {_size(self.largest)}: give "
+                "images as the camera takes them"
+            )
+        return self.largest
+
+
+def _tiles(
+    wish: ViewWish, survey: _Survey, input_size: tuple[int, int], say: Callable[[str], None]
+) -> Tiles:
+    region = survey.median
+    if wish.roi is not None:
+        region = (wish.roi.height, wish.roi.width)
+    overlap = round(wish.overlap * min(input_size))
+    if wish.grid is None:
+        tiles = choose_tiles(region, input_size, overlap)
+        because = "tiles nearest to square"
+        if tiles.rows == tiles.columns == 1:
+            because = "near enough to square, and not too large, for one"
+    else:
+        tiles = _grid(*wish.grid, overlap)
+        because = "as asked"
+    canvas = tiles.canvas_size(input_size)
+    zoom_y, zoom_x = region[0] / canvas[0], region[1] / canvas[1]
+    say(
+        f"{_size(region)} pixels in {tiles.rows}x{tiles.columns} tiles (rows x columns): {because};"
+        f" one pixel of the model stands for {zoom_x:.2f} x {zoom_y:.2f} of the camera"
+    )
+    return tiles
+
+
+def choose_tiles(region: tuple[int, int], input_size: tuple[int, int], overlap: int) -> Tiles:
+    """The coarsest grid whose tiles neither distort nor shrink the region much.
+
+    One tile where it squeezes the region little; else as many along the longer side as keep its
+    shape best. Where one pixel of the model would still stand for more than `MAX_SHRINK` of the
+    camera, the shorter side is cut as well.
+
+    Args:
+        region: (height, width) in camera pixels.
+        input_size: (height, width) of the model.
+        overlap: in pixels of the model.
+    """
+
+    def shrink(axis: int, tiles: int) -> float:
+        return region[axis] / (tiles * input_size[axis] - (tiles - 1) * overlap)
+
+    short, long = (0, 1) if shrink(0, 1) <= shrink(1, 1) else (1, 0)
+    across = along = 1
+    if shrink(long, 1) > SQUARISH * shrink(short, 1):
+        along = _most_alike(shrink, short, long, across)
+    while max(shrink(short, across), shrink(long, along)) > MAX_SHRINK:
+        across += 1
+        along = _most_alike(shrink, short, long, across)
+    rows, columns = (across, along) if short == 0 else (along, across)
+    return _grid(rows, columns, overlap)
+
+
+def _grid(rows: int, columns: int, overlap: int) -> Tiles:
+    return Tiles(rows=rows, columns=columns, overlap=overlap if rows * columns > 1 else 0)
+
+
+def _most_alike(shrink: Callable[[int, int], float], short: int, long: int, across: int) -> int:
+    """How many tiles along the longer side shrink it most like the shorter one's `across` do."""
+
+    def distortion(along: int) -> float:
+        return abs(math.log(shrink(long, along) / shrink(short, across)))
+
+    along = across
+    while distortion(along + 1) < distortion(along):
+        along += 1
+    return along
+
+
+def _window(wish: ViewWish, survey: _Survey, say: Callable[[str], None]) -> tuple[int, int] | None:
+    if survey.brightest is None:
+        if wish.window is not None:
+            raise InputError("--window is for 16-bit images, and these have 8 bits a channel")
+        return None
+    if wish.window is not None:
+        return wish.window
+    # Cameras of 10 and 12 bits fill the lower bits of 16: taken whole, they would be near black.
+    bits = next(bits for bits in DEPTHS if survey.brightest < 1 << bits)
+    say(
+        f"16-bit images with levels up to {survey.brightest}: taken as {bits} bits, 0 to "
+        f"{(1 << bits) - 1} become 0 to 255, in every image alike"
+    )
+    return 0, (1 << bits) - 1
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read the ignore mask {path}: {error.strerror}") from error
+
+
+def _size(size: tuple[int, int]) -> str:
+    """As it is said: width before height."""
+    return f"{size[1]}x{size[0]}"

@@ -1,0 +1,59 @@
+"""Good parts as the networks see them: tiles, each with where a defect could be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.synthesis.foreground import find_foregrounds
+from training.view import View
+
+# Less of the part than this in a tile, and the whole tile counts: it shows background, and what
+# lies there that does not belong is a defect as well.
+LEAST_PART = 0.02
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Tiles of good parts.
+
+    tiles: uint8 [N, H, W, 3] BGR at the model's size, those of one image together.
+    defectable: bool [N, H, W], where a defect could be; None: anywhere.
+    is_object: whether the images show an object on a plain background, rather than a texture.
+    """
+
+    tiles: NDArray[np.uint8]
+    defectable: NDArray[np.bool_] | None
+    is_object: bool
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def sample(self, count: int, seed: int) -> Parts:
+        """At most `count` of them, drawn by `seed`, in their order."""
+        if count >= len(self):
+            return self
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
+        defectable = None if self.defectable is None else self.defectable[drawn]
+        return Parts(self.tiles[drawn], defectable, self.is_object)
+
+
+def cut_parts(canvases: NDArray[np.uint8], view: View) -> Parts:
+    """Cut canvases uint8 [N, H, W, 3] into tiles.
+
+    The foreground is looked for on the whole canvas: a tile in the middle of an object has no
+    background to know it by.
+    """
+    foregrounds = find_foregrounds(canvases)
+    ignored = view.ignored_on_canvas
+    if foregrounds is None and ignored is None:
+        return Parts(view.cut(canvases), None, is_object=False)
+    everywhere = np.ones(canvases.shape[:3], np.bool_)
+    defectable = view.cut(everywhere if foregrounds is None else foregrounds)
+    background = defectable.mean(axis=(1, 2)) < LEAST_PART
+    defectable[background] = True
+    if ignored is not None:
+        defectable &= ~view.cut(np.broadcast_to(ignored, canvases.shape[:3]))
+    return Parts(view.cut(canvases), defectable, is_object=foregrounds is not None)
