@@ -1,11 +1,13 @@
 # make demo   the station's install, and the whole line on the embedded product
 # make test   the whole install, and every test
+# make prove  stations that are really damaged, and what held (minutes; needs root for the disks)
+# make soak   a million parts with faults all the time; goes on where it was stopped (hours)
 PYTHON ?= python3
 STATION := .venv-station
 FULL := .venv
 SOURCES := setup.cfg pyproject.toml constraints.txt $(shell find agent training calibration deploy -name '*.py')
 
-.PHONY: demo test check demo-bundle clean
+.PHONY: demo test check prove soak demo-bundle clean
 
 demo: $(STATION)/installed
 	$(STATION)/bin/normline demo
@@ -18,6 +20,14 @@ check: $(FULL)/installed
 	$(FULL)/bin/ruff check .
 	$(FULL)/bin/mypy
 	$(FULL)/bin/lint-imports
+
+prove: $(FULL)/installed
+	$(FULL)/bin/python -m tests.prove --json build/prove.json
+
+# What the project promises, at its full numbers.
+soak: $(FULL)/installed
+	$(FULL)/bin/python -m tests.prove soak:1000000 kills:200 subscribers:100000 latency:10000 \
+		--folder build/soak --json build/soak.json
 
 # Render parts, train, export and calibrate what `normline demo` runs on (about 15 minutes).
 demo-bundle: $(FULL)/installed

@@ -24,6 +24,12 @@ from agent.capture.contract import (
 from agent.capture.stream import Stream
 from agent.errors import InputError
 
+# For a slow machine that loads everything for the first time.
+OPEN_LIMIT_S = 30.0
+# An opening that takes so much longer than one before hangs: a camera that came back meanwhile
+# would wait for its end. Each that fails gives the next twice the time.
+LEAST_REOPEN_S = 1.0
+REOPEN_TIMES = 3
 # How often to look whether the process lives while nothing comes.
 LOOK_S = 0.05
 FIRST_BACK_OFF_S = 0.1
@@ -69,6 +75,7 @@ class Capture:
         self._skipped = 0
         self._back_off_s = FIRST_BACK_OFF_S
         self._open_again_s = 0.0
+        self._open_limit_s = OPEN_LIMIT_S
 
     def __enter__(self) -> Capture:
         return self
@@ -196,6 +203,7 @@ class Capture:
         if isinstance(message, Ready):
             return self._captured(stream, message)
         if isinstance(message, Opened):
+            self._open_limit_s = max(LEAST_REOPEN_S, REOPEN_TIMES * stream.age_s)
             self._begin(message)
         elif isinstance(message, Ended):
             self.stop()
@@ -244,13 +252,15 @@ class Capture:
 
     def _open(self) -> None:
         slots = SPARE_SLOTS + (1 if self._mode == "free_run" else self._pending_limit)
-        self._stream = Stream(self._uri, self._mode, slots)
+        self._stream = Stream(self._uri, self._mode, slots, self._open_limit_s)
 
     def _fail(self, failure: Failed) -> None:
         self._state, self._reason = CaptureState.FAULT, failure.reason
         stream = self._stream
         if stream is not None and stream.opened and stream.age_s > LONGEST_BACK_OFF_S:
             self._back_off_s = FIRST_BACK_OFF_S
+        if stream is not None and not stream.opened:
+            self._open_limit_s = min(2 * self._open_limit_s, OPEN_LIMIT_S)
         self._close()
         self._open_again_s = time.monotonic() + self._back_off_s
         self._back_off_s = min(2 * self._back_off_s, LONGEST_BACK_OFF_S)

@@ -16,8 +16,6 @@ from agent.capture.ring import Ring
 # that a camera would take to come back goes into loading. It has no thread that a fork could hurt.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["agent.capture.child"])
-# From starting a process, through importing and opening, to the first frame.
-OPEN_LIMIT_S = 15.0
 # Below it, an operating system that is busy elsewhere would be taken for a fault.
 LEAST_STALL_S = 0.15
 STALL_PERIODS = 3
@@ -32,7 +30,9 @@ class Stream:
         opened: what the camera said when it opened; None before.
     """
 
-    def __init__(self, uri: str, mode: Mode, slots: int) -> None:
+    def __init__(self, uri: str, mode: Mode, slots: int, open_limit_s: float) -> None:
+        """open_limit_s: from starting the process, through opening, to the first frame."""
+        self._open_limit_s = open_limit_s
         self.opened: Opened | None = None
         self._started_s = time.monotonic()
         self._ring = Ring(slots)
@@ -107,8 +107,8 @@ class Stream:
 
     def _stall(self) -> Failed | None:
         if self.opened is None:
-            if self.age_s > OPEN_LIMIT_S:
-                return Failed(f"the camera did not open within {OPEN_LIMIT_S:g} s", False)
+            if self.age_s > self._open_limit_s:
+                return Failed(f"the camera did not open within {self._open_limit_s:.1f} s", False)
             return None
         silent_s = (time.monotonic_ns() - self.last_beat_ns) / 1e9
         if silent_s > self.stall_s:

@@ -87,7 +87,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         )
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        raise JournalUnusable(f"the journal {path} is corrupt: {found}", corrupt=True)
+        words = " ".join(found.split())
+        raise JournalUnusable(f"the journal {path} is corrupt: {words}", corrupt=True)
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:

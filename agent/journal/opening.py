@@ -58,15 +58,13 @@ def _set_aside(path: Path) -> Path:
 
 
 def _temporary(fault: JournalUnusable, retention: Retention) -> Journal:
-    alarm = f"{fault}; verdicts are kept in a temporary folder until the next start"
     try:
         # Not removed at the end: it may be all that is left of these verdicts.
         folder = Path(tempfile.mkdtemp(prefix="normline-journal-"))
-        journal = Journal(folder / "journal.db", retention, alarm=alarm)
     except OSError as error:
         raise fault from error
-    log.error("verdicts go to %s", folder)
-    return journal
+    alarm = f"{fault}; until the next start verdicts are kept in the temporary folder {folder}"
+    return Journal(folder / "journal.db", retention, alarm=alarm)
 
 
 def _beside(path: Path, suffix: str) -> Path:

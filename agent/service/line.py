@@ -5,20 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import Protocol
 
 import zmq
 
-from agent.capture import Capture, Captured, CaptureState
-from agent.capture.contract import Mode
+from agent.capture import Captured, CaptureState
 from agent.decision import Decision
-from agent.journal import Journal, OpenPart
-from agent.service.faults import Faults
-from agent.service.herald import Herald
+from agent.journal import OpenPart
+from agent.service.equipment import Commands, Equipment
 from agent.service.parts import OpenParts, Part
-from agent.service.results import Results
-from agent.service.worker import Finding, Worker
+from agent.service.worker import Finding
 from agent.states import State, StateMachine
 from agent.verdict import Durations, Reason, Verdict, elapsed_ms
 
@@ -26,34 +21,6 @@ log = logging.getLogger(__name__)
 
 # How often the camera is looked after while nothing happens.
 LONGEST_WAIT_S = 0.02
-
-
-class Commands(Protocol):
-    """Where commands come from: a socket to wake up for, and how long its owner can wait."""
-
-    @property
-    def socket(self) -> zmq.Socket[bytes]: ...
-
-    @property
-    def rests(self) -> bool: ...
-
-    @property
-    def patience_s(self) -> float: ...
-
-
-@dataclass(frozen=True)
-class Equipment:
-    """What the loop works with; all of it open and checked."""
-
-    mode: Mode
-    deadline_ms: float | None
-    pending_limit: int
-    capture: Capture
-    worker: Worker
-    journal: Journal
-    results: Results
-    herald: Herald
-    faults: Faults
 
 
 class Line:

@@ -27,10 +27,11 @@ from agent.messaging.replay import ReplayServer
 from agent.messaging.topics import Address
 from agent.record import CalibrationRecord, check_record, read_record
 from agent.service.commands import CommandDesk
+from agent.service.equipment import Equipment
 from agent.service.faults import Faults
 from agent.service.herald import Herald
 from agent.service.inspect import Inspector
-from agent.service.line import Equipment, Line
+from agent.service.line import Line
 from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
 from agent.service.watchdog import Watchdog

@@ -42,6 +42,7 @@ def main(chosen: tuple[str, ...], json_path: Path | None, folder: Path | None, s
         base = folder or Path(temporary)
         results = [_run(scenario, count, base, seed) for scenario, count in plan]
     if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(json.dumps(results, indent=1) + "\n")
     _show(results)
     sys.exit(0 if all(check["ok"] for result in results for check in result["checks"]) else 1)

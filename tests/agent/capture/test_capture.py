@@ -188,6 +188,58 @@ def test_triggers_that_a_fault_takes_away_are_named_once():
         assert take_frame(capture).part_id == "d"
 
 
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(6):
+        cv2.imwrite(str(folder / f"{index}.png"), np.full((8, 8, 3), 10 * index, np.uint8))
+    return folder
+
+
+def test_every_frame_of_a_camera_that_is_triggered_itself_is_given(pictures: Path):
+    with Capture(f"folder://{pictures}?rate=50", "camera_triggered") as capture:
+        capture.start()
+        names = [take_frame(capture).frame.name for _ in range(6)]
+    assert names == [f"{index}.png" for index in range(6)]
+    assert capture.missed_parts() == 0
+
+
+def test_frames_that_a_line_has_no_place_for_are_missed_and_counted(pictures: Path):
+    # Two may wait, and one of them is on its way; the line takes none until all six have come.
+    with Capture(f"folder://{pictures}?rate=100", "camera_triggered", pending_limit=1) as capture:
+        capture.start()
+        be_busy(0.5)
+        given = 0
+        while capture.status.state is CaptureState.RUNNING:
+            given += capture.take(0.2) is not None
+        assert given == 3
+    # Those after the last that was given are told by nothing but the end.
+    assert capture.missed_parts() <= 3
+
+
+def test_a_camera_that_waits_for_its_trigger_is_not_taken_for_dead(pictures: Path):
+    with Capture(f"folder://{pictures}?rate=0.1", "camera_triggered") as capture:
+        capture.start()
+        take_frame(capture)
+        assert capture.take(0.6) is None
+        assert capture.status.state is CaptureState.RUNNING
+        os.kill(capture.pid, signal.SIGSTOP)
+        take_until(capture, lambda _: capture.status.state is CaptureState.FAULT)
+
+
+def test_a_line_that_was_held_up_is_not_shown_the_past():
+    with Capture("synthetic://?rate=50") as capture:
+        capture.start()
+        take_frame(capture)
+        # Ask for a frame, and leave it where it was put.
+        assert capture.take(0) is None
+        be_busy(0.5)
+        fresh = take_frame(capture).frame
+        assert time.monotonic_ns() - fresh.captured_ns < 250e6
+        assert capture.status.stale == 1
+
+
 def test_take_returns_at_once_when_the_camera_fails():
     with Capture("synthetic://?rate=50") as capture:
         capture.start()

@@ -16,10 +16,11 @@ from agent.capture import Captured, CaptureState, CaptureStatus
 from agent.engine.base import EngineFault, Inspection
 from agent.journal import Journal
 from agent.messaging.topics import Address
+from agent.service.equipment import Equipment
 from agent.service.faults import Faults
 from agent.service.herald import Herald
 from agent.service.inspect import Inspector
-from agent.service.line import Equipment, Line
+from agent.service.line import Line
 from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
 from agent.service.watchdog import Watchdog

@@ -1,0 +1,66 @@
+"""Faults of a camera that are shown on demand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.camera import Camera, CameraFault, open_camera
+from agent.errors import InputError
+
+
+@pytest.fixture
+def faults(tmp_path: Path) -> Path:
+    return tmp_path / "faults"
+
+
+@pytest.fixture
+def camera(tmp_path: Path, faults: Path) -> Camera:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for index in range(4):
+        image = np.random.default_rng(index).integers(90, 110, (64, 64, 3), np.uint8)
+        cv2.imwrite(str(pictures / f"{index}.png"), image)
+    return open_camera(f"folder://{pictures}?rate=0&loop=true&faults={faults}")
+
+
+def test_each_fault_lasts_as_long_as_its_file(camera: Camera, faults: Path) -> None:
+    plain = camera.read().image
+    for fault, holds in {
+        "dark": lambda image: image.mean() < 10,
+        "saturated": lambda image: image.min() == 255,
+        "blurred": lambda image: image.std() < plain.std() / 2,
+    }.items():
+        faults.write_text(fault)
+        assert holds(camera.read().image), fault
+        faults.unlink()
+        assert 95 < camera.read().image.mean() < 105
+
+
+def test_a_frozen_camera_repeats_itself(camera: Camera, faults: Path) -> None:
+    before = camera.read()
+    faults.write_text("frozen\n")
+    frozen = [camera.read() for _ in range(2)]
+    assert all(np.array_equal(frame.image, before.image) for frame in frozen)
+    assert frozen[1].frame_id > frozen[0].frame_id > before.frame_id
+    faults.unlink()
+    assert not np.array_equal(camera.read().image, before.image)
+
+
+def test_an_unplugged_camera_fails_and_does_not_open(
+    camera: Camera, faults: Path, tmp_path: Path
+) -> None:
+    faults.write_text("unplugged")
+    with pytest.raises(CameraFault, match="unplugged"):
+        camera.read()
+    with pytest.raises(InputError, match="unplugged"):
+        open_camera(f"folder://{tmp_path / 'pictures'}?faults={faults}")
+
+
+def test_a_fault_that_nobody_knows_is_refused(camera: Camera, faults: Path) -> None:
+    faults.write_text("melted")
+    with pytest.raises(InputError, match="no fault 'melted': choose one of"):
+        camera.read()
