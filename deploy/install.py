@@ -68,16 +68,21 @@ class Installation:
         self._make_station(version)
         self._write_units(devices, networks, gate)
         before = _target(self.current)
-        if before != version:
-            _point(self.current, version)
-            if before is not None:
-                _point(self.previous, before)
+        runs = self._runs
+        _point(self.current, version)
         self._link_command()
         self._systemctl("daemon-reload")
-        if not self._restart_if_running() and before not in (None, version):
+        if runs and not self._restart() and before not in (None, version):
             print(f"{version.name} does not become ready: taking it back", file=sys.stderr)
-            self.rollback()
-            raise Refused(f"{version.name} did not become ready: journalctl -u normline says why")
+            _point(self.current, before)
+            shutil.rmtree(version)
+            again = "" if self._restart() else ", which is not ready either"
+            raise Refused(
+                f"{version.name} did not become ready (see journalctl -u normline): "
+                f"back to {before.name}{again}"
+            )
+        if before not in (None, version):
+            _point(self.previous, before)
         self._prune()
         print(f"normline {version.name} is installed; the station file is {self.etc}/station.yaml")
         if self.live and before is None:
@@ -88,9 +93,10 @@ class Installation:
         now, before = _target(self.current), _target(self.previous)
         if now is None or before is None or not (before / DONE).exists():
             raise Refused("there is no version to go back to")
+        runs = self._runs
         _point(self.current, before)
         _point(self.previous, now)
-        ready = self._restart_if_running()
+        ready = self._restart() if runs else True
         print(f"normline {before.name} is back" + ("" if ready else ", and is not ready either"))
 
     def uninstall(self, purge: bool) -> None:
@@ -166,13 +172,21 @@ class Installation:
         if not self.command.exists() or self.command.is_symlink():
             _point(self.command, self.current / "bin/normline")
 
-    def _restart_if_running(self) -> bool:
-        """False when the service ran and does not become ready again."""
+    @property
+    def _runs(self) -> bool:
+        """Whether the service runs, or systemd tries to make it run."""
         if not self._has_systemd:
-            return True
-        if subprocess.call(["systemctl", "--quiet", "is-active", UNITS[0]]) != 0:
-            return True
-        # Type=notify: it returns when the station has said that it is ready, or has failed.
+            return False
+        done = subprocess.run(
+            ["systemctl", "is-active", UNITS[0]], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() in ("active", "activating", "reloading")
+
+    def _restart(self) -> bool:
+        """Restart the service; False when it does not become ready.
+
+        With Type=notify, systemctl returns when the station has said that it is ready, or failed.
+        """
         return subprocess.call(["systemctl", "restart", UNITS[0]]) == 0
 
     def _prune(self) -> None:
