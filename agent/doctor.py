@@ -23,6 +23,7 @@ from agent.engine import (
 from agent.engine.cpu import cpu_flags, cpu_name, int8_support, physical_cores
 from agent.errors import InputError
 from agent.latency import Latency, measure_latency
+from agent.view import View
 
 INSTALL = {
     "openvino": "for Intel CPUs, GPUs and NPUs: pip install openvino",
@@ -44,7 +45,8 @@ class EngineCheck:
     """One model of the bundle on one device.
 
     status: `ok`; `failed`: it runs and strays from the golden values, or faults; `unavailable`: it
-    does not load. `reason` says why in the last two cases.
+    does not load. `reason` says why in the last two cases. `latency` is that of a whole part, of so
+    many `tiles`.
     """
 
     runtime: str
@@ -54,6 +56,7 @@ class EngineCheck:
     reason: str | None = None
     deviation: Deviation | None = None
     latency: Latency | None = None
+    tiles: int = 1
 
 
 @dataclass(frozen=True)
@@ -116,12 +119,13 @@ def check_engine(bundle: Bundle, runtime: str, device: str, precision: str) -> E
     except InputError as error:
         return EngineCheck(*what, "unavailable", str(error))
     try:
-        golden = bundle.golden()
+        golden, view = bundle.golden(), View.of(bundle)
         found = deviation(engine, golden)
         if not within_tolerance(found, bundle.manifest.tolerances[precision]):
             reason = "strays from the golden values beyond the bundle's tolerance"
             return EngineCheck(*what, "failed", reason, found)
-        return EngineCheck(*what, "ok", None, found, measure_latency(engine, golden.frames))
+        latency = measure_latency(engine, view, golden.frames)
+        return EngineCheck(*what, "ok", None, found, latency, len(view.places))
     except EngineFault as fault:
         return EngineCheck(*what, "failed", str(fault))
     finally:

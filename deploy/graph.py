@@ -7,9 +7,11 @@ from copy import deepcopy
 import onnx
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from deploy.batch_norm import fold_batch_norm
+from deploy.folded import FoldedInspector
 from training.model import FixedNoise
+from training.networks.edge import EdgeUNet
 
 OPSET = 18
 INPUT, OUTPUTS = "frame", ("anomaly_map", "score", "reconstruction")
@@ -31,13 +33,34 @@ class _HalfNetwork(nn.Module):
         return out
 
 
-def export_graph(inspector: FixedNoise, input_size: tuple[int, int], precision: str) -> bytes:
-    """The graph of the bundle contract as a serialised ONNX model, `fp32` or `fp16`."""
-    module = deepcopy(inspector).eval().float()
-    _fold_batch_norm(module)
-    if precision == "fp16":
+def halve(module: nn.Module) -> None:
+    """Bring the networks of a `line_module` to float16, in place."""
+    if isinstance(module, FoldedInspector):
+        module.halve()
+    else:
+        assert isinstance(module, FixedNoise)
         module.model.unet = _HalfNetwork(module.model.unet)
         module.model.segmentation = _HalfNetwork(module.model.segmentation)
+
+
+def line_module(inspector: FixedNoise, input_size: tuple[int, int]) -> nn.Module:
+    """What the graph is made from, in float32: rearranged where the networks are ours."""
+    if isinstance(inspector.model.unet, EdgeUNet):
+        return FoldedInspector(inspector, input_size).eval()
+    module = deepcopy(inspector).eval().float()
+    fold_batch_norm(module)
+    return module
+
+
+def export_graph(line: nn.Module, input_size: tuple[int, int], precision: str) -> bytes:
+    """The graph of the bundle contract as a serialised ONNX model, `fp32` or `fp16`.
+
+    Args:
+        line: from `line_module`; it is left as it is.
+    """
+    module = deepcopy(line)
+    if precision == "fp16":
+        halve(module)
     frame = torch.zeros((1, *input_size, 3), dtype=torch.uint8)
     program = torch.onnx.export(
         module,
@@ -53,19 +76,6 @@ def export_graph(inspector: FixedNoise, input_size: tuple[int, int], precision: 
     _strip(model)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
-
-
-def _fold_batch_norm(module: nn.Module) -> None:
-    """Multiply every BatchNorm that follows a convolution in a Sequential into it."""
-    for child in module.children():
-        _fold_batch_norm(child)
-    if not isinstance(module, nn.Sequential):
-        return
-    for first, second in zip(list(module), list(module)[1:], strict=False):
-        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-            at = [name for name, child in module.named_children() if child in (first, second)]
-            module[int(at[0])] = fuse_conv_bn_eval(first, second)
-            module[int(at[1])] = nn.Identity()
 
 
 def _strip(model: onnx.ModelProto) -> None:

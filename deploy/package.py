@@ -11,32 +11,31 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from agent.bundle import Golden, model_member, open_bundle, write_bundle
-from agent.engine import PRECISIONS, RUNTIMES, Deviation, load_engine, self_test
+from agent.engine import PRECISIONS, RUNTIMES, load_engine, self_test
 from agent.errors import InputError
-from deploy.graph import export_graph
-from deploy.quantise import quantise
+from deploy.finetune import finetune
+from deploy.graph import export_graph, line_module
+from deploy.half import check_half
+from deploy.parity import LIMITS, Parity, Said, ask_engine, ask_module, check, compare
+from deploy.quantise import measure_scales, quantise
+from deploy.tensorrt import check_rules
 from deploy.view import view_fields, view_members
 from training.run import Run
+from training.trainer import Budget
 
 GOLDEN_FRAMES = 4
-# Share of the span of golden scores, from the best part to the worst defect, that a precision may
-# stray: a score, and the mean over a map.
-TOLERATED = {"fp32": (1e-3, 1e-3), "fp16": (1e-2, 1e-2), "int8": (0.15, 0.05)}
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """What one runtime and precision deviates from golden, and what it may."""
+    """How one runtime and precision compares with the trained model."""
 
     runtime: str
     precision: str
-    found: Deviation
-    score_tolerance: float
-    map_tolerance: float
+    found: Parity
 
 
 def build_bundle(
@@ -45,29 +44,46 @@ def build_bundle(
     anomalous: NDArray[np.bool_],
     out: Path,
     say: Callable[[str], None],
+    tuning: Budget | None = None,
 ) -> list[GateResult]:
     """Export, quantise, and write `out` if every runtime here agrees with the trained model.
 
     Args:
         run: trained networks.
-        frames: uint8 [N, H, W, 3] BGR at model size, to quantise with; golden frames are among
-            them.
+        frames: uint8 [N, H, W, 3] BGR at model size, to quantise and to compare with; golden
+            frames are among them.
         anomalous: bool [N], frames that show an anomaly.
         out: the bundle.
         say: gets one line per stage.
+        tuning: how long to fine-tune for INT8; None for not at all.
 
     Raises:
-        InputError: a precision strays beyond the tolerance; nothing is written then.
+        InputError: a precision strays beyond the limits; nothing is written then.
     """
-    golden = golden_values(run, frames, anomalous)
     size = run.settings.input_size
+    if frames.shape[1:3] != size:
+        raise InputError(f"the run's frames are {frames.shape[1:3]}, its model takes {size}")
+    trained = ask_module(run.inspector, frames)
+    if not (np.isfinite(trained.scores).all() and np.isfinite(trained.maps).all()):
+        raise InputError(
+            f"the run {run.folder} gives scores that are not finite: its weights are damaged or "
+            "its training diverged; train again"
+        )
+    line = line_module(run.inspector, size)
     say("exporting fp32")
-    models = {"fp32": export_graph(run.inspector, size, "fp32")}
+    models = {"fp32": export_graph(line, size, "fp32")}
     say("exporting fp16")
-    models["fp16"] = export_graph(run.inspector, size, "fp16")
+    results = [GateResult("torch", "fp16", check_half(line, frames, anomalous))]
+    models["fp16"] = export_graph(line, size, "fp16")
     say(f"quantising to int8 with {len(frames)} frames")
-    models["int8"] = quantise(models["fp32"], frames)
-    span = float(golden.scores.max() - golden.scores.min())
+    scales, exact = measure_scales(models["fp32"], frames), models["fp32"]
+    if tuning:
+        tuned, scales = finetune(line, exact, scales, frames, tuning, say)
+        exact = export_graph(tuned, size, "fp32")
+    models["int8"] = quantise(exact, scales)
+    check_rules(models["int8"])
+    golden = _golden(frames, anomalous, trained)
+    span = float(np.ptp(trained.scores))
     fields = {
         "product": run.settings.product,
         "preset": run.settings.preset,
@@ -77,8 +93,8 @@ def build_bundle(
         "code_version": version("normline"),
         "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "tolerances": {
-            precision: {"score": score * span, "map": map_ * span}
-            for precision, (score, map_) in TOLERATED.items()
+            precision: {"score": limits.score * span, "map": limits.map * span}
+            for precision, limits in LIMITS.items()
         },
     }
     members = {model_member(precision): model for precision, model in models.items()}
@@ -86,16 +102,19 @@ def build_bundle(
     members |= view_members(run)
     candidate = out.with_name(out.name + ".candidate")
     write_bundle(candidate, fields, members)
+    say("comparing every precision on every runtime here with the trained model")
     try:
-        results = list(gate(candidate))
+        results += gate(candidate, frames, anomalous, trained)
         os.replace(candidate, out)
     finally:
         candidate.unlink(missing_ok=True)
     return results
 
 
-def gate(path: Path) -> list[GateResult]:
-    """Run every precision on every runtime installed here against the golden values.
+def gate(
+    path: Path, frames: NDArray[np.uint8], anomalous: NDArray[np.bool_], trained: Said
+) -> list[GateResult]:
+    """Run every precision on every runtime installed here against the trained model.
 
     Raises:
         InputError: with the figures of the first that strays too far.
@@ -106,24 +125,18 @@ def gate(path: Path) -> list[GateResult]:
         for precision in PRECISIONS:
             engine = load_engine(bundle, runtime=runtime, device="CPU", precision=precision)
             try:
-                found = self_test(engine, bundle)
+                self_test(engine, bundle)
+                found = compare(ask_engine(engine, frames), trained, anomalous)
             finally:
                 engine.close()
-            allowed = bundle.manifest.tolerances[precision]
-            results.append(GateResult(runtime, precision, found, allowed.score, allowed.map))
+            check(f"the {precision} model on {runtime}", precision, found)
+            results.append(GateResult(runtime, precision, found))
     return results
 
 
-@torch.inference_mode()
-def golden_values(run: Run, frames: NDArray[np.uint8], anomalous: NDArray[np.bool_]) -> Golden:
+def _golden(frames: NDArray[np.uint8], anomalous: NDArray[np.bool_], trained: Said) -> Golden:
     """Good and anomalous frames with what the trained model itself says of them in float32."""
     half = GOLDEN_FRAMES // 2
     chosen = np.concatenate((np.flatnonzero(~anomalous)[:half], np.flatnonzero(anomalous)[:half]))
-    picked = frames[chosen]
-    if picked.shape[1:3] != run.settings.input_size:
-        raise InputError(
-            f"the run's frames are {picked.shape[1:3]}, its model takes {run.settings.input_size}"
-        )
-    outputs = [run.inspector(torch.from_numpy(frame[None])) for frame in picked]
-    maps, scores, _ = (torch.cat(values).numpy() for values in zip(*outputs, strict=True))
-    return Golden(picked, scores.astype(np.float32), maps.astype(np.float32))
+    scores, maps = trained.scores[chosen].astype(np.float32), trained.maps[chosen]
+    return Golden(frames[chosen], scores, maps)

@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from training.distributed import ALONE, Group, own_places
 from training.symmetry import FLIPS
 from training.synthesis import Synthesizer
 
 PREFETCH = 3
 # Light, position, angle (degrees) and distance vary a little more on the line than in the
 # training set.
-OFFSET, GAMMA, SHIFT, TURN, ZOOM = 0.03, 0.1, 0.03, 3.0, 0.05
-# Light varies as it does among the normals (deviation of the log of their mean), within these.
-GAIN_LIMITS = (0.1, 0.4)
+GAIN, OFFSET, GAMMA, SHIFT, TURN, ZOOM = 0.1, 0.03, 0.1, 0.03, 3.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,8 @@ class Batch:
     """What a training step sees, in whole bytes: it travels between processes.
 
     image, clean: uint8 [B, H, W, 3] BGR; mask: bool [B, H, W]; weight: float32
-    [B, H, W], of each anomalous pixel (`region_weights`); anomalous: bool [B].
+    [B, H, W], of each anomalous pixel (`region_weights`); anomalous: bool [B]; places: int64 [B],
+    where in the whole batch these images stand (all, unless several processes share it).
     """
 
     image: Tensor
@@ -38,6 +38,7 @@ class Batch:
     mask: Tensor
     weight: Tensor
     anomalous: Tensor
+    places: Tensor
 
 
 class BatchMaker(Dataset[Batch]):
@@ -48,6 +49,8 @@ class BatchMaker(Dataset[Batch]):
         flips: names in `symmetry.FLIPS` that leave a good part good.
         synthesizer: built on the same normals.
         size: images a batch; three of four get anomalies.
+        group: the processes that share each batch; this one makes its own part alone.
+        workers: processes that make batches ahead of time.
     """
 
     def __init__(
@@ -57,29 +60,37 @@ class BatchMaker(Dataset[Batch]):
         flips: list[str],
         size: int,
         seed: int,
+        group: Group = ALONE,
+        workers: int = 1,
     ) -> None:
         self.normals = normals
         self.flips = [None, *(FLIPS[name] for name in flips)]
         self.synthesizer = synthesizer
         self.size = size
         self.seed = seed
-        light = np.log(normals[:, ::4, ::4].mean(axis=(1, 2, 3)) + 1.0)
-        self.gain = float(np.clip(light.std(), *GAIN_LIMITS))
+        self.group = group
+        own_places(_gets_anomaly(size), group.rank, group.size)  # refuses uneven shares now
+        self.workers = workers
 
     def __getitem__(self, step: int) -> Batch:
         """Batch number `step`."""
         rng = np.random.default_rng((self.seed, step))
+        wanted = rng.permutation(_gets_anomaly(self.size))
+        places = own_places(wanted, self.group.rank, self.group.size)
+        indices = self._indices(step)
         images: list[NDArray[np.uint8]] = []
         cleans, masks = [], []
-        anomalous = rng.permutation(np.arange(self.size) % 4 != 0)
-        for index, with_anomaly in zip(self._indices(step), anomalous, strict=True):
+        for place in places:
+            # Of the place alone: which process makes the image is no matter. (From 1 on: a seed
+            # that ends in 0 is the seed without it.)
+            rng = np.random.default_rng((self.seed, step, 1 + place))
+            index = indices[place]
             foreground = self.synthesizer.foreground(index)
             flip = self.flips[rng.integers(len(self.flips))]
-            clean, foreground = _augment(self.normals[index], foreground, flip, self.gain, rng)
+            clean, foreground = _augment(self.normals[index], foreground, flip, rng)
             image, mask = clean, np.zeros(clean.shape[:2], np.bool_)
-            if with_anomaly:
+            if wanted[place]:
                 image, mask = self.synthesizer.paste(clean, foreground, rng)
-                anomalous[len(images)] = mask.any()
             images.append(image)
             cleans.append(clean)
             masks.append(mask)
@@ -88,7 +99,8 @@ class BatchMaker(Dataset[Batch]):
             clean=torch.from_numpy(np.stack(cleans)),
             mask=torch.from_numpy(np.stack(masks)),
             weight=torch.from_numpy(np.stack([region_weights(mask) for mask in masks])),
-            anomalous=torch.from_numpy(anomalous),
+            anomalous=torch.tensor([bool(mask.any()) for mask in masks]),
+            places=torch.tensor(places),
         )
 
     def stream(self, first: int) -> Iterator[Batch]:
@@ -101,7 +113,7 @@ class BatchMaker(Dataset[Batch]):
             self,
             batch_size=None,
             sampler=count(first),
-            num_workers=1,
+            num_workers=self.workers,
             prefetch_factor=PREFETCH,
             worker_init_fn=_single_threaded,
             # A forked child would wait for ever for the threads that OpenCV had in its parent.
@@ -119,6 +131,11 @@ class BatchMaker(Dataset[Batch]):
                 order = np.random.default_rng((self.seed, 1 << 32, epoch)).permutation(total)
             indices.append(int(order[place]))
         return indices
+
+
+def _gets_anomaly(size: int) -> NDArray[np.bool_]:
+    """Bool [size]: three of four."""
+    return np.arange(size) % 4 != 0
 
 
 def _single_threaded(worker: int) -> None:
@@ -144,7 +161,6 @@ def _augment(
     image: NDArray[np.uint8],
     foreground: NDArray[np.bool_] | None,
     flip: int | None,
-    gain: float,
     rng: Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
     """Change light, position, angle and distance a little; the foreground moves along."""
@@ -159,8 +175,8 @@ def _augment(
         shifted = cv2.warpAffine(picture, move, (width, height), borderMode=border)
         return np.asarray(shifted, np.uint8)
 
-    brighter, gamma = np.exp(rng.uniform(-gain, gain)), np.exp(rng.uniform(-GAMMA, GAMMA))
-    tone = np.linspace(0, 1, 256) ** gamma * brighter + rng.uniform(-OFFSET, OFFSET)
+    gain, gamma = 1 + rng.uniform(-GAIN, GAIN), np.exp(rng.uniform(-GAMMA, GAMMA))
+    tone = np.linspace(0, 1, 256) ** gamma * gain + rng.uniform(-OFFSET, OFFSET)
     tone = np.clip(tone, 0, 1) * 255
     lit = cv2.LUT(moved(image, cv2.BORDER_REFLECT), np.round(tone).astype(np.uint8))
     if foreground is not None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
 
+from training.duration import parse_seconds
 from training.errors import InputError
 from training.presets import PRESETS
 from training.trainer import Budget
 
 FOLDER = click.Path(path_type=Path)
 DEFAULT_BUDGET = "45m"
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 @click.command(epilog="Example: normline train parts/ --out runs/part --time-budget 45m")
@@ -23,6 +22,11 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
 @click.option("--time-budget", help=f"Train this long: 45m, 90s, 2h.  [default: {DEFAULT_BUDGET}]")
 @click.option("--steps", type=click.IntRange(min=1), help="Train this many steps instead.")
 @click.option("--size", default=256, show_default=True, help="Side of the model's square frame.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=2),
+    help="Images a step, over all processes.  [default: the preset's]",
+)
 @click.option("--roi", metavar="X,Y,W,H", help="Region of interest in pixels.  [default: all]")
 @click.option("--ignore-mask", type=FOLDER, help="Image, white where nothing is inspected.")
 @click.option("--tiles", default="auto", show_default=True, help="Grid ROWSxCOLUMNS, such as 1x3.")
@@ -40,6 +44,7 @@ def train(
     time_budget: str | None,
     steps: int | None,
     size: int,
+    batch_size: int | None,
     roi: str | None,
     ignore_mask: Path | None,
     tiles: str,
@@ -61,20 +66,17 @@ def train(
     station see the same.
     """
     # Imported here: torch takes seconds, and a mistyped option should not.
+    from training.dataset import read_dataset
     from training.framing import parse_wish
-    from training.session import Order, train_run
+    from training.order import Order
+    from training.session import train_run
 
-    if steps is not None and time_budget is not None:
-        raise InputError("give --steps or --time-budget, not both")
-    if size % 32 or not 64 <= size <= 1024:
-        raise InputError(f"--size {size}: give a multiple of 32 between 64 and 1024")
-    budget = Budget(steps=steps) if steps else Budget(seconds=_seconds(time_budget))
     order = Order(
-        data=data,
         out=out,
         preset=preset,
-        budget=budget,
-        input_size=(size, size),
+        budget=parse_budget(steps, time_budget),
+        input_size=parse_size(size),
+        batch_size=batch_size,
         view=parse_wish(roi, ignore_mask, tiles, overlap, window),
         seed=seed,
         device=device,
@@ -82,7 +84,7 @@ def train(
         textures=textures,
         resume=resume,
     )
-    train_run(order, lambda line: click.echo(line, err=True))
+    train_run(order, read_dataset(data).train_good, lambda line: click.echo(line, err=True))
     click.echo(f"run in {out}; next: normline export {out} --out {order.product}.nlb", err=True)
 
 
@@ -103,8 +105,17 @@ def import_checkpoint(checkpoint: Path, out: Path) -> None:
     )
 
 
-def _seconds(text: str | None) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text or DEFAULT_BUDGET)
-    if not found or float(found[1]) == 0:
-        raise InputError(f"--time-budget {text}: give a number and s, m or h, such as 45m")
-    return float(found[1]) * UNITS[found[2]]
+def parse_budget(steps: int | None, time_budget: str | None) -> Budget:
+    """What --steps and --time-budget ask for; the default is a time."""
+    if steps is not None and time_budget is not None:
+        raise InputError("give --steps or --time-budget, not both")
+    if steps is not None:
+        return Budget(steps=steps)
+    return Budget(seconds=parse_seconds(time_budget or DEFAULT_BUDGET, "--time-budget"))
+
+
+def parse_size(side: int) -> tuple[int, int]:
+    """The model's frame (height, width) of that side."""
+    if side % 32 or not 64 <= side <= 1024:
+        raise InputError(f"--size {side}: give a multiple of 32 between 64 and 1024")
+    return side, side

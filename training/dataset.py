@@ -11,32 +11,39 @@ Two layouts are read. A plain folder holds images of good parts. An MVTec-AD fol
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.errors import InputError
-from training.images import list_images, read_image, read_mask
+from training.images import MASK_LEVEL, list_images, read_image, read_mask
 
 GOOD = "good"
 MINIMUM_IMAGES = 8
+# Where so many images are of one size, another size is a mistake; where sizes vary, they vary.
+USUAL_SHARE = 0.9
 
 
 @dataclass(frozen=True)
 class LabelledImage:
     """A test image: `kind` is "good" or the kind of its defect; good images have no mask.
 
-    A defective image has none either where the data set has no ground truth at all.
+    A defective image has none either where the data set has no ground truth at all. Pixels of the
+    mask from `mask_level` on are defective: half way where masks hold 0 and 255, 1 where they
+    hold numbers of classes.
     """
 
     path: Path
     kind: str
     mask_path: Path | None
+    mask_level: int = MASK_LEVEL
 
     @property
     def defective(self) -> bool:
@@ -49,6 +56,10 @@ class Framing(Protocol):
     @property
     def canvas_size(self) -> tuple[int, int]:
         """(height, width) of all canvases."""
+
+    @property
+    def ignored_on_canvas(self) -> NDArray[np.bool_] | None:
+        """Where nothing is inspected."""
 
     def canvas(self, image: NDArray[Any], name: str) -> NDArray[np.uint8]:
         """An image on the canvas."""
@@ -90,15 +101,19 @@ def read_dataset(root: Path) -> Dataset:
 def load_images(paths: Sequence[Path], view: Framing) -> NDArray[np.uint8]:
     """Read images to learn from: uint8 [N, H, W, 3] BGR, on the canvas of `view`.
 
-    Raises InputError where an image cannot be read or is not one that the view is for, and where
-    what the view shows of it is of one colour throughout: that is no part, and a model that learns
-    it takes a dead camera for a good part.
+    Raises InputError where an image cannot be read or is not one that the view is for, where all
+    that is inspected of it is of one colour (that is no part, and a model that learns it takes a
+    dead camera for a good part), and where a few images are of another size than all the others.
     """
     images = np.empty((len(paths), *view.canvas_size, 3), np.uint8)
+    sizes = []
     for index, path in enumerate(tqdm(paths, desc="reading images", disable=None)):
-        images[index] = view.canvas(read_image(path), str(path))
-        if (images[index] == images[index][0, 0]).all():
+        image = read_image(path)
+        sizes.append((image.shape[1], image.shape[0]))
+        images[index] = view.canvas(image, str(path))
+        if _is_flat(images[index], view.ignored_on_canvas):
             raise InputError(f"{path} is of one colour throughout and shows no part: remove it")
+    _check_strays(paths, sizes)
     return images
 
 
@@ -117,7 +132,7 @@ def load_labelled_images(
         image = read_image(item.path)
         images[index] = view.canvas(image, str(item.path))
         if item.mask_path is not None:
-            mask = read_mask(item.mask_path, image.shape[:2])
+            mask = read_mask(item.mask_path, image.shape[:2], item.mask_level)
             masks[index] = view.mask_on_canvas(mask, str(item.mask_path))
     return images, masks
 
@@ -141,6 +156,25 @@ def split_normals(
     held = min(max(round(fraction * len(paths)), 1), len(paths) - 1)
     ranked = sorted(paths, key=lambda path: hashlib.sha256(f"{seed}/{path.name}".encode()).digest())
     return sorted(ranked[held:]), sorted(ranked[:held])
+
+
+def _is_flat(canvas: NDArray[np.uint8], ignored: NDArray[np.bool_] | None) -> bool:
+    shown = canvas.reshape(-1, 3)
+    if ignored is not None:
+        # Not at the mask's edge, where resizing has mixed the paint in.
+        wider = cv2.dilate(ignored.astype(np.uint8), np.ones((5, 5), np.uint8))
+        shown = canvas[wider == 0]
+    return len(shown) > 0 and bool((shown == shown[0]).all())
+
+
+def _check_strays(paths: Sequence[Path], sizes: list[tuple[int, int]]) -> None:
+    (usual, count), *others = Counter(sizes).most_common()
+    if others and count >= USUAL_SHARE * len(sizes):
+        path, size = next(pair for pair in zip(paths, sizes, strict=True) if pair[1] != usual)
+        raise InputError(
+            f"{path} is {size[0]}x{size[1]} pixels, {count} of {len(sizes)} images are "
+            f"{usual[0]}x{usual[1]}: remove it, or bring it to their size"
+        )
 
 
 def _labelled_images(root: Path) -> list[LabelledImage]:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 
 import torch
 
+from training.distributed import ALONE, Group
 from training.errors import InputError
 
+MAX_WORKERS = 12
 
-def choose_device(name: str) -> torch.device:
-    """`auto` takes a GPU where there is one; any other name must be there."""
+
+def choose_device(name: str, group: Group = ALONE) -> torch.device:
+    """`auto` takes a GPU where there is one, each process of a group its own; any other name must
+    be there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and group.size > 1:
+        name = f"cuda:{group.local_rank}"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -28,6 +35,14 @@ def autocast(device: torch.device) -> AbstractContextManager[None]:
         device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)
     )
     return context
+
+
+def spare_cores(device: torch.device, group: Group = ALONE) -> int:
+    """How many processes may make batches: one beside a CPU that trains, more beside a GPU."""
+    if device.type == "cpu":
+        return 1
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", group.size))
+    return max(1, min(MAX_WORKERS, len(os.sched_getaffinity(0)) // here - 1))
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

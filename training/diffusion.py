@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -49,6 +50,7 @@ class Schedule:
         object.__setattr__(self, "_numbers", self.alphas_cumprod.tolist())
 
     @classmethod
+    @cache
     def linear(cls, steps: int = 1000, first: float = 1e-4, last: float = 2e-2) -> Schedule:
         """Evenly spaced betas from `first` to `last` (Ho et al., section 4)."""
         if steps < 1:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from training.errors import InputError
 
+# Half way: masks that were saved as JPEG carry faint noise around black and white.
+MASK_LEVEL = 128
 # OpenCV 5 moved its log level; 4 has it at the top.
 CV_LOGGING: Any = getattr(cv2.utils, "logging", cv2)
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -38,8 +40,10 @@ def read_image(path: Path) -> NDArray[Any]:
     return image
 
 
-def read_mask(path: Path, image_size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Read the mask of an image of `image_size` (height, width): bool [H, W], true where defective.
+def read_mask(
+    path: Path, image_size: tuple[int, int], level: int = MASK_LEVEL
+) -> NDArray[np.bool_]:
+    """Read the mask of an image of `image_size` (height, width): bool [H, W], true from `level` on.
 
     Raises InputError as `read_image` does, and where the mask has another size than the image.
     """
@@ -49,8 +53,7 @@ def read_mask(path: Path, image_size: tuple[int, int]) -> NDArray[np.bool_]:
             f"the mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels, "
             f"its image {image_size[1]}x{image_size[0]}: they must be of one size"
         )
-    # Half way: masks that were saved as JPEG carry faint noise around black and white.
-    return mask >= 128
+    return mask >= level
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -58,6 +58,7 @@ class DiffusionAD(nn.Module):
     ) -> None:
         super().__init__()
         self.prediction = prediction
+        self.guidance = GUIDANCE
         self.schedule = Schedule.linear()
         self.unet: nn.Module
         self.segmentation: nn.Module
@@ -68,6 +69,11 @@ class DiffusionAD(nn.Module):
         else:
             self.unet = EdgeUNet(3, 3, timed=True, **unet)
             self.segmentation = EdgeUNet(6, 1, timed=False, **segmentation)
+
+    def checkpoint_activations(self, wanted: bool) -> None:
+        """Whether training trades time for memory; only the paper's network is that large."""
+        if isinstance(self.unet, UNet):
+            self.unet.checkpointing = wanted
 
     def reconstruct(
         self,
@@ -89,14 +95,14 @@ class DiffusionAD(nn.Module):
                 self.schedule.predict_x0(x_normal, t_normal, of_normal),
                 self.schedule.predict_x0(x_noisier, t_noisier, of_noisier),
                 self.schedule.guided_x0(
-                    x_normal, t_normal, of_normal, x_noisier, t_noisier, of_noisier, GUIDANCE
+                    x_normal, t_normal, of_normal, x_noisier, t_noisier, of_noisier, self.guidance
                 ),
                 (of_normal, of_noisier),
             )
         # In terms of the predicted images the guidance is a linear mix:
         # x0 = x0_n + w (1 - abar_n) (clamp(x0_b) - x0_n).
         # Clamped to 0..1, where images are; the official code clamps its own to [-1, 1].
-        pull = GUIDANCE * self.schedule.noise_level(t_normal, image) ** 2
+        pull = self.guidance * self.schedule.noise_level(t_normal, image) ** 2
         mixed = of_normal + pull * (of_noisier.clamp(0.0, 1.0) - of_normal)
         return Reconstruction(of_normal, of_noisier, mixed.clamp(0.0, 1.0))
 

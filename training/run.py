@@ -6,7 +6,9 @@ calibration.txt        normals set aside for the threshold, never trained or sel
 frames.npz             some held-out frames, for quantisation and golden values
 ignore_mask.png        the pixels that are left out, where the product has such
 metrics.jsonl          losses and selection scores over time
-resume/                the trainer's last state
+losses.png             the same, drawn
+samples.png            held-out images on their way through the model
+resume.safetensors     the trainer's last state
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from training.presets import Prediction
 from training.view import View, ViewSettings
 
 SETTINGS, WEIGHTS = "settings.json", "weights.safetensors"
-CALIBRATION, FRAMES, IGNORE_MASK = "calibration.txt", "frames.npz", "ignore_mask.png"
+CALIBRATION, FRAMES, METRICS = "calibration.txt", "frames.npz", "metrics.jsonl"
+IGNORE_MASK = "ignore_mask.png"
 
 
 class RunSettings(BaseModel):
@@ -143,10 +146,12 @@ def load_frames(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         raise InputError(f"{path} cannot be read: {error}") from None
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+def save_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
     """Write safetensors through a temporary file, so that a power cut leaves the old or the new."""
     temporary = path.with_name(path.name + ".part")
-    save_file(tensors, temporary)
+    save_file(tensors, temporary, metadata)
     os.replace(temporary, path)
 
 

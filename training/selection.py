@@ -51,16 +51,24 @@ class SelectionSet:
         self.masks = np.concatenate((clean, np.stack([mask for _, mask in pasted])))
         self.labels = self.masks.any(axis=(1, 2)).astype(int)
 
-    @torch.inference_mode()
     def score(self, inspector: FixedNoise) -> SelectionScore:
         """Run `inspector` (in evaluation mode) over the set."""
-        device = inspector.noise_normal.device
-        maps, scores = [], []
-        for frames in np.array_split(self.frames, max(1, len(self.frames) // CHUNK)):
-            logits, score, _ = inspector(torch.from_numpy(frames).to(device))
-            maps.append(logits.float().cpu().numpy())
-            scores.append(score.float().cpu().numpy())
+        maps, scores = inspect_frames(inspector, self.frames)
         return SelectionScore(
-            image_auroc=image_auroc(self.labels, np.concatenate(scores)),
-            pixel_ap=pixel_metrics(np.concatenate(maps), self.masks).ap,
+            image_auroc=image_auroc(self.labels, scores),
+            pixel_ap=pixel_metrics(maps, self.masks).ap,
         )
+
+
+@torch.inference_mode()
+def inspect_frames(
+    inspector: FixedNoise, frames: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Anomaly maps float32 [N, H, W] and scores float32 [N] of frames uint8 [N, H, W, 3] BGR."""
+    device = inspector.noise_normal.device
+    maps, scores = [], []
+    for chunk in np.array_split(frames, max(1, len(frames) // CHUNK)):
+        logits, score, _ = inspector(torch.from_numpy(chunk).to(device))
+        maps.append(logits.float().cpu().numpy())
+        scores.append(score.float().cpu().numpy())
+    return np.concatenate(maps), np.concatenate(scores)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +13,22 @@ import torch
 from numpy.typing import NDArray
 
 from training.batches import BatchMaker
-from training.dataset import data_digest, load_images, read_dataset, split_normals
-from training.device import choose_device, has_fast_bfloat16
+from training.dataset import data_digest, load_images, split_normals
+from training.device import choose_device, has_fast_bfloat16, spare_cores
+from training.distributed import Group, share_statistics, training_group
 from training.errors import InputError
-from training.framing import ViewWish, choose_view
-from training.images import list_images
-from training.model import DiffusionAD
-from training.presets import preset
+from training.framing import choose_view
+from training.images import list_images, read_image
+from training.model import FixedNoise
+from training.order import AS_PRESET, Order, Variant
+from training.pictures import LOSSES, SAMPLES, draw_losses, draw_samples
+from training.presets import Preset, preset
+from training.provenance import code_version, machine
 from training.run import (
     CALIBRATION,
     FRAMES,
     IGNORE_MASK,
+    METRICS,
     RunSettings,
     read_settings,
     replace_text,
@@ -37,7 +40,7 @@ from training.selection import SelectionSet
 from training.symmetry import find_flips
 from training.synthesis import Synthesizer
 from training.synthesis.parts import cut_parts
-from training.trainer import Budget, Trainer
+from training.trainer import Trainer
 from training.view import View
 
 # Normals that training never sees: some to choose the checkpoint by, more for the threshold.
@@ -46,35 +49,35 @@ MAX_SELECTION = 64
 KEPT_FRAMES = 32
 
 
-@dataclass(frozen=True)
-class Order:
-    """What a user asks of a training."""
+def train_run(
+    order: Order, good: Sequence[Path], say: Callable[[str], None], variant: Variant = AS_PRESET
+) -> None:
+    """Train on images of good parts and leave a complete run in `order.out`.
 
-    data: Path
-    out: Path
-    preset: str
-    budget: Budget
-    input_size: tuple[int, int]
-    view: ViewWish
-    seed: int
-    device: str
-    product: str
-    textures: Path | None
-    resume: bool
+    `say` gets one line per decision. Started by `torchrun`, every process calls this with the
+    same order, and the first of them writes the run.
+    """
+    with training_group() as group:
+        _train(order, good, say if group.leads else _say_nothing, variant, group)
 
 
-def train_run(order: Order, say: Callable[[str], None]) -> None:
-    """Train and leave a complete run in `order.out`; `say` gets one line per decision."""
-    recipe, device = preset(order.preset), choose_device(order.device)
-    dataset = read_dataset(order.data)
-    rest, calibration = split_normals(dataset.train_good, order.seed, CALIBRATION_SHARE)
+def _train(
+    order: Order,
+    good: Sequence[Path],
+    say: Callable[[str], None],
+    variant: Variant,
+    group: Group,
+) -> None:
+    recipe, device = variant.recipe(preset(order.preset)), choose_device(order.device, group)
+    batch_size = order.batch_size or recipe.batch_size
+    rest, calibration = split_normals(good, order.seed, CALIBRATION_SHARE)
     share = min(SELECTION_SHARE, MAX_SELECTION / len(rest))
     train, selection = split_normals(rest, order.seed, share)
     say(
-        f"{len(dataset.train_good)} good images: {len(train)} to train on, {len(selection)} to "
+        f"{len(good)} good images: {len(train)} to train on, {len(selection)} to "
         f"choose the checkpoint with, {len(calibration)} set aside for the threshold"
     )
-    view = choose_view(order.view, dataset.train_good, order.input_size, say)
+    view = choose_view(order.view, good, order.input_size, say)
     settings = RunSettings(
         product=order.product,
         preset=order.preset,
@@ -84,24 +87,37 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
         prediction=recipe.prediction,
         input_size=order.input_size,
         view=view.settings,
-        code_version=version("normline"),
-        data_digest=data_digest(dataset.train_good),
-        training={"seed": order.seed, **asdict(order.budget)},
+        code_version=code_version(),
+        data_digest=data_digest(good),
+        training={
+            "seed": order.seed,
+            **asdict(order.budget),
+            "batch_size": batch_size,
+            "t_normal": recipe.t_normal,
+            "t_noisier": recipe.t_noisier,
+            "learning_rate": recipe.learning_rate,
+            "score_weight": recipe.score_weight,
+        },
     )
-    _claim(order, settings)
-    replace_text(order.out / CALIBRATION, "".join(f"{path.resolve()}\n" for path in calibration))
-    if order.view.ignore_mask is not None:
-        shutil.copyfile(order.view.ignore_mask, order.out / IGNORE_MASK)
-
+    # Read before the folder is taken: a refused image can be replaced and the order repeated.
     parts = cut_parts(load_images(train, view), view)
     held_out = cut_parts(load_images(selection, view), view).sample(MAX_SELECTION, order.seed)
+    if group.leads:
+        _claim(order, settings)
+        lines = "".join(f"{path.resolve()}\n" for path in calibration)
+        replace_text(order.out / CALIBRATION, lines)
+        if order.view.ignore_mask is not None:
+            shutil.copyfile(order.view.ignore_mask, order.out / IGNORE_MASK)
+    group.agree(0.0)  # nobody goes on where the leader has refused
+
     textures = None
     if order.textures is not None:
         paths = list_images(order.textures)
         if not paths:
             raise InputError(f"--textures {order.textures} is no folder, or holds no images")
-        textures = load_images(paths, View(order.input_size))
-    synthesizer = Synthesizer(parts, textures, np.random.default_rng(order.seed))
+        whole = View(order.input_size)
+        textures = np.stack([whole.canvas(read_image(path), str(path)) for path in paths])
+    synthesizer = variant.synthesizer(parts, textures, np.random.default_rng(order.seed))
     scene = "an object on a plain background" if parts.is_object else "a texture"
     say(f"the images show {scene}, {'in grey' if synthesizer.grey else 'in colour'}")
 
@@ -109,13 +125,15 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
     say(f"a good part stays good under: {', '.join(flips) or 'no flip'}")
 
     torch.manual_seed(order.seed)
-    model = DiffusionAD(recipe.family, recipe.unet, recipe.segmentation, recipe.prediction).to(
-        device
-    )
+    model = variant.build(recipe).to(device)
+    share_statistics(model, group)
+    if _must_checkpoint(recipe, batch_size // group.size, order.input_size, device):
+        model.checkpoint_activations(True)
+        say("activations are computed twice: they do not fit into the device's memory")
     precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
     parameters = sum(tensor.numel() for tensor in model.parameters())
     say(f"preset {order.preset}: {parameters:,} parameters, on {device} in {precision}")
-    held_out_set = SelectionSet(
+    held_out_set = variant.selection(
         held_out.tiles,
         Synthesizer(held_out, textures, np.random.default_rng(order.seed + 1)),
         order.seed,
@@ -123,23 +141,39 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
     trainer = Trainer(
         model,
         recipe,
-        BatchMaker(parts.tiles, synthesizer, flips, recipe.batch_size, order.seed),
+        BatchMaker(
+            parts.tiles,
+            synthesizer,
+            flips,
+            batch_size,
+            order.seed,
+            group,
+            spare_cores(device, group),
+        ),
         held_out_set,
         order.budget,
         order.out,
         noise_seed=settings.noise_seed,
+        group=group,
     )
+    if group.size > 1:
+        say(f"{group.size} processes share each batch of {batch_size}")
     if order.resume and trainer.resume():
         say(f"going on from step {trainer.step}")
     chosen = trainer.train()
+    if chosen is None:
+        return
     say(
-        f"{trainer.step} steps in {trainer.elapsed_s / 60:.1f} minutes; on held-out normals with "
-        f"synthetic anomalies: image AUROC {chosen.image_auroc:.4f}, pixel AP {chosen.pixel_ap:.4f}"
+        f"{trainer.step} steps in {trainer.elapsed_s / 60:.1f} minutes, {trainer.waiting:.1%} of "
+        "them spent waiting for images; on held-out normals with synthetic anomalies: "
+        f"image AUROC {chosen.image_auroc:.4f}, pixel AP {chosen.pixel_ap:.4f}"
     )
     record: dict[str, Any] = {
         **settings.training,
         "steps_done": trainer.step,
         "elapsed_s": round(trainer.elapsed_s, 1),
+        "waiting_share": round(trainer.waiting, 4),
+        "processes": group.size,
         "normals": {
             "train": len(train),
             "selection": len(selection),
@@ -149,15 +183,10 @@ def train_run(order: Order, say: Callable[[str], None]) -> None:
         "selection": asdict(chosen),
         "device": str(device),
         "precision": precision,
-        "machine": platform.machine(),
-        "torch": torch.__version__,
+        "machine": machine(device),
     }
-    unet, segmentation = (
-        {k.split(".", 1)[1]: v for k, v in trainer.best.items() if k.startswith(f"{part}.")}
-        for part in ("unet", "segmentation")
-    )
-    save_frames(order.out / FRAMES, *_kept(held_out_set))
-    save_run(order.out, settings.model_copy(update={"training": record}), unet, segmentation)
+    _leave_run(order.out, settings.model_copy(update={"training": record}), trainer, held_out_set)
+    say(f"pictures: {order.out / LOSSES}, {order.out / SAMPLES}")
 
 
 def _claim(order: Order, settings: RunSettings) -> None:
@@ -177,10 +206,41 @@ def _claim(order: Order, settings: RunSettings) -> None:
                 f"{order.out} cannot be resumed: its {name} is {getattr(before, name)}, now it "
                 f"is {getattr(settings, name)}: give another --out"
             )
-    if before.training["seed"] != order.seed:
-        raise InputError(
-            f"{order.out} cannot be resumed: it was begun with --seed {before.training['seed']}"
-        )
+    for name, option in (("seed", "--seed"), ("batch_size", "--batch-size")):
+        if before.training[name] != settings.training[name]:
+            raise InputError(
+                f"{order.out} cannot be resumed: it was begun with {option} {before.training[name]}"
+            )
+
+
+def _must_checkpoint(
+    recipe: Preset, batch_size: int, input_size: tuple[int, int], device: torch.device
+) -> bool:
+    """Only the paper's networks are large enough to ask, and only a GPU's memory is that scarce."""
+    if device.type != "cuda" or recipe.family != "official":
+        return False
+    # Imported here: tensors without contents take seconds to load.
+    from training.memory import must_checkpoint
+
+    free, _ = torch.cuda.mem_get_info(device)
+    mixed = has_fast_bfloat16(device)
+    return must_checkpoint(recipe, batch_size, input_size, bfloat16=mixed, free=free)
+
+
+def _leave_run(
+    folder: Path, settings: RunSettings, trainer: Trainer, held_out: SelectionSet
+) -> None:
+    """Write the chosen weights and what goes with them."""
+    unet, segmentation = (
+        {k.split(".", 1)[1]: v for k, v in trainer.best.items() if k.startswith(f"{part}.")}
+        for part in ("unet", "segmentation")
+    )
+    trainer.model.load_state_dict(trainer.best)
+    inspector = FixedNoise(trainer.model.eval(), settings.input_size, settings.noise_seed)
+    draw_losses(folder / METRICS, folder / LOSSES)
+    draw_samples(inspector.to(trainer.device), held_out, folder / SAMPLES)
+    save_frames(folder / FRAMES, *_kept(held_out))
+    save_run(folder, settings, unet, segmentation)  # last: with its weights, a run is complete
 
 
 def _kept(selection: SelectionSet) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -189,3 +249,7 @@ def _kept(selection: SelectionSet) -> tuple[NDArray[np.uint8], NDArray[np.bool_]
     count = min(half, KEPT_FRAMES // 2)
     chosen = np.r_[0:count, half : half + count]
     return selection.frames[chosen], selection.labels[chosen].astype(bool)
+
+
+def _say_nothing(line: str) -> None:
+    """What processes other than the leader say."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -18,13 +16,15 @@ from tqdm import tqdm
 from training.batches import Batch, BatchMaker
 from training.device import autocast
 from training.diffusion import noise_loss
+from training.distributed import ALONE, Group, share_gradients
 from training.ema import ModelAverage
 from training.errors import InputError
 from training.losses import overlap_loss, segmentation_loss, top_k_score
 from training.model import DiffusionAD, FixedNoise, to_images, top_pixels
 from training.presets import Preset
-from training.run import append_json, replace_text, save_tensors
+from training.run import METRICS, append_json
 from training.selection import SelectionScore, SelectionSet
+from training.state import drop_metrics_after, load_state, save_state
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ class Trainer:
         selection: judges checkpoints.
         budget: when to stop.
         folder: run folder; the state for a resume and the metrics go there.
+        group: the processes that train together; its leader alone judges and writes.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Trainer:
         folder: Path,
         *,
         noise_seed: int,
+        group: Group = ALONE,
     ) -> None:
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.preset = preset
@@ -79,6 +81,8 @@ class Trainer:
         self.selection = selection
         self.budget = budget
         self.folder = folder
+        self.group = group
+        self.group_losses = share_gradients(self.model, self.losses, group)
         self.device = next(model.parameters()).device
         self.average = ModelAverage(model)
         self.input_size = batches.normals.shape[1:3]
@@ -92,60 +96,79 @@ class Trainer:
             weight_decay=1e-4 if preset.family == "edge" else 0.0,
         )
         self.step = 0
-        self.elapsed_s = 0.0
+        self.elapsed_s = self.waited_s = 0.0
         self.selections_done = 0
         self.best: dict[str, Tensor] = {}
         self.best_score: SelectionScore | None = None
 
-    def train(self) -> SelectionScore:
-        """Train to the end of the budget; the best averaged weights are in `best` afterwards."""
+    def train(self) -> SelectionScore | None:
+        """Train to the end of the budget; the best averaged weights are in `best` afterwards.
+
+        Returns their score; None where another process leads and has judged them.
+        """
         self.model.train()
         last_save = time.monotonic()
-        bar = tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}")
+        bar = tqdm(
+            total=100,
+            unit="%",
+            bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}",
+            disable=not self.group.leads,
+        )
         progress = self.budget.progress(self.step, self.elapsed_s)
         started = time.monotonic()
         for batch in self.batches.stream(self.step):
             if progress >= 1.0:
                 break
+            self.waited_s += time.monotonic() - started
             losses = self._train_step(batch, progress)
             self.step += 1
-            if self.step % LOG_EVERY == 0:
-                values = {name: round(value.item(), 5) for name, value in losses.items()}
+            if self.step % LOG_EVERY == 0 or self.step == 1:
+                values = {name: round(self.group.mean(value), 5) for name, value in losses.items()}
                 if not all(map(_is_finite, values.values())):
                     raise InputError(
                         f"training diverged at step {self.step} ({values}): the images may hold "
                         "extreme values; look at them, or train again with another --seed"
                     )
-                self._record({"losses": values})
+                self._record({"losses": values, "waiting": round(self.waiting, 3)})
                 bar.set_postfix(step=self.step, **{k: f"{v:.3f}" for k, v in values.items()})
-            if self._selection_due(progress):
-                self._select()
             now = time.monotonic()
             self.elapsed_s, started = self.elapsed_s + now - started, now
-            progress = self.budget.progress(self.step, self.elapsed_s)
+            progress = self.group.agree(self.budget.progress(self.step, self.elapsed_s))
+            if self._selection_due(progress):
+                self._select()
             if time.monotonic() - last_save > SAVE_EVERY_S:
                 self.save()
                 last_save = time.monotonic()
             bar.n = min(100, round(100 * progress, 1))
             bar.refresh()
         bar.close()
-        if self.best_score is None:
+        if not self.selections_done:
             self._select()
-        assert self.best_score is not None
         self.save()
         return self.best_score
 
-    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    @property
+    def waiting(self) -> float:
+        """Share of the time that training waited for its batches."""
+        return self.waited_s / max(self.elapsed_s, 1e-9)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The terms of the loss, already weighted, of one batch."""
         device, recipe = self.device, self.preset
         image, clean = to_images(batch.image, device), to_images(batch.clean, device)
         mask, anomalous = batch.mask.to(device).float()[:, None], batch.anomalous.to(device)
 
+        # Each image's noise follows from the step and its place in the whole batch.
+        first = (self.batches.seed * 1_000_003 + self.step) * self.batches.size
+        draws = [torch.Generator().manual_seed(first + place) for place in batch.places.tolist()]
+
         def scale(limits: tuple[int, int]) -> Tensor:
-            return torch.randint(*limits, (len(image),), generator=generator).to(device)
+            return torch.cat([torch.randint(*limits, (1,), generator=g) for g in draws]).to(device)
 
         def noise() -> Tensor:
-            return torch.randn(image.shape, generator=generator).to(device)
+            return torch.stack([torch.randn(image.shape[1:], generator=g) for g in draws]).to(
+                device
+            )
 
         t_normal, t_noisier = scale(recipe.t_normal), scale(recipe.t_noisier)
         noise_normal, noise_noisier = noise(), noise()
@@ -178,8 +201,7 @@ class Trainer:
     def _train_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * _rate(progress)
-        generator = torch.Generator().manual_seed(self.batches.seed * 1_000_003 + self.step)
-        terms = self.losses(batch, generator)
+        terms = self.group_losses(batch)
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -192,62 +214,67 @@ class Trainer:
         return progress >= SELECT_AFTER + (self.selections_done + 1) * span
 
     def _select(self) -> None:
+        self.selections_done += 1
+        if not self.group.leads:
+            return
         averaged = self.average.model.eval()
         with autocast(self.device):
             inspector = FixedNoise(averaged, self.input_size, self.noise_seed).to(self.device)
             score = self.selection.score(inspector)
-        self.selections_done += 1
         self._record({"selection": {"image_auroc": score.image_auroc, "pixel_ap": score.pixel_ap}})
         if self.best_score is None or score.value >= self.best_score.value:
             self.best_score = score
             self.best = {k: v.detach().clone().cpu() for k, v in averaged.state_dict().items()}
 
     def _record(self, entry: dict[str, Any]) -> None:
+        if not self.group.leads:
+            return
         entry = {"step": self.step, "elapsed_s": round(self.elapsed_s, 1), **entry}
-        append_json(self.folder / "metrics.jsonl", entry)
+        append_json(self.folder / METRICS, entry)
 
     def save(self) -> None:
         """Write the whole state, so that `resume` goes on from here."""
-        folder = self.folder / "resume"
-        folder.mkdir(exist_ok=True)
+        if not self.group.leads:
+            return
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        optimizer = self.optimizer.state_dict()
-        for index, state in optimizer["state"].items():
+        for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
-        save_tensors(folder / "state.safetensors", {k: v.contiguous() for k, v in tensors.items()})
         best = self.best_score
         counters = {
             "step": self.step,
             "elapsed_s": self.elapsed_s,
+            "waited_s": self.waited_s,
             "selections_done": self.selections_done,
             "best_score": best and [best.image_auroc, best.pixel_ap],
         }
-        replace_text(folder / "state.json", json.dumps(counters))
+        save_state(self.folder, {k: v.contiguous() for k, v in tensors.items()}, counters)
 
     def resume(self) -> bool:
         """Go on from the saved state, if there is one; says whether there was."""
-        folder = self.folder / "resume"
-        if not (folder / "state.json").is_file():
+        saved = load_state(self.folder)
+        if saved is None:
             return False
-        counters = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        tensors, counters = saved
         parts: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in load_file(folder / "state.safetensors").items():
+        for name, tensor in tensors.items():
             part, key = name.split(".", 1)
             parts.setdefault(part, {})[key] = tensor
         self.model.load_state_dict(parts["model"])
         self.average.load(parts["average"], counters["step"])
         self.best = parts.get("best", {})
-        saved = self.optimizer.state_dict()
+        state = self.optimizer.state_dict()
         for key, tensor in parts.get("optimizer", {}).items():
             index, name = key.split(".", 1)
-            saved["state"].setdefault(int(index), {})[name] = tensor
-        self.optimizer.load_state_dict(saved)
+            state["state"].setdefault(int(index), {})[name] = tensor
+        self.optimizer.load_state_dict(state)
         self.step, self.elapsed_s = counters["step"], counters["elapsed_s"]
-        self.selections_done = counters["selections_done"]
+        self.waited_s, self.selections_done = counters["waited_s"], counters["selections_done"]
         if counters["best_score"]:
             self.best_score = SelectionScore(*counters["best_score"])
+        if self.group.leads:
+            drop_metrics_after(self.folder, self.step)
         return True
 
 

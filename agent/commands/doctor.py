@@ -57,7 +57,10 @@ def _engine_line(check: EngineCheck) -> str:
         findings.append(f"differs from golden by {score:.4f} in scores, {map_:.4f} in maps")
     if check.latency is not None:
         p50, p99 = check.latency.p50_ms, check.latency.p99_ms
-        findings.append(f"p50 {p50:.2f} ms, p99 {p99:.2f} ms over {check.latency.samples} frames")
+        of_tiles = "" if check.tiles == 1 else f" of {check.tiles} tiles each"
+        findings.append(
+            f"p50 {p50:.2f} ms, p99 {p99:.2f} ms over {check.latency.samples} parts{of_tiles}"
+        )
     if check.reason is not None:
         findings.append(check.reason)
     return f"{line} {'; '.join(findings)}"

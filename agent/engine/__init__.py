@@ -10,6 +10,7 @@ A runtime is imported only when an engine of it is loaded.
 from agent.engine.base import Engine, EngineFault, Fingerprint, Inspection
 from agent.engine.load import RUNTIMES, load_engine
 from agent.engine.selftest import Deviation, deviation, self_test, within_tolerance
+from agent.engine.shared import SharedEngine
 from agent.manifest import PRECISIONS
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "EngineFault",
     "Fingerprint",
     "Inspection",
+    "SharedEngine",
     "deviation",
     "load_engine",
     "self_test",

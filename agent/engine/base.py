@@ -107,6 +107,14 @@ class Engine(ABC):
             raise EngineFault(f"the score or the map is not finite (score {score})")
         return Inspection(score, anomaly_map, outputs[RECONSTRUCTION][0].copy())
 
+    def sibling(self) -> Engine:
+        """Another engine over the same compiled model, with buffers of its own.
+
+        It may run at the same time in another thread; `load_engine`'s `streams` says how many do
+        so without waiting for each other. Close it before the engine that it comes from.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def _run(self, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """The graph's outputs by name; valid until the next call. Raises EngineFault."""

@@ -14,7 +14,12 @@ RUNTIMES = ("openvino", "onnxruntime")
 
 
 def load_engine(
-    bundle: Bundle, *, runtime: str, device: str = "CPU", precision: str = "int8"
+    bundle: Bundle,
+    *,
+    runtime: str,
+    device: str = "CPU",
+    precision: str = "int8",
+    streams: int = 1,
 ) -> Engine:
     """Load one model of a bundle on exactly the runtime and device that were named.
 
@@ -24,6 +29,8 @@ def load_engine(
         device: OpenVINO: CPU, GPU or NPU (GPU.1 for a second one);
             ONNX Runtime: CPU, CUDA or TensorRT.
         precision: one of PRECISIONS that the bundle holds.
+        streams: how many frames the processor works on at once, each with its share of the cores
+            (see `SharedEngine`); 1 gives the shortest time for one frame.
 
     Raises:
         InputError: an unknown name, a runtime that is not installed, a device that is not there
@@ -52,4 +59,4 @@ def load_engine(
             f"the runtime {runtime} is not installed here ({error}; "
             f"found: {', '.join(there) or 'no other'}): pip install {runtime}"
         ) from error
-    return engine_class(model, input_size, device=device, precision=precision)
+    return engine_class(model, input_size, device=device, precision=precision, streams=streams)

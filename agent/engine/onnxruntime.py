@@ -18,14 +18,10 @@ from agent.engine.base import (
     check_graph,
     graph_contract,
 )
+from agent.engine.cache import cache_root, prepare_cache, seal_cache
 from agent.engine.cpu import physical_cores
-from agent.engine.nvidia import (
-    cache_root,
-    cuda_options,
-    engine_key,
-    prepare_cache,
-    tensorrt_options,
-)
+from agent.engine.nvidia import cuda_options, engine_key, tensorrt_options
+from agent.engine.unsigned import unsigned_behind_relu
 from agent.errors import InputError
 
 PROVIDERS = {
@@ -35,6 +31,8 @@ PROVIDERS = {
 }
 INSTALL_DEVICE = "pip install onnxruntime-gpu in place of onnxruntime, with NVIDIA's driver"
 ERRORS_ONLY = 3
+# A station does not report to the maker of its runtime.
+ort.disable_telemetry_events()
 # ONNX Runtime's exceptions share no base class but Exception.
 FAILURES: tuple[type[Exception], ...] = (
     RuntimeError,
@@ -75,7 +73,13 @@ class OnnxRuntimeEngine(Engine):
     """An ONNX Runtime session whose input and outputs stay bound to the same memory."""
 
     def __init__(
-        self, model: bytes, input_size: tuple[int, int], *, device: str, precision: str
+        self,
+        model: bytes,
+        input_size: tuple[int, int],
+        *,
+        device: str,
+        precision: str,
+        streams: int = 1,
     ) -> None:
         there = devices()
         if device not in there:
@@ -85,16 +89,18 @@ class OnnxRuntimeEngine(Engine):
             )
         provider = PROVIDERS[device]
         options: dict[str, Any] = {}
-        if device == "CUDA":
+        if device == "CPU":
+            model = unsigned_behind_relu(model)
+        elif device == "CUDA":
             options = cuda_options()
         elif device == "TensorRT":
-            folder = engine_key(model, version(), precision).folder(cache_root())
+            folder = engine_key(model, version(), precision).folder(cache_root("tensorrt"))
             prepare_cache(folder)
             options = tensorrt_options(folder, precision)
         try:
             session = ort.InferenceSession(
                 model,
-                session_options(device, physical_cores()),
+                session_options(device, max(1, physical_cores() // streams)),
                 providers=[(provider, options)],
             )
             check_graph(input_size, _tensors(session.get_inputs()), _tensors(session.get_outputs()))
@@ -108,6 +114,19 @@ class OnnxRuntimeEngine(Engine):
                 f"ONNX Runtime found no working {device}, only {session.get_providers()}: "
                 f"{INSTALL_DEVICE}"
             )
+        if device == "TensorRT":
+            seal_cache(folder)
+        fingerprint = Fingerprint(
+            runtime="onnxruntime", version=version(), device=device, precision=precision
+        )
+        self._set_up(session, fingerprint, input_size)
+
+    def _set_up(
+        self,
+        session: ort.InferenceSession,
+        fingerprint: Fingerprint,
+        input_size: tuple[int, int],
+    ) -> None:
         self._session = session
         self._binding = session.io_binding()
         _, outputs = graph_contract(input_size)
@@ -118,12 +137,13 @@ class OnnxRuntimeEngine(Engine):
         self._binding.bind_ortvalue_input(INPUT, ort.OrtValue.ortvalue_from_numpy(self._frame))
         for name, array in self._outputs.items():
             self._binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
-        super().__init__(
-            Fingerprint(
-                runtime="onnxruntime", version=version(), device=device, precision=precision
-            ),
-            input_size,
-        )
+        super().__init__(fingerprint, input_size)
+
+    def sibling(self) -> OnnxRuntimeEngine:
+        """Another binding of the same session."""
+        other = OnnxRuntimeEngine.__new__(OnnxRuntimeEngine)
+        other._set_up(self._session, self.fingerprint, self.input_size)
+        return other
 
     def _run(self, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         self._frame[0] = frame

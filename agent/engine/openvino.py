@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,12 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from agent.engine.base import INPUT, Engine, EngineFault, Fingerprint, Tensors, check_graph
-from agent.engine.cpu import physical_cores
+from agent.engine.cache import EngineKey, cache_root, prepare_cache, seal_cache
+from agent.engine.cpu import cpu_flags, cpu_name, physical_cores
+from agent.engine.unsigned import unsigned_behind_relu
 from agent.errors import InputError
+
+log = logging.getLogger(__name__)
 
 INSTALL_DEVICE = {
     "GPU": "install Intel's compute runtime (intel-opencl-icd) and give the user /dev/dri",
@@ -46,22 +53,50 @@ def inference_precision(device: str, precision: str) -> str:
     return "f32" if kind == "CPU" or precision == "fp32" else "f16"
 
 
-def compile_options(device: str, precision: str, threads: int) -> dict[str, Any]:
-    """OpenVINO's properties for one model that answers one frame at a time."""
+def compile_options(device: str, precision: str, threads: int, streams: int = 1) -> dict[str, Any]:
+    """OpenVINO's properties for one model that answers `streams` frames at a time."""
     options: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": inference_precision(device, precision),
     }
     if device == "CPU":
-        options |= {"NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": threads}
+        options |= {"NUM_STREAMS": str(streams), "INFERENCE_NUM_THREADS": threads}
     return options
+
+
+def cache_folder(model: bytes, device: str, precision: str) -> Path | None:
+    """Where OpenVINO keeps what it compiles from this model here; None where it cannot.
+
+    A CPU's code is compiled for its instruction sets, which OpenVINO's own key leaves out: a disk
+    moved to an older machine must not crash there.
+    """
+    key = EngineKey(
+        model_sha256=hashlib.sha256(model).hexdigest(),
+        runtime=version(),
+        driver=" ".join(sorted(cpu_flags())),
+        device=f"{device} {cpu_name()}",
+        precision=precision,
+    )
+    folder = key.folder(cache_root("openvino"))
+    try:
+        prepare_cache(folder)
+    except InputError as error:
+        log.warning("%s; every start compiles anew", error)
+        return None
+    return folder
 
 
 class OpenVinoEngine(Engine):
     """An ONNX model compiled by OpenVINO, with one infer request that is reused."""
 
     def __init__(
-        self, model: bytes, input_size: tuple[int, int], *, device: str, precision: str
+        self,
+        model: bytes,
+        input_size: tuple[int, int],
+        *,
+        device: str,
+        precision: str,
+        streams: int = 1,
     ) -> None:
         core = ov.Core()
         there = list(core.available_devices)
@@ -71,21 +106,39 @@ class OpenVinoEngine(Engine):
             raise InputError(
                 f"OpenVINO has no device {device} here (found: {', '.join(there)}): {hint}"
             )
-        options = compile_options(device, precision, physical_cores())
+        options = compile_options(device, precision, physical_cores(), streams)
+        folder = cache_folder(model, device, precision)
+        if folder is not None:
+            options["CACHE_DIR"] = str(folder)
         try:
-            graph = core.read_model(model)
+            # OpenVINO 2026.4 mistakes the scale of a Concat of int8 behind ReLUs, not of uint8.
+            graph = core.read_model(unsigned_behind_relu(model))
             check_graph(input_size, _tensors(graph.inputs), _tensors(graph.outputs))
             compiled = core.compile_model(graph, device, options)
         except RuntimeError as error:
             raise InputError(f"OpenVINO cannot load the {precision} model: {error}") from error
+        if folder is not None:
+            seal_cache(folder)
+        fingerprint = Fingerprint(
+            runtime="openvino", version=version(), device=device, precision=precision
+        )
+        self._set_up(compiled, fingerprint, input_size)
+
+    def _set_up(
+        self, compiled: ov.CompiledModel, fingerprint: Fingerprint, input_size: tuple[int, int]
+    ) -> None:
+        self._compiled = compiled
         self._request = compiled.create_infer_request()
         self._frame = np.empty((1, *input_size, 3), np.uint8)
         self._request.set_tensor(INPUT, ov.Tensor(self._frame, shared_memory=True))
         self._ports = {port.any_name: port for port in compiled.outputs}
-        super().__init__(
-            Fingerprint(runtime="openvino", version=version(), device=device, precision=precision),
-            input_size,
-        )
+        super().__init__(fingerprint, input_size)
+
+    def sibling(self) -> OpenVinoEngine:
+        """Another infer request of the same compiled model."""
+        other = OpenVinoEngine.__new__(OpenVinoEngine)
+        other._set_up(self._compiled, self.fingerprint, self.input_size)
+        return other
 
     def _run(self, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         self._frame[0] = frame
@@ -97,7 +150,7 @@ class OpenVinoEngine(Engine):
 
     def close(self) -> None:
         """Give the compiled model back."""
-        del self._request, self._ports
+        del self._request, self._ports, self._compiled
 
 
 def _tensors(ports: list[Any]) -> Tensors:

@@ -10,6 +10,8 @@ from agent import latency
 from agent.engine import Engine, Fingerprint
 from agent.engine.base import MAP, RECONSTRUCTION, SCORE
 from agent.latency import WARM_UP, measure_latency
+from agent.manifest import Tiles
+from agent.view import View
 
 SIZE = (8, 8)
 FRAMES = np.stack([np.full((*SIZE, 3), value, np.uint8) for value in range(4)])
@@ -57,7 +59,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> TimedEngine:
 
 
 def test_each_frame_is_timed_alone_after_a_warm_up(engine: TimedEngine) -> None:
-    found = measure_latency(engine, FRAMES, samples=100)
+    found = measure_latency(engine, View(SIZE), FRAMES, samples=100)
     assert found.samples == 100
     assert engine.calls == 100 + WARM_UP
     assert found.p50_ms == pytest.approx(2)
@@ -69,5 +71,12 @@ def test_each_frame_is_timed_alone_after_a_warm_up(engine: TimedEngine) -> None:
 def test_a_slow_engine_is_not_timed_for_ever(
     engine: TimedEngine, limit_s: float, samples: int
 ) -> None:
-    found = measure_latency(engine, FRAMES, samples=1000, limit_s=limit_s)
+    found = measure_latency(engine, View(SIZE), FRAMES, samples=1000, limit_s=limit_s)
     assert 10 <= found.samples <= samples
+
+
+def test_a_part_of_three_tiles_takes_three_times_as_long(engine: TimedEngine) -> None:
+    view = View(SIZE, tiles=Tiles(columns=3))
+    found = measure_latency(engine, view, FRAMES, samples=90)
+    assert found.p50_ms == pytest.approx(6.0)
+    assert found.samples == 90 and engine.seen == {0, 1, 2, 3}

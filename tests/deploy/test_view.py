@@ -109,6 +109,7 @@ def test_an_image_of_another_depth_is_named(run: Run, tmp_path: Path) -> None:
     cv2.imwrite(str(parts / "3.png"), grey)
     with pytest.raises(InputError, match=r"3\.png has 8 bits a channel, expected 16"):
         CliRunner().invoke(train, order(parts, tmp_path / "run"), catch_exceptions=False)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

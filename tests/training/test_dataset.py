@@ -18,7 +18,7 @@ from training.dataset import (
 )
 from training.errors import InputError
 from training.images import read_image, resize_image
-from training.view import View
+from training.view import View, ViewSettings
 
 
 def save(path: Path, grey: int = 90, size: tuple[int, int] = (12, 10)) -> Path:
@@ -128,6 +128,33 @@ def test_an_image_of_one_colour_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(path), np.full((9, 9, 3), (3, 40, 7), np.uint8))
     with pytest.raises(InputError, match="capped.png is of one colour"):
         load_images([path], View((8, 8)))
+
+
+def test_an_image_with_nothing_to_see_beside_the_mask_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "capped.png"
+    image = np.full((40, 40, 3), 7, np.uint8)
+    image[:10] = np.random.default_rng(0).integers(0, 256, (10, 40, 3))
+    cv2.imwrite(str(path), image)
+    ignored = np.zeros((40, 40), np.bool_)
+    ignored[:10] = True
+    view = View((30, 30), ViewSettings(image_size=(40, 40)), ignored)
+    assert load_images([path], View((30, 30))).any()
+    with pytest.raises(InputError, match="capped.png is of one colour"):
+        load_images([path], view)
+
+
+def test_one_image_of_another_size_is_named(tmp_path: Path) -> None:
+    """A picture of something else among two hundred parts."""
+    paths = [save(tmp_path / f"{index}.png", 60 + index) for index in range(19)]
+    load_images(paths, View((8, 8)))
+    paths.append(save(tmp_path / "holiday.png", size=(60, 80)))
+    with pytest.raises(InputError, match="holiday.png is 80x60 pixels, 19 of 20 images are 10x12"):
+        load_images(paths, View((8, 8)))
+
+
+def test_sizes_that_vary_are_taken(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{side}.png", 90, (side, 40)) for side in range(20, 40)]
+    assert len(load_images(paths, View((8, 8)))) == 20
 
 
 def test_digest_follows_names_and_bytes_but_not_the_place(root: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ from safetensors.torch import load_file
 from training.commands import train
 from training.errors import InputError
 from training.run import load_frames, load_run
+from training.state import load_state
 
 STEPS = 4
 
@@ -61,6 +61,8 @@ def test_a_run_scores_frames_and_says_where_it_came_from(trained: Path) -> None:
     assert torch.isfinite(score).all()
     assert run.settings.training["steps_done"] == STEPS
     assert len(run.settings.data_digest) == 64
+    assert run.settings.training["machine"]["cores"] >= 1
+    assert 0 <= run.settings.training["waiting_share"] <= 1
 
 
 def test_the_threshold_gets_images_that_training_never_saw(trained: Path, parts: Path) -> None:
@@ -74,6 +76,12 @@ def test_frames_for_quantisation_travel_with_the_run(trained: Path) -> None:
     frames, anomalous = load_frames(trained / "frames.npz")
     assert frames.shape[1:] == (64, 64, 3)
     assert anomalous.any() and not anomalous.all()
+
+
+def test_pictures_of_the_training_lie_in_the_run(trained: Path) -> None:
+    for name in ("losses.png", "samples.png"):
+        picture = cv2.imread(str(trained / name))
+        assert picture is not None and picture.std() > 5
 
 
 def test_one_seed_gives_one_model(trained: Path, parts: Path, tmp_path: Path) -> None:
@@ -99,8 +107,9 @@ def test_a_finished_run_resumes_to_itself(trained: Path, parts: Path) -> None:
 
 def test_the_clock_ends_a_time_budget(parts: Path, tmp_path: Path) -> None:
     run_train(parts, tmp_path / "short", "--time-budget", "2s")
-    counters = json.loads((tmp_path / "short" / "resume" / "state.json").read_text())
-    assert counters["elapsed_s"] >= 2 and counters["step"] > 0
+    saved = load_state(tmp_path / "short")
+    assert saved is not None
+    assert saved[1]["elapsed_s"] >= 2 and saved[1]["step"] > 0
 
 
 @pytest.mark.parametrize(
@@ -108,6 +117,9 @@ def test_the_clock_ends_a_time_budget(parts: Path, tmp_path: Path) -> None:
     [
         pytest.param(("--steps", "2"), "already holds a run", id="a folder that is taken"),
         pytest.param(("--resume", "--steps", "2", "--seed", "9"), "--seed 0", id="another seed"),
+        pytest.param(
+            ("--resume", "--steps", "2", "--batch-size", "4"), "--batch-size 8", id="another batch"
+        ),
         pytest.param(("--time-budget", "soon"), "45m", id="a budget that is no time"),
         pytest.param(("--steps", "2", "--time-budget", "9s"), "not both", id="two budgets"),
         pytest.param(("--device", "abacus", "--resume"), "abacus", id="no such device"),

@@ -77,13 +77,21 @@ class EdgeUNet(nn.Module):
 
     def forward(self, image: Tensor, t: Tensor | None = None) -> Tensor:
         """image: [B, inputs, H, W] -> [B, outputs, H, W]; t: [B] noise scales, 0 .. 999."""
-        x = self.stem(F.pixel_unshuffle(image, self.fold))
+        x = self.features(F.relu(self.stem_features(image, t)))
+        return F.pixel_shuffle(x, self.fold)
+
+    def stem_features(self, image: Tensor, t: Tensor | None = None) -> Tensor:
+        """What the stem makes of the image, with the bias of t: linear in the image, no ReLU."""
+        x: Tensor = self.stem(F.pixel_unshuffle(image, self.fold))
         if self.scale_bias is not None:
             if t is None:
                 raise ValueError("this network needs the noise scale t")
             scale = (t.to(x.dtype) / T_SPAN)[:, None]
             x = x + self.scale_bias(scale)[:, :, None, None]
-        x = F.relu(x)
+        return x
+
+    def features(self, x: Tensor) -> Tensor:
+        """From behind the stem's ReLU to the head: [B, outputs * fold * fold, H/fold, W/fold]."""
         skips: list[Tensor] = []
         for stage in self.down:
             x = stage(x)
@@ -92,4 +100,5 @@ class EdgeUNet(nn.Module):
         for stage in self.up:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = stage(torch.cat((x, skips.pop()), dim=1))
-        return F.pixel_shuffle(self.head(x), self.fold)
+        out: Tensor = self.head(x)
+        return out

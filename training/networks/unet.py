@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 BLOCKS_PER_LEVEL = 2
 HEADS = 4
@@ -40,6 +41,7 @@ class UNet(nn.Module):
         attention_levels: Sequence[int] = (3, 4, 5),
     ) -> None:
         super().__init__()
+        self.checkpointing = False
         embedding = 4 * base
         self.time_embedding = nn.Sequential(
             SinusoidalEmbedding(base),
@@ -92,12 +94,20 @@ class UNet(nn.Module):
         embedding = self.time_embedding(t)
         skips: list[Tensor] = []
         for stage in self.down:
-            x = stage(x, embedding)
+            x = self._run(stage, x, embedding)
             skips.append(x)
-        x = self.middle(x, embedding)
+        x = self._run(self.middle, x, embedding)
         for stage in self.up:
-            x = stage(torch.cat((x, skips.pop()), dim=1), embedding)
+            x = self._run(stage, torch.cat((x, skips.pop()), dim=1), embedding)
         return self.out(x)
+
+    def _run(self, stage: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
+        """Run a stage; with `checkpointing`, backward computes what is in it a second time."""
+        if self.checkpointing and torch.is_grad_enabled():
+            again: Tensor = checkpoint(stage, x, embedding, use_reentrant=False)
+            return again
+        done: Tensor = stage(x, embedding)
+        return done
 
 
 class SinusoidalEmbedding(nn.Module):

@@ -20,7 +20,7 @@ from tests.tiny import tiny_graph, write_tiny_bundle
 def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Timing has tests of its own; here it would only take time."""
     monkeypatch.setattr(
-        doctor, "measure_latency", lambda engine, frames: Latency(1.25, 2.5, len(frames))
+        doctor, "measure_latency", lambda engine, view, frames: Latency(1.25, 2.5, len(frames))
     )
 
 
@@ -63,7 +63,7 @@ def test_a_good_bundle_is_healthy_on_every_engine(
 def test_a_person_reads_the_same(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(bundle) == 0
     text = capsys.readouterr().out
-    assert "p50 1.25 ms, p99 2.50 ms over 4 frames" in text
+    assert "p50 1.25 ms, p99 2.50 ms over 4 parts" in text
     assert text.splitlines()[-1] == "healthy"
 
 

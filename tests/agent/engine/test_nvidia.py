@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.engine import nvidia
-from agent.engine.nvidia import EngineKey, cache_root, engine_key, prepare_cache, tensorrt_options
+from agent.engine.cache import EngineKey, cache_root, prepare_cache
+from agent.engine.nvidia import engine_key, tensorrt_options
 from agent.errors import InputError
 
 KEY = EngineKey("ab" * 32, "1.23.0", "560.35", "Orin", "int8")
@@ -79,7 +80,7 @@ def test_the_build_allows_the_precision_of_the_file_and_no_lower(
 def test_engines_are_kept_where_the_user_may_write(
     environment: dict[str, str], expected: str
 ) -> None:
-    assert cache_root(environment) == Path(expected)
+    assert cache_root("tensorrt", environment) == Path(expected)
 
 
 def test_a_cache_that_cannot_be_made_says_what_to_set(tmp_path: Path) -> None:

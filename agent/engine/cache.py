@@ -1,0 +1,90 @@
+"""Where runtimes keep what they have compiled, so that the next start is a short one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from agent.errors import InputError
+from agent.files import write_atomically
+
+log = logging.getLogger(__name__)
+
+SEAL = "sha256.json"
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """All that a compiled engine depends on; an engine of another key is never loaded.
+
+    driver: of a GPU; the instruction sets of a CPU.
+    """
+
+    model_sha256: str
+    runtime: str
+    driver: str
+    device: str
+    precision: str
+
+    def folder(self, root: Path) -> Path:
+        """Where engines of this key are kept; readable up front, unambiguous by its digest."""
+        digest = hashlib.sha256("\0".join(astuple(self)).encode()).hexdigest()
+        return root / f"{self.model_sha256[:12]}-{self.precision}-{digest[:16]}"
+
+
+def cache_root(runtime: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder for a runtime's engines: in systemd's cache directory, or in the user's."""
+    if "CACHE_DIRECTORY" in environment:
+        return Path(environment["CACHE_DIRECTORY"]) / runtime
+    user = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(user) / "normline" / runtime
+
+
+def prepare_cache(folder: Path) -> None:
+    """Make the cache folder, and throw away what is not as `seal_cache` left it.
+
+    A runtime loads a damaged engine if only its header is whole, and then scores with it.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        known = _read_seal(folder)
+        for path in _engines(folder):
+            if known.get(path.name) != _digest(path):
+                log.warning("%s is not what was compiled here: it is compiled anew", path)
+                path.unlink()
+    except OSError as error:
+        raise InputError(
+            f"cannot keep compiled engines in {folder}: {error.strerror}; "
+            "set XDG_CACHE_HOME to a folder that can be written"
+        ) from error
+
+
+def seal_cache(folder: Path) -> None:
+    """Remember what the runtime has just compiled; raises InputError when that is not possible."""
+    digests = {path.name: _digest(path) for path in _engines(folder)}
+    if digests != _read_seal(folder):
+        write_atomically(folder / SEAL, json.dumps(digests, indent=1).encode())
+
+
+def _engines(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != SEAL]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read_seal(folder: Path) -> dict[str, str]:
+    try:
+        known = json.loads((folder / SEAL).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

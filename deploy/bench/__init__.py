@@ -1,0 +1,1 @@
+"""`normline bench`: what an engine costs here, beside the machine's limit and known models."""

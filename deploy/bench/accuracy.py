@@ -1,0 +1,43 @@
+"""What the same weights, in the same precision, on the same runtime, are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from agent.bundle import Bundle
+from agent.engine import load_engine
+from agent.view import View
+from deploy.evaluate import check_test_set, inspect_all
+from training.dataset import load_labelled_images, read_dataset
+from training.metrics import image_auroc
+
+
+def accuracies(
+    bundles: dict[str, Bundle],
+    runtimes: tuple[str, ...],
+    data: Path,
+    apart: set[str],
+    say: Callable[[str], None],
+) -> dict[tuple[str, str, str], float]:
+    """Image AUROC by (name, runtime, precision), without the kinds in `apart`."""
+    items = read_dataset(data).test
+    check_test_set(items, apart)
+    chosen = [item for item in items if item.kind not in apart]
+    defective = np.array([item.defective for item in chosen])
+    found = {}
+    for name, bundle in bundles.items():
+        view = View.of(bundle)
+        canvases, _ = load_labelled_images(chosen, view)
+        for runtime in runtimes:
+            for precision in bundle.precisions:
+                engine = load_engine(bundle, runtime=runtime, precision=precision)
+                try:
+                    outcome = inspect_all(engine, view, canvases)
+                finally:
+                    engine.close()
+                found[name, runtime, precision] = image_auroc(defective, outcome.scores)
+                say(f"{name} {runtime} {precision}: {len(chosen)} images inspected")
+    return found

@@ -1,0 +1,105 @@
+"""The command `normline bench`."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from agent.bundle import Bundle, open_bundle
+from agent.engine import RUNTIMES
+from agent.files import check_writable, write_atomically
+
+FILE = click.Path(path_type=Path)
+CAMERAS = (1, 2, 4)
+CAMERA_SECONDS = 2.0
+
+
+@click.command()
+@click.argument("bundles", nargs=-1, required=True, type=FILE)
+@click.option("--rounds", default=12, show_default=True, type=click.IntRange(1))
+@click.option("--data", type=FILE, help="Labelled images (MVTec-AD layout): accuracy beside time.")
+@click.option("--apart", multiple=True, metavar="KIND", help="Kind left out of the accuracy.")
+@click.option("--references/--no-references", default=True, help="The graphs to compare with.")
+@click.option("--official/--no-official", default=True, help="DiffusionAD at its official size.")
+@click.option("--json", "json_file", type=FILE, help="Write the figures here too.")
+@click.option("--picture", type=FILE, help="Draw latency against accuracy (.png, .svg, .pdf).")
+def bench(
+    bundles: tuple[Path, ...],
+    rounds: int,
+    data: Path | None,
+    apart: tuple[str, ...],
+    references: bool,
+    official: bool,
+    json_file: Path | None,
+    picture: Path | None,
+) -> None:
+    """Time BUNDLES on every runtime and precision here, against the machine's own limit.
+
+    The references run in the same rounds: a chain of 3x3 convolutions in INT8 (the machine's
+    peak), EfficientAD-S in INT8, and DiffusionAD at its official size in PyTorch; both models have
+    random weights, for their time only. Engines of the first bundle then serve 1, 2 and 4 cameras.
+
+    \b
+    Example:
+      normline bench tile.nlb --data data/tile --picture tile.png
+    """
+    from tqdm import tqdm
+
+    from agent.engine.cpu import cpu_name, physical_cores
+    from deploy.bench import measure
+    from deploy.bench.accuracy import accuracies
+    from deploy.bench.cameras import measure_cameras
+    from deploy.bench.picture import draw
+    from deploy.bench.rounds import run_rounds
+
+    for path in (json_file, picture):
+        if path:
+            check_writable(path)
+    if picture and not data:
+        raise click.UsageError("--picture needs --data: without accuracy there is nothing to draw")
+    opened = {_name(path, bundles): open_bundle(path) for path in bundles}
+    here = tuple(name for name in RUNTIMES if find_spec(name))
+    with ExitStack() as stack:
+        contestants = [
+            contestant
+            for name, bundle in opened.items()
+            for contestant in measure.bundle_contestants(name, bundle, here, stack)
+        ]
+        accuracy = accuracies(opened, here, data, set(apart), _say) if data else {}
+        if references and "openvino" not in here:
+            _say("no OpenVINO here: the reference graphs are left out")
+        elif references:
+            size = next(iter(opened.values())).manifest.input_size
+            contestants += measure.reference_contestants(size, official, _say)
+        run_rounds(contestants, rounds, lambda turns: tqdm(turns, unit="round"))
+    first = next(iter(opened.values()))
+    streams = physical_cores()
+    cameras = [
+        measure_cameras(first, here[0], _fastest(first), count, each, CAMERA_SECONDS)
+        for count in CAMERAS
+        for each in sorted({1, streams})
+    ]
+    found = measure.Bench(cpu_name(), streams, measure.rows(contestants, accuracy), cameras)
+    click.echo(measure.table(found))
+    if json_file:
+        write_atomically(json_file, (json.dumps(found.as_json(), indent=1) + "\n").encode())
+    if picture:
+        draw(found.rows, picture)
+
+
+def _name(path: Path, bundles: tuple[Path, ...]) -> str:
+    """The file's name, and its folder's where two share it."""
+    alone = sum(other.name == path.name for other in bundles) == 1
+    return path.stem if alone else f"{path.parent.name}/{path.stem}"
+
+
+def _fastest(bundle: Bundle) -> str:
+    return bundle.precisions[-1]
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,161 @@
+"""Quantisation-aware fine-tuning: the rounded model learns to answer as the exact one does.
+
+The exact model is the teacher and its answers are the only labels, so a few frames, moved, flipped
+and lit anew, are enough, and no verdict is learnt that the trained model does not give. Rounding
+has no slope; the straight-through estimator takes that of the line it rounds (Bengio et al.,
+arXiv 1308.3432), and the steps learn with the weights (Esser et al., "Learned Step Size
+Quantization", arXiv 1902.08153).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from copy import deepcopy
+
+import numpy as np
+import onnx
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agent.errors import InputError
+from deploy.folded import GREY, FoldedInspector
+from deploy.qdq import LEVELS, SMALLEST_SCALE, Placement, place
+from training.trainer import Budget
+
+FRAMES_A_STEP = 4
+WEIGHT_RATE, SCALE_RATE = 1e-4, 1e-3
+WARM_UP = 0.05
+# The score is one number among a map's many thousand, and the one that verdicts rest on.
+SCORE_WEIGHT = 0.1
+SHIFT, GAIN, OFFSET = 16, 0.1, 10.0
+SAY_EVERY_S = 30.0
+
+
+class _QuantisedConv(nn.Module):
+    """A convolution as INT8 will calculate it, with a step for its input that others may share."""
+
+    def __init__(self, conv: nn.Conv2d, log_step: nn.Parameter, lowest: float) -> None:
+        super().__init__()
+        self.conv, self.log_step, self.lowest = conv, log_step, lowest
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = _fake_quantise(x, self.log_step.exp(), self.lowest)
+        weight = self.conv.weight
+        largest = weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True)
+        steps = (largest / LEVELS).clamp(min=SMALLEST_SCALE)
+        weight = _fake_quantise(weight, steps, -LEVELS)
+        return F.conv2d(x, weight, self.conv.bias, self.conv.stride, self.conv.padding)
+
+
+def finetune(
+    line: nn.Module,
+    model: bytes,
+    scales: dict[str, float],
+    frames: NDArray[np.uint8],
+    budget: Budget,
+    say: Callable[[str], None],
+) -> tuple[nn.Module, dict[str, float]]:
+    """Fine-tune a copy of `line` for INT8.
+
+    Args:
+        line: from `line_module`.
+        model: its fp32 graph.
+        scales: to start from, of the placement's groups.
+        frames: good ones and not, uint8 [N, H, W, 3].
+
+    Returns:
+        The tuned module, in float, and the scales of the placement's groups.
+
+    Raises:
+        InputError: networks of another family.
+    """
+    if not isinstance(line, FoldedInspector):
+        raise InputError("--finetune is for the edge presets: leave it out")
+    placement = place(onnx.load_from_string(model))
+    student = deepcopy(line)
+    steps = _quantise_module(student, placement, scales)
+    trained = [step for group, step in steps.items() if group not in placement.pictures]
+    weights = [p for name, p in student.named_parameters() if not name.endswith("log_step")]
+    optimizer = torch.optim.Adam(
+        [{"params": weights, "peak": WEIGHT_RATE}, {"params": trained, "peak": SCALE_RATE}]
+    )
+    rng = np.random.default_rng(0)
+    began = said = time.monotonic()
+    count, recent = 0, 0.0
+    while (used := budget.progress(count, time.monotonic() - began)) < 1.0:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * min(1.0, used / WARM_UP) * (1.0 - used)
+        loss = 0.0
+        for _ in range(FRAMES_A_STEP):
+            frame = torch.from_numpy(_varied(frames[rng.integers(len(frames))], rng)[None])
+            with torch.no_grad():
+                exact = line(frame)
+            term = _distance(student(frame), exact) / FRAMES_A_STEP
+            term.backward()
+            loss += float(term.detach())
+        nn.utils.clip_grad_norm_([*weights, *trained], 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        count, recent = count + 1, 0.9 * recent + 0.1 * loss if count else loss
+        if time.monotonic() - said > SAY_EVERY_S:
+            said = time.monotonic()
+            say(f"fine-tuning: {used:.0%}, step {count}, distance from the exact {recent:.4f}")
+    say(f"fine-tuned in {count} steps of {FRAMES_A_STEP} frames; distance {recent:.4f}")
+    learnt = {group: float(step.detach().exp()) for group, step in steps.items()}
+    return _unwrap(student).eval(), learnt
+
+
+def _quantise_module(
+    module: nn.Module, placement: Placement, scales: dict[str, float]
+) -> dict[str, nn.Parameter]:
+    """Put the rounding around every convolution of the placement; returns the steps by group."""
+    parameters: dict[str, nn.Parameter] = {}
+    for name, conv in list(module.named_modules()):
+        group = placement.readers.get(f"{name}.weight")
+        if group is None:
+            continue
+        assert isinstance(conv, nn.Conv2d)
+        picture = group in placement.pictures
+        if group not in parameters:
+            start = GREY if picture else max(scales[group], SMALLEST_SCALE)
+            parameters[group] = nn.Parameter(torch.tensor(start).log(), requires_grad=not picture)
+        # A picture less its centre reaches from -128 levels to 127.
+        lowest = 0.0 if group in placement.unsigned else -LEVELS - 1
+        _replace(module, name, _QuantisedConv(conv, parameters[group], lowest))
+    return parameters
+
+
+def _unwrap(module: nn.Module) -> nn.Module:
+    for name, child in list(module.named_modules()):
+        if isinstance(child, _QuantisedConv):
+            _replace(module, name, child.conv)
+    return module
+
+
+def _replace(module: nn.Module, name: str, child: nn.Module) -> None:
+    holder, _, last = name.rpartition(".")
+    setattr(module.get_submodule(holder), last, child)
+
+
+def _fake_quantise(x: Tensor, step: Tensor, lowest: float) -> Tensor:
+    codes = (x / step).clamp(lowest, LEVELS)
+    return (codes + (codes.round() - codes).detach()) * step
+
+
+def _distance(found: tuple[Tensor, ...], exact: tuple[Tensor, ...]) -> Tensor:
+    maps = F.smooth_l1_loss(found[0], exact[0])
+    return maps + SCORE_WEIGHT * F.smooth_l1_loss(found[1], exact[1])
+
+
+def _varied(frame: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    """The frame moved, mirrored and lit a little differently."""
+    for axis in (0, 1):
+        frame = np.roll(frame, rng.integers(-SHIFT, SHIFT + 1), axis)
+        if rng.random() < 0.5:
+            frame = np.flip(frame, axis)
+    lit = frame * rng.uniform(1 - GAIN, 1 + GAIN) + rng.uniform(-OFFSET, OFFSET)
+    return np.clip(np.rint(lit), 0, 255).astype(np.uint8)

@@ -1,0 +1,165 @@
+"""The edge networks rearranged for the line: the same answers, from fewer and better operations.
+
+Nothing is approximated and nothing retrained. With fixed scales and noises,
+
+    x_t = a x + b z                     a = sqrt(abar_t), b = sqrt(1 - abar_t), z the noise
+    stem(x_t) = a stem(x) + K           K = stem(b z) + bias of the scale: a constant map
+
+because the stem is linear. So the noising is gone, and one pass of the stem serves both scales.
+What the stem reads is then the picture itself, which has 256 levels: less 128 of them, it is int8
+with zero point 0, exactly. In the same way the segmentation's stem, which sees its pictures less
+CENTRE from the start, is linear in the picture and in its reconstruction: the sum of two stems.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deploy.batch_norm import fold_batch_norm
+from training.losses import top_k_score
+from training.model import (
+    CENTRE,
+    GUIDANCE,
+    NOISE_GRID,
+    T_NOISIER,
+    T_NORMAL,
+    DiffusionAD,
+    FixedNoise,
+)
+from training.networks.edge import EdgeUNet
+
+GREY = 1 / 255
+# Weights of the convolutions that read pictures less CENTRE.
+PICTURE_WEIGHTS = frozenset(
+    f"{name}.weight" for name in ("stem", "image_stem", "reconstruction_stem")
+)
+
+
+class FoldedInspector(nn.Module):
+    """What `FixedNoise` computes, for one frame and networks of the family `edge`.
+
+    Args:
+        inspector: trained networks, fixed noise.
+        input_size: (H, W) of the frames.
+    """
+
+    def __init__(self, inspector: FixedNoise, input_size: tuple[int, int]) -> None:
+        super().__init__()
+        inspector = deepcopy(inspector).eval().float()
+        fold_batch_norm(inspector)
+        model = inspector.model
+        assert isinstance(model.unet, EdgeUNet) and isinstance(model.segmentation, EdgeUNet)
+        self.input_size = input_size
+        self.top_k = inspector.top_k
+        self.unet, self.segmentation = model.unet, model.segmentation
+        self.pull = GUIDANCE * float(model.schedule.noise_level(T_NORMAL, torch.empty(0))) ** 2
+        with torch.no_grad():
+            self.constants = _NoiseConstants(model, inspector, input_size)
+            self.stem = _picture_conv(_stem(model.unet), model.unet.fold, 0)
+            first = _stem(model.segmentation)
+            self.image_stem = _picture_conv(first, model.segmentation.fold, 0, first.bias)
+            self.reconstruction_stem = _picture_conv(first, model.segmentation.fold, 3)
+            _reorder_head(model.unet)
+        # Their work is done by the stems above; an exported graph and a fine-tuning must not
+        # carry them along.
+        for network in (self.unet, self.segmentation):
+            del network.stem, network.scale_bias
+
+    def halve(self) -> None:
+        """Bring all but the arithmetic between the networks to float16, in place."""
+        for part in self.children():
+            part.half()
+
+    def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """frame: uint8 [1, H, W, 3] BGR; the outputs are those of `FixedNoise`."""
+        network = self.constants.signal.dtype
+        picture = (frame.float() - 128.0) * GREY
+        folded = fold(picture, self.unet.fold).to(network)
+        x = F.relu(self.stem(folded) * self.constants.signal + self.constants.noise)
+        normal, noisier = self.unet.features(x).float().chunk(2)
+        guided = normal + self.pull * (noisier.clamp(0.0, 1.0) - normal)
+        guided = unfold(guided.clamp(0.0, 1.0), self.unet.fold)
+        # Half precision of the networks, if any, leaves the arithmetic between them alone.
+        size = self.segmentation.fold
+        y = self.image_stem(fold(picture, size).to(network))
+        y = y + self.reconstruction_stem(fold(guided - CENTRE, size).to(network))
+        logits = self.segmentation.features(F.relu(y)).float()
+        score = top_k_score(logits, self.top_k)
+        levels = (guided * 255.0).round().to(torch.uint8)
+        return F.pixel_shuffle(logits, size).squeeze(1), score, levels
+
+
+def fold(picture: Tensor, side: int) -> Tensor:
+    """[1, H, W, C] -> [1, side * side * C, H / side, W / side]: squares of pixels as channels."""
+    _, height, width, channels = picture.shape
+    rows, columns = height // side, width // side
+    squares = picture.reshape(1, rows, side, columns, side, channels)
+    return squares.permute(0, 2, 4, 5, 1, 3).reshape(1, side * side * channels, rows, columns)
+
+
+def unfold(x: Tensor, side: int) -> Tensor:
+    """The inverse of `fold`."""
+    _, stacked, rows, columns = x.shape
+    channels = stacked // side**2
+    squares = x.reshape(1, side, side, channels, rows, columns)
+    return squares.permute(0, 4, 1, 5, 2, 3).reshape(1, rows * side, columns * side, channels)
+
+
+class _NoiseConstants(nn.Module):
+    """What the stem of the reconstruction network adds, whatever the picture.
+
+    signal: [2, 1, 1, 1], sqrt(abar_t) of either scale; noise: [2, C, h, w], K above, with the
+    grey level CENTRE that the picture lacks.
+    """
+
+    def __init__(
+        self, model: DiffusionAD, inspector: FixedNoise, input_size: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        unet = model.unet
+        assert isinstance(unet, EdgeUNet)
+        grey = torch.full((1, 3, *input_size), CENTRE)
+        signals, noises = [], []
+        for t, noise in (
+            (T_NORMAL, inspector.noise_normal),
+            (T_NOISIER, inspector.noise_noisier),
+        ):
+            noised = model.schedule.add_noise(grey, t, noise.float() / NOISE_GRID)
+            signals.append(float(model.schedule.signal(t, grey)))
+            noises.append(unet.stem_features(noised, torch.full((1,), t)))
+        self.signal: Tensor
+        self.noise: Tensor
+        self.register_buffer("signal", torch.tensor(signals).view(2, 1, 1, 1))
+        self.register_buffer("noise", torch.cat(noises))
+
+
+def _stem(network: EdgeUNet) -> nn.Conv2d:
+    first = network.stem[0]
+    assert isinstance(first, nn.Conv2d)
+    return first
+
+
+def _picture_conv(first: nn.Conv2d, side: int, start: int, bias: Tensor | None = None) -> nn.Conv2d:
+    """The part of a stem that reads three channels from `start`, for BGR pictures from `fold`.
+
+    The network's own order of channels is (RGB, y, x), that of `fold` (y, x, BGR).
+    """
+    outputs, stacked, height, width = first.weight.shape
+    weight = first.weight.view(outputs, stacked // side**2, side, side, height, width)
+    weight = weight[:, start : start + 3].flip(1).permute(0, 2, 3, 1, 4, 5)
+    conv = nn.Conv2d(3 * side**2, outputs, (height, width), padding=(height // 2, width // 2))
+    conv.bias = None if bias is None else nn.Parameter(bias.clone())
+    conv.weight.copy_(weight.reshape(conv.weight.shape))
+    return conv
+
+
+def _reorder_head(network: EdgeUNet) -> None:
+    """Let the last convolution give its channels in the order of `fold`, blue first."""
+    side = network.fold
+    order = torch.arange(3 * side**2).view(3, side, side).flip(0).permute(1, 2, 0).reshape(-1)
+    for tensor in network.head.parameters():
+        tensor.copy_(tensor[order].clone())

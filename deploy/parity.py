@@ -1,0 +1,133 @@
+"""The parity gate: does a precision, on a runtime, give the verdicts of the trained model?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from agent.engine import Engine
+from agent.errors import InputError
+
+# The threshold that verdicts are compared at lets this share of the good frames through.
+PASS_QUANTILE = 0.98
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a model says of the gate's frames: scores float64 [N], maps float32 [N, H, W]."""
+
+    scores: NDArray[np.float64]
+    maps: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How a model compares with the trained one.
+
+    agreement: share of the frames with the same verdict; correlation: Pearson's, over all pixels
+    of all maps; score: largest difference of a score, as a share of `span`, the distance of the
+    lowest and the highest score of the trained model; map: largest mean absolute difference of a
+    frame's map, likewise.
+    """
+
+    agreement: float
+    correlation: float
+    score: float
+    map: float
+    span: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.agreement:.2%} of the verdicts are equal, maps correlate by "
+            f"{self.correlation:.4f}, scores differ by up to {self.score * self.span:.3g} and maps "
+            f"by up to {self.map * self.span:.3g} of a span of {self.span:.3g}"
+        )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the gate demands, in the terms of `Parity`."""
+
+    agreement: float
+    correlation: float
+    score: float
+    map: float
+
+    def missed(self, found: Parity) -> list[str]:
+        """The demands that `found` misses, in words."""
+        misses = []
+        if not found.agreement >= self.agreement:
+            misses.append(f"at least {self.agreement:.1%} equal verdicts")
+        if not found.correlation >= self.correlation:
+            misses.append(f"a correlation of {self.correlation}")
+        if not found.score <= self.score:
+            misses.append(f"scores within {self.score:.1%} of the span")
+        if not found.map <= self.map:
+            misses.append(f"maps within {self.map:.1%} of the span")
+        return misses
+
+
+LIMITS = {
+    "fp32": Limits(agreement=1.0, correlation=0.9999, score=1e-3, map=1e-3),
+    "fp16": Limits(agreement=1.0, correlation=0.9999, score=1e-2, map=1e-2),
+    "int8": Limits(agreement=0.995, correlation=0.98, score=0.15, map=0.05),
+}
+
+
+def ask_engine(engine: Engine, frames: NDArray[np.uint8]) -> Said:
+    """Run an engine over frames uint8 [N, H, W, 3]."""
+    answers = [engine.infer(frame) for frame in frames]
+    scores = np.array([answer.score for answer in answers])
+    return Said(scores, np.stack([answer.anomaly_map for answer in answers]))
+
+
+@torch.inference_mode()
+def ask_module(module: nn.Module, frames: NDArray[np.uint8]) -> Said:
+    """Run a torch module with the graph's outputs over frames uint8 [N, H, W, 3]."""
+    answers = [module(torch.from_numpy(frame[None])) for frame in frames]
+    maps, scores, _ = (torch.cat(values).numpy() for values in zip(*answers, strict=True))
+    return Said(scores.astype(np.float64), maps.astype(np.float32))
+
+
+def compare(found: Said, trained: Said, anomalous: NDArray[np.bool_]) -> Parity:
+    """Compare two models on the same frames.
+
+    Args:
+        anomalous: bool [N]; where none is good, all count as good.
+    """
+    good = trained.scores[~anomalous] if (~anomalous).any() else trained.scores
+    threshold = np.quantile(good, PASS_QUANTILE)
+    span = max(float(np.ptp(trained.scores)), np.finfo(np.float32).tiny)
+    apart = np.abs(found.maps - trained.maps).mean(axis=(1, 2))
+    return Parity(
+        agreement=float(np.mean((found.scores > threshold) == (trained.scores > threshold))),
+        correlation=_correlation(found.maps, trained.maps),
+        score=float(np.abs(found.scores - trained.scores).max()) / span,
+        map=float(apart.max()) / span,
+        span=span,
+    )
+
+
+def check(what: str, precision: str, found: Parity) -> None:
+    """Refuse what strays too far.
+
+    Raises:
+        InputError: with all figures.
+    """
+    if misses := LIMITS[precision].missed(found):
+        advice = "; try --finetune 10m" if precision == "int8" else ""
+        raise InputError(
+            f"{what} is not the trained model: {found}; demanded: {', '.join(misses)}{advice}"
+        )
+
+
+def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    a, b = one.ravel().astype(np.float64), other.ravel().astype(np.float64)
+    a, b = a - a.mean(), b - b.mean()
+    norm = float(np.sqrt((a @ a) * (b @ b)))
+    # Two flat maps are one map; one flat map is not another that is not.
+    return float(a @ b) / norm if norm > 0 else float(np.array_equal(a, b))

@@ -1,0 +1,108 @@
+"""A bench times everyone in the same rounds and says what it measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from click.testing import CliRunner
+
+from agent.bundle import open_bundle
+from agent.engine import PRECISIONS, RUNTIMES
+from deploy.bench import rounds
+from deploy.bench.cameras import measure_cameras
+from deploy.bench.command import bench
+from deploy.bench.measure import EFFICIENTAD, OFFICIAL, PEAK, openvino_call, rows
+from deploy.bench.references import (
+    ConvChain,
+    EfficientAdS,
+    _export,
+    _int8,
+    example_input,
+    graph_gflop,
+)
+from deploy.bench.rounds import Contestant, run_rounds
+from tests.deploy.plates import write_plates
+from tests.tiny import write_tiny_bundle
+
+
+def contestant(name: str, p50_ms: float, gflop: float = 1.0) -> Contestant:
+    return Contestant(name, "openvino", "int8", gflop, lambda: None, [p50_ms] * 3)
+
+
+def test_the_turns_are_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "MOST_CALLS", 1)
+    order: list[str] = []
+    both = [
+        Contestant(name, "r", "int8", 1.0, lambda name=name: order.append(name)) for name in "ab"
+    ]
+    run_rounds(both, 3, lambda turns: turns)
+    assert order[2 * rounds.WARM_UP :] == ["a", "b"] * 3
+    assert all(len(each.milliseconds) == 3 for each in both)
+
+
+def test_shares_and_ratios_are_of_the_same_rounds() -> None:
+    found = rows(
+        [
+            contestant("tile", 10.0, 8.0),
+            contestant(PEAK, 20.0, 20.0),
+            contestant(EFFICIENTAD, 100.0, 93.0),
+            contestant(OFFICIAL, 9000.0, 1202.0),
+        ],
+        {("tile", "openvino", "int8"): 0.97},
+    )
+    assert found[0].gop_s == pytest.approx(800.0)
+    assert found[0].share == pytest.approx(0.8)
+    assert found[0].faster_than == {EFFICIENTAD: 10.0, OFFICIAL: 900.0}
+    assert (found[0].image_auroc, found[1].image_auroc) == (0.97, None)
+    assert found[1].faster_than == {}
+
+
+def test_efficientad_has_the_papers_size() -> None:
+    """8 million parameters, a map for every pixel."""
+    model = EfficientAdS().eval()
+    assert sum(p.numel() for p in model.parameters()) == 8_057_856
+    with torch.inference_mode():
+        anomaly_map, score = model(torch.zeros(1, 256, 256, 3, dtype=torch.uint8))
+    assert anomaly_map.shape == (1, 1, 256, 256) and score.shape == (1,)
+
+
+def test_a_reference_runs_in_int8_as_an_engine_does() -> None:
+    graph = _int8(_export(ConvChain().eval(), torch.zeros(1, 256, 32, 32)))
+    assert graph_gflop(graph) == pytest.approx(16 * 2 * 256 * 256 * 9 * 32 * 32 / 1e9)
+    assert graph.count(b"QuantizeLinear") > 16
+    assert example_input(graph).shape == (1, 256, 32, 32)
+    openvino_call(graph)()
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_cameras_on_one_engine_are_counted_together(tmp_path: Path, runtime: str) -> None:
+    bundle = open_bundle(write_tiny_bundle(tmp_path / "tiny.nlb"))
+    found = measure_cameras(bundle, runtime, "int8", 4, 2, 0.3)
+    assert (found.cameras, found.streams) == (4, 2)
+    assert found.frames_per_s > 0 and found.p99_ms >= found.p50_ms > 0
+
+
+def test_the_command_times_every_engine_and_draws(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "tiny.nlb")
+    data = write_plates(tmp_path / "plates")
+    report, picture = tmp_path / "bench.json", tmp_path / "bench.png"
+    options = ["--rounds", "2", "--no-references", "--data", str(data)]
+    options += ["--json", str(report), "--picture", str(picture)]
+    result = CliRunner().invoke(bench, [str(bundle), *options], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = json.loads(report.read_text())
+    engines = {(row["runtime"], row["precision"]) for row in found["rows"]}
+    assert engines == {(runtime, precision) for runtime in RUNTIMES for precision in PRECISIONS}
+    assert all(0 <= row["image_auroc"] <= 1 and row["p50_ms"] > 0 for row in found["rows"])
+    assert {each["cameras"] for each in found["cameras"]} == {1, 2, 4}
+    assert cv2.imread(str(picture)) is not None
+
+
+def test_a_picture_without_accuracy_is_refused(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "tiny.nlb")
+    result = CliRunner().invoke(bench, [str(bundle), "--picture", str(tmp_path / "x.png")])
+    assert result.exit_code == 2 and "--data" in result.output

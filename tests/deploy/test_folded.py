@@ -1,0 +1,53 @@
+"""The rearranged networks answer as the trained ones do, whatever the frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from deploy.folded import FoldedInspector, fold, unfold
+from deploy.half import extremes
+from tests.deploy.networks import random_frames, random_inspector
+from tests.deploy.plates import SIDE
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [*random_frames(2), *extremes((SIDE, SIDE))],
+    ids=["spot", "plate", "black", "white", "board", "noise"],
+)
+def test_the_answers_are_the_same(frame: NDArray[np.uint8]) -> None:
+    trained = random_inspector()
+    folded = FoldedInspector(trained, (SIDE, SIDE))
+    with torch.inference_mode():
+        expected = trained(torch.from_numpy(frame[None]))
+        found = folded(torch.from_numpy(frame[None]))
+    for one, other in zip(found[:2], expected[:2], strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    assert (found[2].int() - expected[2].int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("size", [(128, 128), (160, 96)], ids=["square", "tall"])
+def test_other_sizes_fold_too(size: tuple[int, int]) -> None:
+    trained = random_inspector(size)
+    frame = torch.from_numpy(extremes(size)[-1][None])
+    with torch.inference_mode():
+        expected, found = trained(frame), FoldedInspector(trained, size)(frame)
+    assert found[0].shape == (1, *size)
+    torch.testing.assert_close(found[1], expected[1], atol=1e-4, rtol=1e-4)
+
+
+def test_the_trained_networks_are_left_as_they_were() -> None:
+    trained = random_inspector()
+    before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
+    FoldedInspector(trained, (SIDE, SIDE))
+    after = trained.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_unfolding_brings_every_pixel_home() -> None:
+    picture = torch.arange(2 * 16 * 24 * 3 / 2).reshape(1, 16, 24, 3)
+    assert torch.equal(unfold(fold(picture, 8), 8), picture)

@@ -1,0 +1,78 @@
+"""The gate compares verdicts, maps and scores, and float16 is tried where it could overflow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from agent.errors import InputError
+from deploy.graph import line_module
+from deploy.half import check_half, extremes, largest_value
+from deploy.parity import Said, check, compare
+from tests.deploy.networks import random_frames, random_inspector
+from tests.deploy.plates import SIDE
+
+ANOMALOUS = np.arange(20) >= 10
+
+
+def said(seed: int = 0) -> Said:
+    rng = np.random.default_rng(seed)
+    return Said(np.linspace(-1, 1, 20), rng.normal(size=(20, 8, 8)).astype(np.float32))
+
+
+def test_a_model_agrees_with_itself() -> None:
+    found = compare(said(), said(), ANOMALOUS)
+    assert (found.agreement, found.score, found.map, found.span) == (1.0, 0.0, 0.0, 2.0)
+    assert found.correlation == pytest.approx(1.0)
+    check("it", "fp32", found)
+
+
+@pytest.mark.parametrize(
+    ("scores", "maps", "message"),
+    [
+        # The best anomaly falls below the threshold.
+        (np.r_[np.linspace(-1, 1, 20)[:-1], -1.0], 1.0, r"95.00% of the verdicts.*equal verdicts"),
+        (np.linspace(-1, 1, 20) * 1.5, 1.0, "scores within 15.0% of the span"),
+        (np.linspace(-1, 1, 20), -1.0, "a correlation of 0.98"),
+        (np.linspace(-1, 1, 20), 2.0, "maps within 5.0% of the span"),
+        (np.full(20, np.nan), 1.0, "scores within"),
+    ],
+    ids=["verdict", "scores", "turned maps", "scaled maps", "nan"],
+)
+def test_what_strays_is_refused_with_the_figures(
+    scores: np.ndarray, maps: float, message: str
+) -> None:
+    found = compare(Said(scores, (said().maps * maps).astype(np.float32)), said(), ANOMALOUS)
+    with pytest.raises(InputError, match=f"{message}.*finetune"):
+        check("the int8 model", "int8", found)
+
+
+def test_flat_maps_are_equal_only_to_themselves() -> None:
+    flat = Said(said().scores, np.zeros((20, 8, 8), np.float32))
+    assert compare(flat, flat, ANOMALOUS).correlation == 1.0
+    assert compare(flat, said(), ANOMALOUS).correlation == 0.0
+
+
+def test_float16_answers_alike_on_any_picture() -> None:
+    line = line_module(random_inspector(), (SIDE, SIDE))
+    found = check_half(line, random_frames(), np.arange(6) % 2 == 0)
+    assert found.score < 1e-2
+
+
+def test_a_network_that_would_overflow_float16_is_refused() -> None:
+    """Only a white picture overflows: the frames at hand would not have told."""
+    inspector = random_inspector()
+    line = line_module(inspector, (SIDE, SIDE))
+    with torch.no_grad():
+        line.image_stem.weight.copy_(line.image_stem.weight.abs() * 3e3)
+    dark = np.full((2, SIDE, SIDE, 3), 128, np.uint8)
+    assert largest_value(line, dark) < 1e3
+    with pytest.raises(InputError, match="would overflow: it reaches"):
+        check_half(line, dark, np.zeros(2, np.bool_))
+
+
+def test_the_extremes_are_pictures() -> None:
+    pictures = extremes((64, 96))
+    assert pictures.shape == (4, 64, 96, 3) and pictures.dtype == np.uint8
+    assert pictures[0].max() == 0 and pictures[1].min() == 255

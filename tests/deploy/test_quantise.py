@@ -1,0 +1,174 @@
+"""INT8 graphs: TensorRT's rules, the same answers on every runtime, and fine-tuning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import openvino as ov
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from agent.engine.unsigned import UNSIGNED_ZERO, unsigned_behind_relu
+from agent.errors import InputError
+from deploy.finetune import finetune
+from deploy.graph import export_graph, line_module
+from deploy.parity import ask_module
+from deploy.qdq import place, quantise_weight
+from deploy.quantise import measure_scales, quantise
+from deploy.tensorrt import broken_rules, check_rules
+from tests.deploy.networks import random_frames, random_inspector
+from tests.deploy.plates import SIDE
+from training.trainer import Budget
+
+FRAMES = random_frames()
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A line module, its graphs, and its exact maps of FRAMES."""
+
+    line: object
+    fp32: bytes
+    int8: bytes
+    scales: dict[str, float]
+    maps: NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def exported() -> Exported:
+    line = line_module(random_inspector(), (SIDE, SIDE))
+    fp32 = export_graph(line, (SIDE, SIDE), "fp32")
+    scales = measure_scales(fp32, FRAMES)
+    return Exported(line, fp32, quantise(fp32, scales), scales, ask_module(line, FRAMES).maps)
+
+
+def by_onnxruntime(model: bytes, frames: NDArray[np.uint8] = FRAMES) -> NDArray[np.float32]:
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(["anomaly_map"], {"frame": f[None]})[0] for f in frames])
+
+
+def by_openvino(model: bytes, frames: NDArray[np.uint8] = FRAMES) -> NDArray[np.float32]:
+    core = ov.Core()
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(core.read_model(model), "CPU", options)
+    return np.concatenate([compiled(f[None])["anomaly_map"].copy() for f in frames])
+
+
+def test_the_graph_keeps_tensorrts_rules(exported: Exported) -> None:
+    check_rules(exported.int8)
+    graph = onnx.load_from_string(exported.int8).graph
+    kinds = [node.op_type for node in graph.node]
+    # Every convolution: its data, shared or not, and a weight of its own.
+    assert kinds.count("DequantizeLinear") > 2 * kinds.count("Conv") - 2
+    assert UNSIGNED_ZERO in {tensor.name for tensor in graph.initializer}
+
+
+def test_int8_is_close_to_the_exact_model_on_both_runtimes(exported: Exported) -> None:
+    spread = exported.maps.std()
+    model = unsigned_behind_relu(exported.int8)
+    for run in (by_onnxruntime, by_openvino):
+        assert np.abs(run(model) - exported.maps).mean() < 0.05 * spread
+
+
+def test_uint8_behind_relu_changes_one_byte_and_no_answer(exported: Exported) -> None:
+    model = unsigned_behind_relu(exported.int8)
+    assert sum(a != b for a, b in zip(model, exported.int8, strict=True)) == 1
+    onnx.checker.check_model(onnx.load_from_string(model))
+    # Frames that the ranges were taken on: nothing is cut off in int8 either.
+    np.testing.assert_allclose(by_onnxruntime(model), by_onnxruntime(exported.int8), atol=1e-4)
+
+
+def test_a_model_without_such_activations_comes_back_as_it_is(exported: Exported) -> None:
+    assert unsigned_behind_relu(exported.fp32) is exported.fp32
+
+
+def test_a_picture_loses_no_grey_level(exported: Exported) -> None:
+    """A frame is less 128 in int8: two frames that differ by one level differ in the codes."""
+    model = onnx.load_from_string(exported.int8)
+    placement = place(onnx.load_from_string(exported.fp32))
+    name = next(n for n, group in placement.groups.items() if group in placement.pictures)
+    model.graph.output.append(
+        onnx.helper.make_tensor_value_info(f"{name}_codes", TensorProto.INT8, None)
+    )
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = [
+        session.run([f"{name}_codes"], {"frame": np.full_like(FRAMES[:1], level)})[0]
+        for level in range(256)
+    ]
+    assert [int(codes.ravel()[0]) for codes in found] == list(range(-128, 128))
+
+
+def test_weights_have_a_scale_for_each_channel() -> None:
+    weight = np.array([[[[1.0]]], [[[-100.0]]], [[[0.0]]]], np.float32)
+    codes, steps = quantise_weight(weight)
+    assert codes.ravel().tolist() == [127, -127, 0]
+    np.testing.assert_allclose(steps[:2], [1 / 127, 100 / 127])
+    assert (steps > 0).all()
+
+
+def break_zero_point(graph: onnx.GraphProto) -> None:
+    zero = next(t for t in graph.initializer if t.name == "zero")
+    zero.CopyFrom(numpy_helper.from_array(np.array(3, np.int8), "zero"))
+
+
+def break_type(graph: onnx.GraphProto) -> None:
+    zero = next(t for t in graph.initializer if t.name == UNSIGNED_ZERO)
+    zero.CopyFrom(numpy_helper.from_array(np.array(0, np.uint8), UNSIGNED_ZERO))
+
+
+def break_scale(graph: onnx.GraphProto) -> None:
+    scale = next(t for t in graph.initializer if t.name.endswith("_scale"))
+    scale.CopyFrom(numpy_helper.from_array(np.full(scale.dims, np.nan, np.float32), scale.name))
+
+
+def break_weight(graph: onnx.GraphProto) -> None:
+    conv = next(n for n in graph.node if n.op_type == "Conv")
+    conv.input[1] = conv.input[1].replace(".weight", ".weight_codes")
+
+
+def break_pair(graph: onnx.GraphProto) -> None:
+    quantise = next(n for n in graph.node if n.op_type == "QuantizeLinear")
+    graph.node.append(onnx.helper.make_node("Identity", [quantise.output[0]], ["x"], "stray"))
+
+
+def break_operator(graph: onnx.GraphProto) -> None:
+    relu = next(n for n in graph.node if n.op_type == "Relu")
+    relu.op_type = "Celu"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (break_zero_point, "zero point must be int8 0"),
+        (break_type, "zero point must be int8 0, not uint8"),
+        (break_scale, "not positive and finite"),
+        (break_weight, "both its data and its weight"),
+        (break_pair, "stray does not dequantise"),
+        (break_operator, "no operator ai.onnx.Celu"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_broken_rule_is_named(exported: Exported, damage: object, message: str) -> None:
+    model = onnx.load_from_string(exported.int8)
+    assert not broken_rules(model)
+    damage(model.graph)  # type: ignore[operator]
+    with pytest.raises(InputError, match=f"TensorRT would refuse.*{message}"):
+        check_rules(model.SerializeToString())
+
+
+def test_fine_tuning_brings_int8_closer(exported: Exported) -> None:
+    said: list[str] = []
+    tuned, scales = finetune(
+        exported.line, exported.fp32, exported.scales, FRAMES, Budget(steps=30), said.append
+    )
+
+    def distance(model: bytes) -> float:
+        return float(np.abs(by_onnxruntime(model) - exported.maps).mean())
+
+    after = distance(quantise(export_graph(tuned, (SIDE, SIDE), "fp32"), scales))
+    assert after < 0.95 * distance(exported.int8)
+    assert said[-1].startswith("fine-tuned in 30 steps")

@@ -1,0 +1,83 @@
+"""Whole benchmarks and comparisons from the command line, with real trainings of two steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.training.benchmark.trees import dagm_tree, mvtec_tree, part, save
+from tests.training.exact import make_batches_here
+from training.batches import BatchMaker
+from training.benchmark.commands import benchmark, compare
+from training.errors import InputError
+
+QUICK = ("--preset", "edge-s", "--size", "64", "--steps", "2", "--device", "cpu")
+
+
+def run(command, *arguments: object) -> str:  # type: ignore[no-untyped-def]
+    result = CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_second_process() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchMaker, "stream", BatchMaker.stream)  # put back afterwards
+        make_batches_here()
+        yield
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A benchmark of two classes, of which the first is done."""
+    root = dagm_tree(tmp_path_factory.mktemp("dagm"), 1, 2)
+    out = tmp_path_factory.mktemp("results")
+    run(benchmark, root, "--out", out, "--category", "Class1", *QUICK)
+    return root, out
+
+
+def test_a_benchmark_goes_on_where_it_stopped(results: tuple[Path, Path]) -> None:
+    root, out = results
+    assert "mean of 1 of 2" in (out / "table.md").read_text()
+    before = (out / "Class1" / "weights.safetensors").stat().st_mtime_ns
+    table = run(benchmark, root, "--out", out, *QUICK)
+    assert (out / "Class1" / "weights.safetensors").stat().st_mtime_ns == before
+    assert table == (out / "table.md").read_text()
+    assert [line.split()[1] for line in table.splitlines()[2:5]] == ["Class1", "Class2", "mean"]
+    figures = json.loads((out / "Class2" / "figures.json").read_text())
+    assert all(0 <= figures[name] <= 1 for name in ("image_auroc", "aupro", "pixel_ap"))
+
+
+def test_results_of_another_order_are_not_mixed_in(results: tuple[Path, Path]) -> None:
+    root, out = results
+    with pytest.raises(InputError, match="trained with steps 2, now it is 3"):
+        run(benchmark, root, "--out", out, "--category", "Class1", *QUICK, "--steps", 3)
+
+
+def test_an_unknown_category_is_refused(results: tuple[Path, Path]) -> None:
+    root, out = results
+    with pytest.raises(InputError, match="no category 'Class7' here: it has Class1, Class2"):
+        run(benchmark, root, "--out", out, "--category", "Class7", *QUICK)
+
+
+def test_data_without_test_images_is_refused_before_training(tmp_path: Path) -> None:
+    for index in range(8):
+        save(tmp_path / "good" / f"{index}.png", part(index)[0])
+    with pytest.raises(InputError, match="needs good and defective test images"):
+        run(benchmark, tmp_path / "good", "--out", tmp_path / "out", *QUICK)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_comparison_trains_once_and_judges_every_row(tmp_path: Path) -> None:
+    data = mvtec_tree(tmp_path, "nut") / "nut"
+    table = run(compare, "denoising", data, "--out", tmp_path / "out", *QUICK)
+    rows = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+    assert rows == ["one step, two scales", "one step from 400", "10 steps from 400, DDIM"]
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.is_dir()] == ["wide"]
+    figures = json.loads((tmp_path / "out" / "denoising.json").read_text())
+    assert figures["10 steps from 400, DDIM"]["ms"] > figures["one step from 400"]["ms"]

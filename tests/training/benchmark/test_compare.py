@@ -1,0 +1,109 @@
+"""What the comparisons compare is what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.benchmark.trees import part
+from training.benchmark import variants
+from training.benchmark.compare import COMPARISONS
+from training.benchmark.inspectors import (
+    Inspector,
+    Rebuild,
+    implicit,
+    noise_predictor,
+    one_scale,
+    two_scales,
+)
+from training.iterative import implicit_x0
+from training.model import T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, to_images
+from training.order import AS_PRESET
+from training.presets import preset
+from training.selection import inspect_frames
+from training.synthesis.parts import cut_parts
+from training.view import View
+
+SIZE = (64, 64)
+FRAMES = np.stack([part(seed)[0][:64, :64] for seed in range(2)])
+
+
+@pytest.fixture(scope="module")
+def model() -> DiffusionAD:
+    """Untrained, and made to paint grey pictures that answer to its input."""
+    torch.manual_seed(0)
+    model = AS_PRESET.build(preset("edge-s")).eval()
+    head = model.unet.head
+    assert isinstance(head, torch.nn.Conv2d) and head.bias is not None
+    with torch.no_grad():
+        head.weight.mul_(300)
+        head.bias.fill_(0.5)
+    return model
+
+
+@torch.inference_mode()
+def rebuilt(model: DiffusionAD, rebuild: Rebuild) -> torch.Tensor:
+    frames = torch.from_numpy(FRAMES)
+    return rebuild(Inspector(model, SIZE, 0, rebuild).eval(), to_images(frames, frames.device))
+
+
+def test_two_scales_are_what_stands_at_the_line(model: DiffusionAD) -> None:
+    line, _ = inspect_frames(FixedNoise(model, SIZE, 0).eval(), FRAMES)
+    here, _ = inspect_frames(Inspector(model, SIZE, 0, two_scales()).eval(), FRAMES)
+    np.testing.assert_array_equal(here, line)
+
+
+def test_a_weight_of_nothing_is_the_smaller_scale_alone(model: DiffusionAD) -> None:
+    alone = rebuilt(model, one_scale(T_NORMAL))
+    torch.testing.assert_close(rebuilt(model, two_scales(weight=0.0)), alone, atol=1e-4, rtol=0)
+    assert (rebuilt(model, two_scales(weight=1.0)) - alone).abs().max() > 1e-2
+
+
+def test_a_single_step_of_many_is_one_step(model: DiffusionAD) -> None:
+    """Denoising step by step starts where one step does; further steps lead elsewhere."""
+    one = rebuilt(model, one_scale(T_NOISIER))
+    torch.testing.assert_close(rebuilt(model, _in_one_stride), one, atol=1e-4, rtol=0)
+    assert (rebuilt(model, implicit(T_NOISIER, 10)) - one).abs().max() > 1e-2
+
+
+def _in_one_stride(inspector: Inspector, image: torch.Tensor) -> torch.Tensor:
+    schedule = inspector.model.schedule
+    noised = schedule.add_noise(image, T_NOISIER, inspector.noises[0])
+    predict = noise_predictor(inspector.model)
+    return implicit_x0(schedule, predict, noised, T_NOISIER, T_NOISIER + 1).clamp(0.0, 1.0)
+
+
+def test_the_baseline_has_no_reconstruction_network() -> None:
+    recipe = preset("edge-s")
+    baseline = variants.NO_DIFFUSION.build(recipe)
+    assert not list(baseline.unet.parameters())
+    image = torch.rand(2, 3, 64, 64)
+    made = baseline.reconstruct(image, 200, 400, image, image)
+    assert made.guided.shape == image.shape and made.guided.std() < image.std()
+
+
+def test_a_single_scale_is_trained_as_it_is_used() -> None:
+    recipe = preset("edge-s")
+    larger = variants.LARGER_SCALE
+    assert larger.recipe(recipe).t_normal == recipe.t_noisier
+    assert larger.build(recipe).guidance == 0.0
+
+
+def test_without_synthesis_nothing_is_pasted() -> None:
+    normals = np.stack([part(seed)[0][:64, :64] for seed in range(4)])
+    rng = np.random.default_rng(0)
+    view = View(SIZE)
+    synthesizer = variants.NO_SYNTHESIS.synthesizer(cut_parts(normals, view), None, rng)
+    image, mask = synthesizer.paste(normals[0], None, rng)
+    assert (image == normals[0]).all() and not mask.any()
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("name", list(COMPARISONS))
+def test_rows_with_one_training_agree_on_it(name: str, full: bool) -> None:
+    """Rows share trainings by name: under one name there must be one variant."""
+    rows = COMPARISONS[name](full)
+    assert len({row.label for row in rows}) == len(rows)
+    by_name = {row.training: row.variant for row in rows}
+    assert all(row.variant is by_name[row.training] for row in rows)

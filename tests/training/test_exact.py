@@ -1,0 +1,100 @@
+"""A killed training ends as if nothing had happened; two processes train what one would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tests.training.benchmark.trees import part, save
+from training.run import METRICS, WEIGHTS, read_settings
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCRIPT = Path(__file__).with_name("exact.py")
+STEPS = 6
+TIMINGS = ("elapsed_s", "waiting")
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("parts")
+    for index in range(16):
+        save(folder / f"{index:02}.png", part(index)[0])
+    return folder
+
+
+def start(parts: Path, out: Path, *more: str, launcher: tuple[str, ...] = ()) -> int:
+    """Train in a process of its own; returns its exit status."""
+    command = [sys.executable, *launcher, str(SCRIPT)]
+    if more[:1] == ("--die-at",):
+        command, more = [*command, *more[:3]], more[3:]
+    command += ["train", str(parts), "--out", str(out), "--preset", "edge-s", "--size", "64"]
+    command += ["--steps", str(STEPS), "--device", "cpu", *more]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    if done.returncode not in (0, -signal.SIGKILL):
+        print(done.stderr)
+    return done.returncode
+
+
+@pytest.fixture(scope="module")
+def whole(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that nobody disturbed."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    assert start(parts, out) == 0
+    return out
+
+
+def weights(run: Path) -> dict[str, Tensor]:
+    return load_file(run / WEIGHTS)
+
+
+def metrics(run: Path) -> list[dict[str, object]]:
+    """What was recorded, apart from the clock's share in it."""
+    entries = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+    return [{k: v for k, v in entry.items() if k not in TIMINGS} for entry in entries]
+
+
+@pytest.mark.timeout(900)
+def test_a_killed_training_resumes_to_the_same_bits(
+    parts: Path, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    assert start(parts, out, "--die-at", "4", "2") == -signal.SIGKILL
+    assert not (out / WEIGHTS).exists()
+    assert metrics(out)[-1]["step"] == 4  # beyond what was saved: to be forgotten and made again
+    assert start(parts, out, "--resume") == 0
+    assert metrics(out) == metrics(whole)
+    before, after = weights(whole), weights(out)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.timeout(900)
+def test_two_processes_train_what_one_would(parts: Path, whole: Path, tmp_path: Path) -> None:
+    """The whole loss: BatchNorm over both batches, Dice image by image, means of equal shares."""
+    out = tmp_path / "shared"
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    assert start(parts, out, launcher=launcher) == 0
+    assert read_settings(out).training["processes"] == 2
+    alone, together = metrics(whole), metrics(out)
+    assert [entry["step"] for entry in alone] == [entry["step"] for entry in together]
+    for one, two in zip(alone, together, strict=True):
+        for kind in ("losses", "selection"):
+            np.testing.assert_allclose(
+                list(one.get(kind, {}).values()),  # type: ignore[attr-defined]
+                list(two.get(kind, {}).values()),  # type: ignore[attr-defined]
+                rtol=2e-2 if kind == "losses" else 5e-2,
+            )
+    print([(a, b) for a, b in zip(alone, together, strict=True)])
+    before, after = weights(whole), weights(out)
+    print({name: float((before[name] - after[name]).abs().max()) for name in before})

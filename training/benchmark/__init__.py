@@ -1,0 +1,1 @@
+"""Whole public benchmarks and the paper's comparisons, as commands."""

@@ -1,0 +1,144 @@
+"""The paper's comparisons: what one step, two scales, w, t and the synthesis buy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+from training.benchmark import variants
+from training.benchmark.inspectors import (
+    Inspector,
+    Rebuild,
+    ancestral,
+    implicit,
+    one_scale,
+    two_scales,
+)
+from training.benchmark.judge import Figures, check_test_images, judge
+from training.benchmark.models import trained_model
+from training.benchmark.table import COLUMNS, cells, markdown
+from training.dataset import Dataset
+from training.model import T_NOISIER, T_NORMAL
+from training.order import Order, Variant
+from training.run import load_view, read_settings, replace_text
+
+WEIGHTS = (0.0, 0.5, 1.0, 2.0)
+SCALES = ((100, 200), (100, 400), (200, 400), (200, 600), (300, 600))
+FEW_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a comparison: a training (by the name of its folder) and a way to inspect."""
+
+    label: str
+    training: str
+    variant: Variant
+    rebuild: Rebuild
+    segments: bool = True
+
+
+def denoising(full: bool) -> list[Row]:
+    """One step against many; one training, at every scale on the way down."""
+
+    def row(label: str, rebuild: Rebuild) -> Row:
+        return Row(label, "wide", variants.WIDE, rebuild)
+
+    rows = [
+        row("one step, two scales", two_scales()),
+        row(f"one step from {T_NOISIER}", one_scale(T_NOISIER)),
+        row(f"{FEW_STEPS} steps from {T_NOISIER}, DDIM", implicit(T_NOISIER, FEW_STEPS)),
+    ]
+    if full:
+        rows.append(row(f"{T_NOISIER} steps, DDIM", implicit(T_NOISIER, T_NOISIER)))
+        rows.append(row(f"{T_NOISIER} steps, DDPM", ancestral(T_NOISIER)))
+    return rows
+
+
+def scales(full: bool) -> list[Row]:
+    """One scale against two, and against none; each trained as it is used."""
+    return [
+        Row(f"t = {T_NORMAL} alone", "smaller-scale", variants.SMALLER_SCALE, one_scale(T_NORMAL)),
+        Row(f"t = {T_NOISIER} alone", "larger-scale", variants.LARGER_SCALE, one_scale(T_NOISIER)),
+        Row("both, norm-guided", "preset", variants.PRESET, two_scales()),
+        Row("no diffusion, blurred copy", "no-diffusion", variants.NO_DIFFUSION, two_scales()),
+    ]
+
+
+def w(full: bool) -> list[Row]:
+    """The guidance weight: at the test alone, or (in full) trained with as well."""
+    if full:
+        return [
+            Row(
+                f"w = {value:g}",
+                f"w-{value:g}",
+                variants.guided_by(value),
+                two_scales(weight=value),
+            )
+            for value in WEIGHTS
+        ]
+    return [
+        Row(f"w = {value:g}", "preset", variants.PRESET, two_scales(weight=value))
+        for value in WEIGHTS
+    ]
+
+
+def t(full: bool) -> list[Row]:
+    """The two noise scales: at the test alone, or (in full) trained around as well."""
+    return [
+        Row(
+            f"t = {smaller}, {larger}",
+            f"t-{smaller}-{larger}" if full else "wide",
+            variants.at_scales(smaller, larger) if full else variants.WIDE,
+            two_scales(smaller, larger),
+        )
+        for smaller, larger in SCALES
+    ]
+
+
+def synthesis(full: bool) -> list[Row]:
+    """With synthetic anomalies, and without: then the map is image minus reconstruction."""
+    return [
+        Row("on, segmentation", "preset", variants.PRESET, two_scales()),
+        Row("on, difference", "preset", variants.PRESET, two_scales(), segments=False),
+        Row("off, difference", "no-synthesis", variants.NO_SYNTHESIS, two_scales(), segments=False),
+    ]
+
+
+COMPARISONS: dict[str, Callable[[bool], list[Row]]] = {
+    "denoising": denoising,
+    "scales": scales,
+    "w": w,
+    "t": t,
+    "synthesis": synthesis,
+}
+
+
+def run_comparison(
+    name: str, full: bool, data: Dataset, order: Order, say: Callable[[str], None]
+) -> str:
+    """Train what the comparison needs below `order.out` and judge its rows; returns the table.
+
+    Trainings are shared between comparisons and not repeated. The table is left in
+    `<name>.md`, its figures in `<name>.json`.
+    """
+    check_test_images("a comparison", data)
+    found: dict[str, Figures] = {}
+    for row in COMPARISONS[name](full):
+        say(f"{name}: {row.label}")
+        each = replace(order, out=order.out / row.training, resume=True)
+        model = trained_model(each, data.train_good, say, row.variant)
+        settings = read_settings(each.out)
+        inspector = Inspector(
+            model, order.input_size, settings.noise_seed, row.rebuild, row.segments
+        )
+        device = next(model.parameters()).device
+        view = load_view(each.out, settings)
+        found[row.label] = judge(inspector.eval().to(device), data, view)
+    lines = [[label, *cells(row), f"{row.ms:.1f}"] for label, row in found.items()]
+    table = markdown([name, *COLUMNS, "ms an image"], lines)
+    replace_text(order.out / f"{name}.md", table)
+    records = {label: asdict(row) for label, row in found.items()}
+    replace_text(order.out / f"{name}.json", json.dumps(records, indent=1) + "\n")
+    return table

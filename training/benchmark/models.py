@@ -1,0 +1,52 @@
+"""One model of a table: trained, or taken up where it was left, or already there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from training.device import choose_device
+from training.errors import InputError
+from training.model import DiffusionAD
+from training.order import AS_PRESET, Order, Variant
+from training.presets import preset
+from training.run import WEIGHTS, read_settings
+from training.session import train_run
+
+
+def trained_model(
+    order: Order, good: Sequence[Path], say: Callable[[str], None], variant: Variant = AS_PRESET
+) -> DiffusionAD:
+    """The model of that order in evaluation mode, on its device; trains only what is missing.
+
+    Raises InputError where `order.out` holds the run of another order.
+    """
+    if (order.out / WEIGHTS).is_file():
+        _check_same(order)
+        say(f"{order.out}: trained before")
+    else:
+        train_run(order, good, say, variant)
+    model = variant.build(variant.recipe(preset(order.preset)))
+    model.load_state_dict(load_file(order.out / WEIGHTS))
+    return model.to(choose_device(order.device)).eval()
+
+
+def _check_same(order: Order) -> None:
+    settings = read_settings(order.out)
+    before = {name: settings.training.get(name) for name in ("seed", "steps", "seconds")}
+    before |= {"preset": settings.preset, "input_size": settings.input_size}
+    now = {
+        "seed": order.seed,
+        "steps": order.budget.steps,
+        "seconds": order.budget.seconds,
+        "preset": order.preset,
+        "input_size": order.input_size,
+    }
+    for name, value in now.items():
+        if before[name] != value:
+            raise InputError(
+                f"{order.out} was trained with {name} {before[name]}, now it is {value}: give "
+                "another --out"
+            )

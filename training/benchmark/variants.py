@@ -1,0 +1,113 @@
+"""The trainings that the comparisons need, each one change away from the preset."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.benchmark.inspectors import Inspector, two_scales
+from training.diffusion import Step
+from training.model import DiffusionAD, FixedNoise, Reconstruction
+from training.order import AS_PRESET, Variant
+from training.presets import Preset
+from training.selection import SelectionScore, SelectionSet
+from training.synthesis import Synthesizer
+
+# Every scale from 0 up to twice the noisier one of the test, so that denoising step by step, and
+# other pairs of scales, meet none that training has not seen.
+WIDE_NORMAL, WIDE_NOISIER = (0, 300), (300, 800)
+BLUR = 15
+
+
+class BlurredCopy(DiffusionAD):
+    """No diffusion: the segmentation net sees the image and a blurred copy of it.
+
+    The baseline that a reconstruction has to beat.
+    """
+
+    def __init__(self, recipe: Preset) -> None:
+        super().__init__(recipe.family, recipe.unet, recipe.segmentation, recipe.prediction)
+        self.unet = nn.Identity()
+
+    def reconstruct(
+        self,
+        image: Tensor,
+        t_normal: Step,
+        t_noisier: Step,
+        noise_normal: Tensor,
+        noise_noisier: Tensor,
+    ) -> Reconstruction:
+        """The blurred copy, in the place of all three reconstructions."""
+        padded = F.pad(image, (BLUR // 2,) * 4, mode="reflect")
+        blurred = F.avg_pool2d(padded, BLUR, stride=1)
+        return Reconstruction(blurred, blurred, blurred)
+
+
+class Unchanged(Synthesizer):
+    """Training without synthetic anomalies: the image stays as it is."""
+
+    def paste(
+        self, image: NDArray[np.uint8], foreground: NDArray[np.bool_] | None, rng: Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Paste nothing."""
+        return image, np.zeros(image.shape[:2], np.bool_)
+
+
+class ByDifference(SelectionSet):
+    """Judges checkpoints, on synthetic anomalies too, by image minus reconstruction."""
+
+    def score(self, inspector: FixedNoise) -> SelectionScore:
+        """As `SelectionSet`, without the segmentation net."""
+        size = self.frames.shape[1], self.frames.shape[2]
+        plain = Inspector(inspector.model, size, 0, two_scales(), segments=False)
+        return super().score(plain.eval().to(inspector.noise_normal.device))
+
+
+def _one_scale(noisier: bool) -> Variant:
+    def recipe(preset: Preset) -> Preset:
+        return replace(preset, t_normal=preset.t_noisier) if noisier else preset
+
+    return Variant(recipe, lambda preset: _guided(preset, 0.0))
+
+
+def _guided(preset: Preset, weight: float) -> DiffusionAD:
+    model = AS_PRESET.build(preset)
+    model.guidance = weight
+    return model
+
+
+def guided_by(weight: float) -> Variant:
+    """The preset with another guidance weight."""
+    return Variant(build=lambda preset: _guided(preset, weight))
+
+
+def at_scales(t_normal: int, t_noisier: int) -> Variant:
+    """The preset trained around another pair of scales, as widely as around its own."""
+
+    def around(t: int, limits: tuple[int, int]) -> tuple[int, int]:
+        half = (limits[1] - limits[0]) // 2
+        return max(0, t - half), min(1000, t + half)
+
+    return Variant(
+        lambda preset: replace(
+            preset,
+            t_normal=around(t_normal, preset.t_normal),
+            t_noisier=around(t_noisier, preset.t_noisier),
+        )
+    )
+
+
+PRESET = AS_PRESET
+SMALLER_SCALE, LARGER_SCALE = _one_scale(noisier=False), _one_scale(noisier=True)
+WIDE = Variant(lambda preset: replace(preset, t_normal=WIDE_NORMAL, t_noisier=WIDE_NOISIER))
+NO_DIFFUSION = Variant(build=BlurredCopy)
+NO_SYNTHESIS = Variant(
+    lambda preset: replace(preset, score_weight=0.0),
+    synthesizer=Unchanged,
+    selection=ByDifference,
+)
