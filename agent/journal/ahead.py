@@ -45,7 +45,8 @@ class AheadLog:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             os.posix_fallocate(descriptor, 0, 2 * HALF_BYTES)
-            self._map = mmap.mmap(descriptor, 2 * HALF_BYTES)
+            # All of it in memory at once: no page is waited for later, and memory does not grow.
+            self._map = mmap.mmap(descriptor, 2 * HALF_BYTES, mmap.MAP_SHARED | mmap.MAP_POPULATE)
         finally:
             os.close(descriptor)
         self._half = 0

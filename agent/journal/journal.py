@@ -156,7 +156,13 @@ class Journal:
 
     def is_durable(self, ticket: int) -> bool:
         """Whether what this ticket was given for is on the disk."""
+        self._writer.noticed()
         return self._writer.committed >= ticket
+
+    @property
+    def descriptor(self) -> int:
+        """Readable when something has become durable, until `is_durable` is asked."""
+        return self._writer.descriptor
 
     def reader(self) -> JournalReader:
         """A connection for the calling thread to read with."""

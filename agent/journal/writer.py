@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import sqlite3
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +38,7 @@ class JournalWriter:
     BACKLOG changes wait, and what comes on top of them is counted as lost. Callers never wait.
 
     Attributes:
+        descriptor: readable after a commit, until somebody calls `noticed`.
         fault: why nothing can be written at the moment; None when all is well.
         lost: changes dropped because too many were waiting.
         forgotten: verdicts removed for want of room before every client had acknowledged them.
@@ -54,6 +57,7 @@ class JournalWriter:
         self._since_retention = 0
         self._progress = threading.Condition()
         self._closing = threading.Event()
+        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.durable_seq = durable_seq
         self.fault: str | None = None
         self.lost = 0
@@ -85,6 +89,11 @@ class JournalWriter:
         with self._progress:
             return self._progress.wait_for(lambda: self._committed >= ticket, timeout_s)
 
+    def noticed(self) -> None:
+        """Somebody has seen all commits up to now."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.descriptor)
+
     def close(self, timeout_s: float) -> bool:
         """Commit what is queued and end; False when not all of it could be committed."""
         self._queue.put(None)
@@ -93,6 +102,7 @@ class JournalWriter:
         if self._thread.is_alive():
             return False
         self._connection.close()
+        os.close(self.descriptor)
         return self.fault is None and self.lost == 0
 
     def _run(self) -> None:
@@ -155,4 +165,5 @@ class JournalWriter:
                 default=self.durable_seq,
             )
             self._progress.notify_all()
+        os.eventfd_write(self.descriptor, 1)
         return True

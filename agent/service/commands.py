@@ -24,9 +24,6 @@ from agent.messaging.requests import (
 from agent.service.line import Line
 from agent.verdict import Reason
 
-# How long commands may be left alone when none comes, and when an answer waits for the disk.
-IDLE_WAIT_S = 1.0
-HELD_WAIT_S = 0.001
 DURABLE_WAIT_S = 1.0
 
 
@@ -60,19 +57,15 @@ class CommandDesk:
         self._held: deque[_Held] = deque()
 
     @property
-    def socket(self) -> zmq.Socket[bytes]:
-        """To wake up for."""
-        return self._socket.socket
+    def sources(self) -> list[zmq.Socket[bytes] | int]:
+        """What to wake up for: commands, and the disk when an answer waits for it."""
+        commands = [] if self.rest_s else [self._socket.socket]
+        return [*commands, *([self._journal.descriptor] if self._held else [])]
 
     @property
-    def rests(self) -> bool:
-        """Whether what comes is left waiting for now, because there is too much of it."""
-        return self._socket.rest_s > 0
-
-    @property
-    def patience_s(self) -> float:
-        """How long `serve` may wait to be called when nothing comes."""
-        return HELD_WAIT_S if self._held else self._socket.rest_s or IDLE_WAIT_S
+    def rest_s(self) -> float:
+        """Seconds for which commands are left waiting, because there are too many; else 0."""
+        return self._socket.rest_s
 
     def serve(self, line: Line) -> None:
         """Carry out what has come, and answer what has become durable."""

@@ -17,16 +17,15 @@ from agent.service.worker import Worker
 
 
 class Commands(Protocol):
-    """Where commands come from: a socket to wake up for, and how long its owner can wait."""
+    """Where commands come from."""
 
     @property
-    def socket(self) -> zmq.Socket[bytes]: ...
+    def sources(self) -> list[zmq.Socket[bytes] | int]:
+        """Sockets and descriptors to wake up for."""
 
     @property
-    def rests(self) -> bool: ...
-
-    @property
-    def patience_s(self) -> float: ...
+    def rest_s(self) -> float:
+        """Seconds after which to wake up for those that are left waiting; else 0."""
 
 
 @dataclass(frozen=True)

@@ -159,9 +159,8 @@ class Line:
         if self._capture.descriptor is not None and self._wants_frames:
             sources.append((self._capture.descriptor, zmq.POLLIN))
         if commands is not None:
-            if not commands.rests:
-                sources.append((commands.socket, zmq.POLLIN))
-            wait_s = min(wait_s, commands.patience_s)
+            sources += [(source, zmq.POLLIN) for source in commands.sources]
+            wait_s = min(wait_s, commands.rest_s or wait_s)
         deadline_ns = self._open.next_deadline_ns
         if deadline_ns is not None:
             wait_s = min(wait_s, max(0.0, (deadline_ns - time.monotonic_ns()) / 1e9))
@@ -199,6 +198,9 @@ class Line:
                 log.info("a frame came for a part that is already answered")
                 return
         elif not self._started or self.state is State.ERROR:
+            if self._equipment.mode == "camera_triggered":
+                part = self._camera_part(captured.frame.captured_ns)
+                self._give(part, Decision.none(Reason.NOT_READY))
             return
         elif self._equipment.mode == "camera_triggered":
             part = self._camera_part(captured.frame.captured_ns)

@@ -18,6 +18,7 @@ import pytest
 
 from agent.camera import product
 from agent.capture import Capture, Captured, CaptureState
+from agent.capture import capture as capture_module
 from agent.errors import InputError
 
 PATIENCE_S = 40.0
@@ -226,6 +227,22 @@ def test_a_camera_that_waits_for_its_trigger_is_not_taken_for_dead(pictures: Pat
         assert capture.status.state is CaptureState.RUNNING
         os.kill(capture.pid, signal.SIGSTOP)
         take_until(capture, lambda _: capture.status.state is CaptureState.FAULT)
+
+
+def test_a_camera_that_hangs_also_when_it_is_opened_again_is_back_when_it_hangs_no_more(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(capture_module, "OPEN_LIMIT_S", 1000.0)
+    # Reading this file is what the camera does first, and nobody writes into a pipe.
+    hang = pictures.parent / "faults"
+    with Capture(f"folder://{pictures}?rate=50&loop=true&faults={hang}") as capture:
+        capture.start()
+        take_frame(capture)
+        os.mkfifo(hang)
+        take_until(capture, lambda _: capture.status.restarts >= 2)
+        hang.unlink()
+        take_until(capture, lambda _: capture.status.state is CaptureState.RUNNING)
+        assert take_frame(capture).stream_epoch >= 2
 
 
 def test_a_line_that_was_held_up_is_not_shown_the_past():

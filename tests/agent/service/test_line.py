@@ -203,6 +203,17 @@ def test_every_frame_of_a_camera_that_is_triggered_itself_is_a_part(make_rig: Ma
     assert rig.line.trigger("A", None) is Reason.NOT_READY
 
 
+def test_a_stopped_station_answers_the_parts_of_a_camera_that_is_triggered_itself(
+    make_rig: MakeRig,
+) -> None:
+    rig = make_rig("camera_triggered")
+    rig.line.begin()
+    rig.line.stop()
+    rig.camera.deliver(triggered=False)
+    rig.turn()
+    assert rig.verdicts == [(f"{rig.journal.epoch}-1", NONE, "NOT_READY")]
+
+
 def test_frames_that_come_faster_than_the_engine_wait_and_then_overrun(make_rig: MakeRig) -> None:
     rig = make_rig("camera_triggered")
     rig.line.begin()

@@ -41,7 +41,12 @@ class Usage:
     threads: int
 
     @classmethod
-    def of(cls, pid: int) -> Usage:
+    def of(cls, station: StationProcess) -> Usage:
+        """While its camera is there, whose frames take memory and descriptors too."""
+        end_s = time.monotonic() + PATIENCE_S
+        while not station.capture_pids and time.monotonic() < end_s:
+            time.sleep(0.05)
+        pid = station.pid
         status = Path(f"/proc/{pid}/status").read_text()
         (kb,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))
         (threads,) = (line.split()[1] for line in status.splitlines() if line[:8] == "Threads:")
@@ -72,7 +77,7 @@ def prove(work: Work) -> Iterator[Check]:
             line.pass_parts(leg, damage.at(leg))
             progress.add(leg)
             if progress.done - before >= WARM_UP_PARTS or progress.done == work.count:
-                usage.append(Usage.of(station.pid))
+                usage.append(Usage.of(station))
             if progress.done % (10 * LEG) == 0:
                 work.say(f"{progress.done} parts, {usage[-1] if usage else 'warming up'}")
         passed = progress.done - before

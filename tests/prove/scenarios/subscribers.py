@@ -19,7 +19,7 @@ from tests.prove.scenario import Check, Work
 from tests.prove.station import Driver, Follower, picture_folder
 
 COUNT = 4000
-PARTS_A_SECOND = 60
+PARTS_A_SECOND = 30
 # Alone and with bad subscribers in turns, so that a busy machine troubles both alike.
 ROUNDS = 4
 CATCH_UP_S = 120.0
