@@ -28,8 +28,10 @@ Number = Annotated[int, Field(ge=0, le=2**53)]
 MOST_FRAMES = 3
 # It repeats what was sent.
 LONGEST_REASON = 200
-# Of every turn of the line: a peer that floods does not keep it from its frames.
+# A peer that floods does not keep the line from its frames, nor the model from its core: after so
+# long without a pause, requests wait for so long.
 TURN_S = 0.002
+REST_S = 0.008
 
 
 class Request(BaseModel):
@@ -145,6 +147,12 @@ class RequestSocket:
         self.socket = self._listener.socket
         self._requests = requests
         self._inside_message = False
+        self._rests_until_s = 0.0
+
+    @property
+    def rest_s(self) -> float:
+        """Seconds for which `receive` will give nothing, because too much has come."""
+        return max(0.0, self._rests_until_s - time.monotonic())
 
     def receive(self, wait_ms: int) -> Iterator[tuple[Peer, Any]]:
         """Requests, for as long as there are any and at most TURN_S; waits for the first.
@@ -152,10 +160,16 @@ class RequestSocket:
         What is malformed or forbidden to its sender is answered and counted here.
         """
         self._listener.renew()
+        if (rest_s := self.rest_s) > 0:
+            time.sleep(min(rest_s, wait_ms / 1000))
+            return
         if not self.socket.poll(wait_ms):
             return
         until_s = time.monotonic() + TURN_S
-        while time.monotonic() < until_s and self.socket.poll(0):
+        while self.socket.poll(0):
+            if time.monotonic() > until_s:
+                self._rests_until_s = time.monotonic() + REST_S
+                return
             if self._inside_message:
                 self._pass_over(until_s)
             elif (received := self._receive()) is not None:

@@ -59,7 +59,13 @@ class CommandDesk:
     @property
     def sources(self) -> list[zmq.Socket[bytes] | int]:
         """What to wake up for: commands, and the disk when an answer waits for it."""
-        return [self._socket.socket, *([self._journal.descriptor] if self._held else [])]
+        commands = [] if self.rest_s else [self._socket.socket]
+        return [*commands, *([self._journal.descriptor] if self._held else [])]
+
+    @property
+    def rest_s(self) -> float:
+        """Seconds for which commands are left waiting, because there are too many; else 0."""
+        return self._socket.rest_s
 
     def serve(self, line: Line) -> None:
         """Carry out what has come, and answer what has become durable."""

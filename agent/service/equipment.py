@@ -23,6 +23,10 @@ class Commands(Protocol):
     def sources(self) -> list[zmq.Socket[bytes] | int]:
         """Sockets and descriptors to wake up for."""
 
+    @property
+    def rest_s(self) -> float:
+        """Seconds after which to wake up for those that are left waiting; else 0."""
+
 
 @dataclass(frozen=True)
 class Equipment:

@@ -169,6 +169,7 @@ class Line:
             sources.append((self._capture.descriptor, zmq.POLLIN))
         if commands is not None:
             sources += [(source, zmq.POLLIN) for source in commands.sources]
+            wait_s = min(wait_s, commands.rest_s or wait_s)
         deadline_ns = self._open.next_deadline_ns
         if deadline_ns is not None:
             wait_s = min(wait_s, max(0.0, (deadline_ns - time.monotonic_ns()) / 1e9))

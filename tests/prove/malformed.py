@@ -106,13 +106,27 @@ REQUEST_MAKERS = [_noise, _large, _broken_json, _wrong_values, _several_frames, 
 # What comes often in life comes often here.
 REQUEST_MAKERS += [_broken_json, _wrong_values, _noise] * 3
 
+# ZMTP 3, without security.
 GREETING = b"\xff" + b"\0" * 8 + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + b"\0" * 32
-READY = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
-HANDSHAKE = GREETING + b"\x04" + bytes([len(READY)]) + READY
+
+
+def handshake(kind: bytes) -> bytes:
+    """What a peer of this kind of socket says first."""
+    ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
+    return GREETING + b"\x04" + bytes([len(ready)]) + ready
+
+
+def frame(content: bytes) -> bytes:
+    """A message of one frame."""
+    return b"\x02" + struct.pack(">Q", len(content)) + content
+
+
+HANDSHAKE = handshake(b"DEALER")
 STREAM_MAKERS = [
     lambda chance: b"",
     lambda chance: b"GET / HTTP/1.1\r\nHost: station\r\n\r\n",
-    lambda chance: chance.randbytes(chance.randrange(1, 2000)),
+    # Read as ZMTP 1.0, other noise may hold whole messages.
+    lambda chance: b"\xff" + chance.randbytes(8) + b"\0" + chance.randbytes(chance.randrange(2000)),
     lambda chance: GREETING[: chance.randrange(1, len(GREETING))],
     lambda chance: GREETING + chance.randbytes(chance.randrange(1, 200)),
     lambda chance: GREETING.replace(b"NULL", b"ABCD") + b"\x04\x05HELLO",

@@ -6,6 +6,7 @@ verdict that is stored and not published is one that the network has dropped.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 import zmq
 
-from agent.client import Event, Gap, Position, Subscriber
+from agent.client import Event, Gap, Position, Silence, Subscriber
+from agent.client.position import read_position
 from agent.errors import InputError
 from agent.journal import Journal
 from agent.messaging.door import Door
@@ -305,3 +307,102 @@ def test_what_cannot_be_read_is_counted_and_passed_over(
 def test_an_endpoint_of_the_wrong_form_is_refused(endpoints_given: tuple[str, str | None]) -> None:
     with pytest.raises(InputError, match="is not an endpoint"):
         Subscriber(*endpoints_given)
+
+
+def test_a_memory_takes_up_where_the_client_was(
+    start: Start, endpoints: tuple[str, str], tmp_path: Path
+) -> None:
+    station = start()
+    given = station.give(5)
+    memory = tmp_path / "position.json"
+    with Subscriber(*endpoints, memory=memory) as subscriber:
+        assert seen_while_beating(station, subscriber, 3) == given[:3]
+        # Ends here, while it deals with the third: that one comes again.
+    with Subscriber(*endpoints, memory=memory) as subscriber:
+        assert seen_while_beating(station, subscriber, 3) == given[2:]
+        subscriber.receive(0)  # back for more: the last one is dealt with
+    assert read_position(memory) == Position(station.journal.epoch, given[-1])
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"epoch": "1", "seq": 1}', "[1, 2]"])
+def test_a_damaged_memory_is_refused(
+    tmp_path: Path, endpoints: tuple[str, str], content: str
+) -> None:
+    memory = tmp_path / "position.json"
+    memory.write_text(content)
+    with pytest.raises(InputError, match="holds no position"):
+        Subscriber(*endpoints, memory=memory)
+
+
+def test_a_memory_that_cannot_be_written_is_refused_at_once(
+    tmp_path: Path, endpoints: tuple[str, str]
+) -> None:
+    with pytest.raises(InputError, match="cannot write"):
+        Subscriber(*endpoints, memory=tmp_path / "none" / "position.json")
+
+
+def test_the_station_remembers_for_a_client_that_acknowledges(
+    start: Start, endpoints: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.client.acknowledge.EVERY_S", 0.0)
+    station = start()
+    given = station.give(3)
+    reader = station.journal.reader()
+    with Subscriber(*endpoints, client="mes") as subscriber:
+        assert seen_while_beating(station, subscriber, 3) == given
+        for _ in range(100):
+            station.beat()
+            subscriber.receive(0.1)
+            if reader.acknowledged("mes") == (station.journal.epoch, given[-1]):
+                break
+        else:
+            pytest.fail("not acknowledged")
+    reader.close()
+    more = station.give(2)
+    with Subscriber(*endpoints, client="mes") as subscriber:
+        assert seen_while_beating(station, subscriber, 2) == more
+
+
+def test_silence_and_its_end_are_told(
+    start: Start, endpoints: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.client.subscriber.SILENT_S", 0.2)
+    with Subscriber(*endpoints) as subscriber:
+        assert subscriber.receive(5.0) == Silence(over=False)
+        station = start()
+        for _ in range(100):
+            station.beat()
+            event = subscriber.receive(0.1)
+            if event is not None:
+                break
+        assert event == Silence(over=True)
+
+
+def test_without_a_replay_endpoint_for_now_a_gap_waits_until_it_can_be_filled(
+    start: Start, endpoints: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.client.subscriber.REPLAY_TIMEOUT_S", 0.1)
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        station.replay.close()
+        given = station.give(2, publish=False) + station.give(2)
+        until_s = time.monotonic() + 0.5
+        while (left_s := until_s - time.monotonic()) > 0:
+            assert not isinstance(subscriber.receive(left_s), Verdict | Gap)
+        station.replay = ReplayServer(
+            station.door, endpoints[1], station.journal, lambda: State.READY
+        )
+        assert seen(subscriber, 4) == given
+        assert subscriber.missed == 0
+
+
+def test_verdicts_alone_can_be_iterated(start: Start, endpoints: tuple[str, str]) -> None:
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        given = station.give(2)
+        station.beat()
+        given += station.give(1)
+        found = itertools.islice(subscriber.verdicts(), 3)
+        assert [verdict.seq for verdict in found] == given

@@ -1,0 +1,96 @@
+"""systemd is told that the station lives only when every stage has done its work."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from agent.capture import CaptureState
+from agent.service.notify import Notifier
+from agent.service.watchdog import Watchdog
+
+
+class Station:
+    """Counters of stages that a test moves, and systemd's end of the socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self.systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.systemd.bind(str(folder / "notify"))
+        self.systemd.setblocking(False)
+        self.notifier = Notifier({"NOTIFY_SOCKET": str(folder / "notify")})
+        self.capture = SimpleNamespace(
+            last_beat_ns=1, status=SimpleNamespace(state=CaptureState.RUNNING)
+        )
+        self.inspector = SimpleNamespace(attempted=0, completed=0)
+        self.publisher = SimpleNamespace(sent=0)
+        self.watchdog = Watchdog(self.notifier, self.capture, self.inspector, self.publisher)
+
+    def work(self, *stages: str) -> None:
+        if "capture" in stages:
+            self.capture.last_beat_ns += 1
+        if "inference" in stages:
+            self.inspector.attempted += 1
+            self.inspector.completed += 1
+        if "failing inference" in stages:
+            self.inspector.attempted += 1
+        if "publishing" in stages:
+            self.publisher.sent += 1
+
+    def is_fed(self) -> bool:
+        said = self.watchdog.feed()
+        try:
+            heard = self.systemd.recv(64) == b"WATCHDOG=1"
+        except BlockingIOError:
+            heard = False
+        assert said == heard
+        return heard
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Iterator[Station]:
+    station = Station(tmp_path)
+    yield station
+    station.notifier.close()
+    station.systemd.close()
+
+
+@pytest.mark.parametrize(
+    ("stages", "fed"),
+    [
+        (("capture", "inference", "publishing"), True),
+        # nothing to inspect: no trigger has come
+        (("capture", "publishing"), True),
+        (("inference", "publishing"), False),
+        (("capture", "failing inference", "publishing"), False),
+        (("capture", "inference"), False),
+        ((), False),
+    ],
+)
+def test_fed_when_all_have_advanced(station: Station, stages: tuple[str, ...], fed: bool) -> None:
+    station.work(*stages)
+    assert station.is_fed() is fed
+
+
+def test_what_advances_by_turns_feeds_in_the_end(station: Station) -> None:
+    station.work("capture")
+    assert not station.is_fed()
+    station.work("publishing")
+    assert station.is_fed()
+    assert not station.is_fed()
+
+
+def test_a_model_that_fails_once_in_a_while_is_alive(station: Station) -> None:
+    station.work("capture", "failing inference", "publishing")
+    assert not station.is_fed()
+    station.work("inference")
+    assert station.is_fed()
+
+
+def test_a_camera_that_is_being_opened_again_starves_nobody(station: Station) -> None:
+    station.capture.status.state = CaptureState.FAULT
+    station.work("publishing")
+    assert station.is_fed()
