@@ -206,4 +206,5 @@ def _check_members(path: Path, manifest: Manifest, members: dict[str, bytes]) ->
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
-    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    where = ".".join(map(str, problem["loc"])) or "content"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"

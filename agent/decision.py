@@ -19,15 +19,20 @@ MAX_REGIONS = 16
 
 @dataclass(frozen=True)
 class Decision:
-    """What is said of a part. A reason is given with NO_DECISION, and only then."""
+    """What is said of a part. A reason is given with NO_DECISION, and only then.
+
+    review: a REJECT between the record's two limits; threshold: that decided, None where nothing
+    did; detail: what is behind the reason, in words.
+    """
 
     outcome: Outcome
     reason: Reason | None = None
     score: float | None = None
     p_value: float | None = None
     regions: tuple[Region, ...] = ()
+    review: bool = False
+    threshold: float | None = None
     detail: str = ""
-    """What is behind the reason, in words."""
 
     @classmethod
     def none(cls, reason: Reason, detail: str = "") -> Decision:
@@ -37,7 +42,12 @@ class Decision:
     def too_late(self) -> Decision:
         """The same findings, come after the deadline: nothing to act on any more."""
         return Decision(
-            Outcome.NO_DECISION, Reason.DEADLINE, self.score, self.p_value, self.regions
+            Outcome.NO_DECISION,
+            Reason.DEADLINE,
+            self.score,
+            self.p_value,
+            self.regions,
+            threshold=self.threshold,
         )
 
 
@@ -59,35 +69,44 @@ def decide(
         return Decision.none(Reason.ENGINE_FAULT)
     p_value = record.p_value(inspection.score)
     if inspection.score <= record.threshold:
-        return Decision(Outcome.PASS, None, inspection.score, p_value)
+        return Decision(Outcome.PASS, None, inspection.score, p_value, threshold=record.threshold)
     height, width = frame_size
     regions = find_regions(
         inspection.anomaly_map,
         record.threshold,
         roi or Roi(x=0, y=0, width=width, height=height),
+        record.pixel_limit,
     )
-    return Decision(Outcome.REJECT, None, inspection.score, p_value, regions)
+    review = record.review is not None and inspection.score <= record.review.reject_above
+    return Decision(
+        Outcome.REJECT, None, inspection.score, p_value, regions, review, record.threshold
+    )
 
 
-def find_regions(anomaly_map: NDArray[np.float32], limit: float, roi: Roi) -> tuple[Region, ...]:
-    """Connected areas above `limit`, the largest peak first, at most MAX_REGIONS.
+def find_regions(
+    anomaly_map: NDArray[np.float32], limit: float, roi: Roi, reach: float | None = None
+) -> tuple[Region, ...]:
+    """Connected areas that peak above `limit`, the largest peak first, at most MAX_REGIONS.
 
     The score is a mean of the map's largest logits, so with the score's threshold as limit a
-    rejected part has at least one region.
+    rejected part has at least one region. Two limits, as in Canny's edges, show the whole of a
+    defect and yet nothing of what is usual.
 
     Args:
         anomaly_map: float32 [H, W], logits.
-        limit: in the same units; a pixel belongs to a region when it is above this.
+        limit: in the same units; a region has a pixel above this.
         roi: where the map lies in the camera's frame.
+        reach: all pixels of a region are above this; as `limit` when None.
     """
-    above = anomaly_map > limit
+    above = anomaly_map > (limit if reach is None else reach)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         above.astype(np.uint8), connectivity=8
     )
     peaks = np.full(count, -np.inf, np.float32)
     np.maximum.at(peaks, labels[above].astype(np.intp), anomaly_map[above])
     peaks[0] = -np.inf  # label 0 is the background
-    largest = np.argsort(-peaks, kind="stable")[: min(count - 1, MAX_REGIONS)]
+    found = int(np.count_nonzero(peaks > limit))
+    largest = np.argsort(-peaks, kind="stable")[: min(found, MAX_REGIONS)]
     scale_x = roi.width / anomaly_map.shape[1]
     scale_y = roi.height / anomaly_map.shape[0]
     regions = []

@@ -110,7 +110,7 @@ def to_bgr8(image: NDArray[Any], window: tuple[int, int] | None, name: str) -> N
             "set the camera as it was"
         )
     if window is not None:
-        image = _levels(*window)[image]
+        image = _levels(*window).take(image)
     grey = image.ndim == 2 or image.shape[2] == 1
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if grey else image, np.uint8)
 

@@ -2,7 +2,7 @@
 
 Calibration measures it on normal parts and keeps it in the record; the station measures every
 frame alike, to tell a camera that has changed from a part that is bad. Everything is taken from
-the model's frame: what the resize removes, the model does not see either.
+the view's canvas: what the resize removes, the model does not see either.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ SATURATED = 250
 THUMBNAIL = 64
 # Takes the sensor's noise away, which a lens out of focus leaves as it is.
 DENOISE_PX = 1.0
+MOST_SHIFT = 8
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class Look:
         return float(cv2.norm(self.thumbnail, other.thumbnail, cv2.NORM_L1)) / THUMBNAIL**2
 
 
-def look_at(frame: NDArray[np.uint8]) -> Look:
-    """Measure a frame uint8 [H, W, 3] BGR, as `View.canvas` gives it.
+def look_at(canvas: NDArray[np.uint8]) -> Look:
+    """Measure a canvas uint8 [H, W, 3] BGR, as `agent.view.View.canvas` gives it.
 
     Half a millisecond for 256 x 256.
     """
-    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    grey = cv2.cvtColor(canvas, cv2.COLOR_BGR2GRAY)
     brightness = float(cv2.mean(grey)[0])
     smooth = cv2.GaussianBlur(grey, (5, 5), DENOISE_PX)
     edges = float(cv2.meanStdDev(cv2.Laplacian(smooth, cv2.CV_16S))[1][0, 0])
@@ -55,7 +56,7 @@ def look_at(frame: NDArray[np.uint8]) -> Look:
     return Look(brightness, edges / (brightness + 1), white / grey.size, small.astype(np.float32))
 
 
-def encode_thumbnail(thumbnail: NDArray[np.float32]) -> str:
+def encode_thumbnail(thumbnail: NDArray[np.floating]) -> str:
     """A thumbnail as the base64 text of a PNG."""
     data = cv2.imencode(".png", np.clip(np.rint(thumbnail), 0, 255).astype(np.uint8))[1]
     return base64.b64encode(data.tobytes()).decode("ascii")
@@ -78,10 +79,23 @@ def decode_thumbnail(text: str) -> NDArray[np.float32]:
 
 
 def shift_px(thumbnail: NDArray[np.float32], reference: NDArray[np.float32]) -> tuple[float, float]:
-    """How far (x, y) a thumbnail lies from a reference, in thumbnail pixels, by phase correlation.
+    """How far (x, y) a thumbnail lies from a reference, in thumbnail pixels, at most MOST_SHIFT.
 
-    Kuglin and Hines, 1975; a window keeps the picture's own border from being matched.
+    The middle of the reference is looked for by normalised cross-correlation; a parabola through
+    the peak and its neighbours gives the fraction.
     """
-    window = cv2.createHanningWindow((THUMBNAIL, THUMBNAIL), cv2.CV_32F)
-    (x, y), _ = cv2.phaseCorrelate(reference, thumbnail, window)
-    return float(x), float(y)
+    middle = reference[MOST_SHIFT:-MOST_SHIFT, MOST_SHIFT:-MOST_SHIFT]
+    match = np.asarray(cv2.matchTemplate(thumbnail, middle, cv2.TM_CCOEFF_NORMED), np.float32)
+    y, x = np.unravel_index(int(match.argmax()), match.shape)
+    right = int(x) + _vertex(match[y, max(x - 1, 0) : x + 2])
+    down = int(y) + _vertex(match[max(y - 1, 0) : y + 2, x])
+    return right - MOST_SHIFT, down - MOST_SHIFT
+
+
+def _vertex(around: NDArray[np.float32]) -> float:
+    """Where a parabola through three values peaks, from the one in the middle."""
+    if len(around) < 3:
+        return 0.0
+    before, peak, after = map(float, around)
+    bend = before - 2 * peak + after
+    return 0.5 * (before - after) / bend if bend < 0 else 0.0

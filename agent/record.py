@@ -87,6 +87,7 @@ class Picture(Part):
 class Review(Part):
     """A band of scores that a person decides on; to the gate it is a reject like any other."""
 
+    requested_rate: Rate = Field(description="further share of normal parts it may hold")
     reject_above: FiniteFloat = Field(description="above it a REJECT is not for review")
     stopped_rate: Rate = Field(
         description="bound on the share of normal parts that do not pass: rejected or in review"

@@ -109,9 +109,12 @@ class Verdict(Message):
     verdict: Outcome
     reason: Reason | None = Field(description="given with NO_DECISION, and only then")
     score: FiniteFloat | None = Field(description="raw score; null when nothing was scored")
-    threshold: FiniteFloat = Field(description="a part is rejected when its score is above this")
+    threshold: FiniteFloat = Field(description="a part passes only with a score up to this")
     p_value: float | None = Field(
         gt=0, le=1, description="share of normal parts that look at least as unusual"
+    )
+    review: bool = Field(
+        False, description="a REJECT so close to the limit that a person should look at the part"
     )
     regions: tuple[Region, ...] = Field(description="of a REJECT, the largest peak first")
     captured_at: str | None = Field(description="UTC, ISO 8601; null when no frame was captured")
@@ -126,6 +129,8 @@ class Verdict(Message):
     def _check_reason(self) -> Verdict:
         if (self.verdict is Outcome.NO_DECISION) != (self.reason is not None):
             raise ValueError("a reason belongs to NO_DECISION, and only to it")
+        if self.review and self.verdict is not Outcome.REJECT:
+            raise ValueError("only a REJECT can be for review")
         if self.late and self.verdict is Outcome.PASS:
             raise ValueError("a late part cannot pass")
         return self

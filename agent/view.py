@@ -98,6 +98,13 @@ class View:
             return None
         return self.mask_on_canvas(self.ignored, "the ignore mask")
 
+    @cached_property
+    def _inspected(self) -> NDArray[np.uint8] | None:
+        """Of the region of interest, 1 where something is inspected; None: everywhere."""
+        if self.ignored is None:
+            return None
+        return np.asarray(~self._crop(self.ignored, "the ignore mask"), np.uint8)
+
     def canvas(self, image: NDArray[Any], name: str = "the image") -> NDArray[np.uint8]:
         """A camera image on the canvas: uint8 [H, W, 3] BGR, C-contiguous.
 
@@ -111,9 +118,9 @@ class View:
         """
         check_image(image, name)
         region = to_bgr8(self._crop(image, name), self.window, name)
-        if self.ignored is not None:
-            ignored = self._crop(self.ignored, "the ignore mask")
-            region = np.where(ignored[..., None], np.uint8(PAINT), region)
+        if self._inspected is not None:
+            painted = np.full_like(region, PAINT)
+            region = np.asarray(cv2.copyTo(region, self._inspected, painted), np.uint8)
         return resize(region, self.canvas_size)
 
     def mask_on_canvas(self, mask: NDArray[np.bool_], name: str) -> NDArray[np.bool_]:

@@ -3,49 +3,30 @@
 from __future__ import annotations
 
 import json
-import sys
-from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from agent.bundle import open_bundle
-from agent.engine import PRECISIONS, RUNTIMES, load_engine, self_test
+from agent.engine import PRECISIONS, RUNTIMES
+from agent.errors import InputError
 from agent.files import check_writable
 from agent.record import write_record
-from calibration.calibrate import calibrate as calibrate_engine
-from calibration.calibrate import describe
-from calibration.sources import open_source
-from calibration.threshold import rank
+from calibration.evidence import Evidence, Promise
+from calibration.normals import Normals
+from calibration.rates import Rate
+from calibration.report import FORMATS, make_report, write_report
+from calibration.session import Options, checked_engine, from_folds, from_source
+from calibration.suspects import leave_one_out
+from calibration.words import describe
+
+FILE = click.Path(path_type=Path)
 
 
-class Rate(click.ParamType):
-    """A rate as 0.01, 1% or 500ppm."""
-
-    name = "rate"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """A float in (0, 1)."""
-        text, divisor = str(value).strip(), 1
-        for suffix, parts in (("%", 100), ("ppm", 1_000_000)):
-            if text.endswith(suffix):
-                text, divisor = text[: -len(suffix)], parts
-        try:
-            # In floats, 0.7 / 100 is less than 0.007, and one sample more would be asked for.
-            rate = float(Decimal(text) / divisor)
-        except ArithmeticError:
-            rate = 0.0
-        if not 0 < rate < 1:
-            self.fail(f"{value!r} is not a rate between 0 and 1, such as 0.01, 1% or 500ppm")
-        return rate
-
-
-@click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("normals", metavar="IMAGES_OR_CAMERA")
+@click.command(short_help="set the reject threshold from good parts")
+@click.argument("bundle", type=FILE)
+@click.argument("normals", metavar="[IMAGES_OR_CAMERA]", required=False)
 @click.option(
     "--false-reject-rate",
     "rate",
@@ -53,13 +34,41 @@ class Rate(click.ParamType):
     required=True,
     help="Share of good parts that may be rejected: 0.01, 1% or 500ppm.",
 )
+@click.option("--out", required=True, type=FILE, help="The calibration record to write.")
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The calibration record to write."
+    "--confidence",
+    type=Rate(),
+    help="Keep the rate with this probability, such as 95%.  [default: keep it on average]",
+)
+@click.option(
+    "--review-rate",
+    type=Rate(),
+    help="Further share of good parts that may be held for a person's look.",
 )
 @click.option("--runtime", type=click.Choice(RUNTIMES), default="openvino", show_default=True)
 @click.option("--device", default="CPU", show_default=True, help="As the runtime names it.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="int8", show_default=True)
-@click.option("--count", type=click.IntRange(min=1), help="Parts to take from a camera.")
+@click.option("--count", type=click.IntRange(min=1), help="Usable parts to take from a camera.")
+@click.option("--save", type=FILE, help="Keep a camera's pictures in this new folder.")
+@click.option(
+    "--exclude", type=FILE, help="Text file of pictures that a person has looked at and ruled out."
+)
+@click.option(
+    "--fold",
+    "folds",
+    type=(FILE, str),
+    multiple=True,
+    metavar="BUNDLE IMAGES",
+    help="For few images: a model trained without IMAGES. Give every fold.",
+)
+@click.option(
+    "--report",
+    "reports",
+    type=FILE,
+    multiple=True,
+    help="Write a report: FILE.html for people, FILE.json for programs.",
+)
+@click.option("--note", default="", help="Goes into record and report.")
 @click.option(
     "--best-effort",
     is_flag=True,
@@ -68,13 +77,20 @@ class Rate(click.ParamType):
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def calibrate(
     bundle: Path,
-    normals: str,
+    normals: str | None,
     rate: float,
     out: Path,
+    confidence: float | None,
+    review_rate: float | None,
     runtime: str,
     device: str,
     precision: str,
     count: int | None,
+    save: Path | None,
+    exclude: Path | None,
+    folds: tuple[tuple[Path, str], ...],
+    reports: tuple[Path, ...],
+    note: str,
     best_effort: bool,
     as_json: bool,
 ) -> None:
@@ -82,35 +98,54 @@ def calibrate(
 
     IMAGES_OR_CAMERA is a folder of good images, a .txt file that names one a line (training
     leaves calibration.txt, the images it set aside), or a camera URI. The parts must be good, each
-    different, and none that the model was trained on. Use the runtime, device and precision that
+    different, and none that the model was trained on. Pictures that are dark, blurred, saturated
+    or of a part seen before are left out, and named. Use the runtime, device and precision that
     the station will use: the record holds for no other.
 
     \b
     Example:
       normline calibrate tile.nlb tiles/test/good --false-reject-rate 2% --out tile.cal.json
+      normline calibrate tile.nlb v4l2:///dev/video0 --count 300 --save good \\
+          --false-reject-rate 1% --confidence 95% --out tile.cal.json --report tile.html
     """
-    check_writable(out)
+    for path in (out, *reports):
+        check_writable(path)
+    if unknown := [path for path in reports if path.suffix not in FORMATS]:
+        raise InputError(f"--report {unknown[0]}: the name must end in {' or '.join(FORMATS)}")
+    if (normals is None) == (not folds):
+        raise InputError("give either IMAGES_OR_CAMERA, or --fold for every fold")
+    promise = Promise(rate, confidence, review_rate, best_effort)
     model = open_bundle(bundle)
-    with open_source(normals, count) as source:
-        rank(source.count, rate, best_effort=best_effort)
-        engine = load_engine(model, runtime=runtime, device=device, precision=precision)
-        try:
-            self_test(engine, model)
-            with click.progressbar(
-                source.frames, length=source.count, label="scoring", file=sys.stderr
-            ) as frames:
-                record = calibrate_engine(
-                    engine,
-                    model,
-                    frames,
-                    rate,
-                    best_effort=best_effort,
-                    camera_settings_digest=source.settings_digest,
-                )
-        finally:
-            engine.close()
+    load = partial(checked_engine, runtime=runtime, device=device, precision=precision)
+    options = Options(exclude, save, bool(reports))
+    if normals is not None:
+        found = from_source(load, model, normals, count, promise, options)
+    else:
+        found = from_folds(load, model, folds, promise, options)
+    with load(model) as engine:
+        evidence = Evidence.of_normals(found.normals, cross=bool(folds))
+        record = evidence.record(
+            promise, model.sha256, engine.fingerprint, camera=found.camera, note=note
+        )
+        if reports:
+            report = make_report(record, promise, found.normals, engine, model)
+            for path in reports:
+                write_report(path, report)
     write_record(out, record)
+    _point_out(found.normals, promise)
     if as_json:
         click.echo(json.dumps(record.model_dump(by_alias=True), indent=1))
     else:
-        click.echo(f"{describe(record)}\nwritten to {out}")
+        click.echo(f"{describe(record)}\nwritten to {', '.join(map(str, (out, *reports)))}")
+
+
+def _point_out(normals: Normals, promise: Promise) -> None:
+    """Name the parts that a person should look at."""
+    for part in leave_one_out(normals.parts, promise):
+        if part.suspect:
+            click.echo(
+                f"look at {part.name}: at {part.score:.4g} it stands apart from the other scores; "
+                f"without it the limit would be {part.threshold:.4g}. If it is a defect, name it "
+                "in a file for --exclude",
+                err=True,
+            )

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
-from agent.camera import Camera, CameraFault, EndOfStream, open_camera, settings_digest
+from agent.camera import Camera, CameraFault, EndOfStream, Settings, open_camera
 from agent.errors import InputError
+from agent.files import write_atomically
 from agent.imaging import list_images, read_image
+
+# Beside pictures that a camera took for calibration: how it was set.
+SETTINGS_FILE = "camera.json"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Named camera images, and how many there will be at most.
+    """Named camera images.
 
-    settings_digest: sha256 of the camera's settings; None for image files.
+    count: how many there are, of a camera how many are wanted; names: of all, None for a camera,
+    which gives more pictures for those that are of no use; settings: of the camera, None where
+    not known.
     """
 
     frames: Iterator[tuple[str, NDArray[Any]]]
     count: int
-    settings_digest: str | None
+    names: list[str] | None
+    settings: Settings | None
 
 
 @contextmanager
@@ -34,7 +45,7 @@ def open_source(address: str, count: int | None) -> Iterator[Source]:
     Args:
         address: a folder, taken with its subfolders; a text file that names an image a line, such
             as the `calibration.txt` that training leaves; or a camera URI, which contains `://`.
-        count: how many frames to take from a camera, fewer if it ends; None for a folder.
+        count: how many parts are wanted of a camera; None for a folder.
 
     Raises:
         InputError: no such folder, no images, a whole data set in place of its good images, a
@@ -45,15 +56,78 @@ def open_source(address: str, count: int | None) -> Iterator[Source]:
             raise InputError("--count is for cameras: every image of a folder is used")
         given = Path(address)
         paths = _listed_images(given) if given.suffix == ".txt" else _normal_images(given)
-        yield Source(((str(path), read_image(path)) for path in paths), len(paths), None)
+        frames = ((str(path), read_image(path)) for path in paths)
+        yield Source(frames, len(paths), list(map(str, paths)), read_settings(given))
         return
     if count is None:
         raise InputError("a camera does not end: say how many parts to take with --count")
     camera = open_camera(address)
     try:
-        yield Source(_camera_frames(camera, count), count, settings_digest(camera.settings()))
+        yield Source(_camera_frames(camera), count, None, camera.settings())
     finally:
         camera.close()
+
+
+class Keeper:
+    """Keeps pictures of a camera as a folder that can be calibrated from again."""
+
+    def __init__(self, folder: Path, settings: Settings | None) -> None:
+        """Make the folder; raises InputError when that is not possible or it holds something."""
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise InputError(f"{folder} is not empty: name a new folder for the pictures")
+        except OSError as error:
+            raise InputError(f"cannot keep pictures in {folder}: {error.strerror}") from error
+        if settings is not None:
+            write_atomically(folder / SETTINGS_FILE, json.dumps(settings).encode())
+
+    def keep(self, name: str, image: NDArray[np.uint8]) -> None:
+        """Write one picture, without loss."""
+        data = cv2.imencode(".png", image)[1].tobytes()
+        write_atomically(self._folder / f"{name.removeprefix('frame ')}.png", data)
+
+
+def read_settings(given: Path) -> Settings | None:
+    """The camera settings kept beside pictures; None where there are none.
+
+    Raises:
+        InputError: the file cannot be understood.
+    """
+    path = given / SETTINGS_FILE
+    if not path.is_file():
+        return None
+    settings: TypeAdapter[Settings] = TypeAdapter(Settings)
+    try:
+        return settings.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InputError(f"{path} does not hold the settings of a camera: remove it") from error
+
+
+def read_exclusions(path: Path, names: Collection[str]) -> set[str]:
+    """The pictures that a person has ruled out, as the source names them.
+
+    Args:
+        path: a text file, a picture a line, as named in the report or relative to the file;
+            lines that begin with # are comments.
+        names: of all pictures.
+
+    Raises:
+        InputError: the file cannot be read, or names a picture that is not among them.
+    """
+    resolved = {str(Path(name).resolve()): name for name in names}
+    excluded = set()
+    for line in _lines(path):
+        if line.startswith("#"):
+            continue
+        beside = str((path.parent / line).resolve())
+        found = line if line in names else resolved.get(str(Path(line).resolve()))
+        found = found or resolved.get(beside)
+        if found is None:
+            raise InputError(f"{path} names {line}, which is not among the pictures given")
+        excluded.add(found)
+    return excluded
 
 
 def _normal_images(folder: Path) -> list[Path]:
@@ -67,22 +141,28 @@ def _normal_images(folder: Path) -> list[Path]:
 
 
 def _listed_images(listing: Path) -> list[Path]:
-    try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the list of images {listing}: {error}") from error
-    paths = [listing.parent / line.strip() for line in lines if line.strip()]
+    paths = [listing.parent / line for line in _lines(listing)]
     if not paths:
         raise InputError(f"{listing} names no images: give one path a line")
     return paths
 
 
-def _camera_frames(camera: Camera, count: int) -> Iterator[tuple[str, NDArray[Any]]]:
-    for taken in range(count):
+def _lines(listing: Path) -> list[str]:
+    try:
+        text = listing.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the list of images {listing}: {error}") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _camera_frames(camera: Camera) -> Iterator[tuple[str, NDArray[Any]]]:
+    taken = 0
+    while True:
         try:
             frame = camera.read()
         except EndOfStream:
             return
         except CameraFault as fault:
             raise InputError(f"the camera failed after {taken} frames: {fault}") from fault
+        taken += 1
         yield f"frame {frame.name}", frame.image

@@ -1,72 +1,110 @@
-"""Thresholds from normal scores alone, by split conformal prediction.
+"""Thresholds from normal scores alone, with two readings of what they promise.
 
-Bates et al., "Testing for outliers with conformal p-values", arXiv 2104.08279: when the scores of
-n calibration parts and of a new normal part are exchangeable, the new one is above the k-th
-largest of the n with probability at most k / (n + 1). Nothing is assumed about how scores are
-distributed. The probability is over the draw of both: one calibration sample can do worse.
+When the scores of n calibration parts and of a new normal part are exchangeable, the new one is
+above the k-th largest of the n
+
+- *expected*: with probability at most k / (n + 1), over the draw of both (split conformal; Bates
+  et al., "Testing for outliers with conformal p-values", arXiv 2104.08279, section 2). One
+  calibration sample can do worse than the average one.
+- *with confidence*: the rate above the k-th largest of one sample is distributed as
+  Beta(k, n + 1 - k) (Wilks, 1941), so it is above r with probability P(Binomial(n, r) < k).
+
+Nothing is assumed about how scores are distributed. Where scores tie, fewer parts are above.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor, isfinite
+from math import ceil, exp, floor, isfinite, log, log1p
 
 from agent.errors import InputError
+
+BISECTIONS = 60
 
 
 @dataclass(frozen=True)
 class Threshold:
     """A part is rejected when its score is above `value`, the k-th largest of n normal scores.
 
-    supported_rate: k / (n + 1), the bound on the expected false-reject rate.
+    supported_rate: bound on the expected false-reject rate, or with `confidence` on the rate of
+    this sample.
     """
 
     value: float
     k: int
     n: int
     supported_rate: float
+    confidence: float | None
 
 
-def samples_needed(rate: float) -> int:
-    """The fewest normal parts that support a false-reject rate: 99 for 1 %, 999 for 0.1 %."""
-    return max(1, ceil(1 / _exact(rate)) - 1)
+def samples_needed(rate: float, confidence: float | None = None) -> int:
+    """The fewest normal parts that support a false-reject rate: 99 for 1 %, 299 at 95 %."""
+    exact = _exact(rate)
+    if confidence is None:
+        return max(1, ceil(1 / exact) - 1)
+    needed = max(1, ceil(log(1 - confidence) / log1p(-rate)) - 1)
+    while _largest_rank(needed, rate, confidence) < 1:
+        needed += 1
+    return needed
 
 
-def rank(n: int, rate: float, *, best_effort: bool = False) -> int:
+def rank(n: int, rate: float, confidence: float | None = None, *, best_effort: bool = False) -> int:
     """Which of n scores, counted from the largest, is the threshold: the largest k that fits.
 
     Args:
         n: number of calibration scores.
         rate: the false-reject rate asked for, in (0, 1).
+        confidence: that the rate of this very sample is kept, in (0, 1); None for on average.
         best_effort: take the largest score when n does not support the rate.
 
     Raises:
         InputError: n does not support the rate; says how many samples do.
     """
-    # In binary, 0.29 * 100 is less than 29; the promise is made in decimals and counted in them.
-    k = floor(_exact(rate) * (n + 1))
+    k = _largest_rank(n, rate, confidence)
     if n >= 1 and (k >= 1 or best_effort):
         return max(k, 1)
+    needed = samples_needed(rate, confidence)
+    sure = "" if confidence is None else f" with {confidence:.4%} confidence"
     raise InputError(
-        f"{n} normal samples do not support a false-reject rate of {rate:.6g}: "
-        f"at least {samples_needed(rate)} are needed; give more, ask for a higher rate, "
+        f"{n} normal samples do not support a false-reject rate of {rate:.6g}{sure}: "
+        f"at least {needed} are needed, {needed - n} more; give more, ask for a higher rate, "
         "or use --best-effort to take the lowest rate that they support"
     )
 
 
-def conformal_threshold(
-    scores: Sequence[float], rate: float, *, best_effort: bool = False
-) -> Threshold:
-    """The lowest threshold that keeps the expected false-reject rate at or below `rate`.
+def supported_rate(n: int, k: int, confidence: float | None = None) -> float:
+    """Bound on the false-reject rate above the k-th largest of n scores; both from 1.
 
-    Ties cost nothing but power: a part is rejected only above the threshold, so equal scores can
-    only lower the rate.
+    With confidence it is the upper bound of Clopper and Pearson (1934): the rate at which as few
+    as k - 1 of n above would have probability 1 - confidence.
+    """
+    if confidence is None:
+        return k / (n + 1)
+    low, high = 0.0, 1.0
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        if _at_most(n, middle, k - 1) > 1 - confidence:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def conformal_threshold(
+    scores: Sequence[float],
+    rate: float,
+    confidence: float | None = None,
+    *,
+    best_effort: bool = False,
+) -> Threshold:
+    """The lowest threshold that keeps the false-reject rate at or below `rate`.
 
     Args:
         scores: of normal parts that the model was not trained on, in any order.
         rate: the false-reject rate asked for, in (0, 1).
+        confidence: as for `rank`.
         best_effort: with too few scores, take the largest; `supported_rate` is then above `rate`.
 
     Raises:
@@ -75,17 +113,42 @@ def conformal_threshold(
     if not all(map(isfinite, scores)):
         raise InputError("a calibration score is not finite")
     n = len(scores)
-    k = rank(n, rate, best_effort=best_effort)
-    return Threshold(sorted(scores)[n - k], k, n, k / (n + 1))
+    k = rank(n, rate, confidence, best_effort=best_effort)
+    return Threshold(sorted(scores)[n - k], k, n, supported_rate(n, k, confidence), confidence)
 
 
-def largest_score_bound(n: int, confidence: float = 0.95) -> float:
-    """Upper confidence bound on the false-reject rate when the threshold is the largest of n.
+def at_least(n: int, rate: float, least: int) -> float:
+    """P(Binomial(n, rate) >= least): how likely so many of n parts are above by chance."""
+    return max(0.0, 1 - _at_most(n, rate, least - 1))
 
-    The true rate is then distributed as Beta(1, n) (Clopper and Pearson, 1934, for no reject in n
-    trials): 1 - (1 - confidence)^(1/n).
-    """
-    return float(1 - (1 - confidence) ** (1 / n))
+
+def _largest_rank(n: int, rate: float, confidence: float | None) -> int:
+    # In binary, 0.29 * 100 is less than 29; the promise is made in decimals and counted in them.
+    if confidence is None:
+        return floor(_exact(rate) * (n + 1))
+    _exact(rate)
+    at_most = 0.0
+    for k, probability in enumerate(_binomial(n, rate)):
+        at_most += probability
+        if at_most > 1 - confidence:
+            return k
+    return n
+
+
+def _at_most(n: int, rate: float, most: int) -> float:
+    """P(Binomial(n, rate) <= most)."""
+    return sum(
+        probability for _, probability in zip(range(most + 1), _binomial(n, rate), strict=False)
+    )
+
+
+def _binomial(n: int, rate: float) -> Iterator[float]:
+    """P(Binomial(n, rate) = j) for j = 0, 1, ..., n."""
+    odds, logarithm = log(rate) - log1p(-rate), n * log1p(-rate)
+    for j in range(n + 1):
+        yield exp(logarithm)
+        if j < n:
+            logarithm += log(n - j) - log(j + 1) + odds
 
 
 def _exact(rate: float) -> Fraction:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from agent.config import Station
 from agent.gate.config import GateFile
-from agent.messaging.status import Heartbeat, StateChange
+from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
 from agent.section import Section
 from agent.verdict import LateResult, Verdict
 
@@ -23,6 +23,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "late": LateResult,
     "heartbeat": Heartbeat,
     "state": StateChange,
+    "drift": DriftAlarm,
     "station": Station,
     "gate": GateFile,
 }

@@ -21,9 +21,7 @@ from training.synthesis import Synthesizer
 PREFETCH = 3
 # Light, position, angle (degrees) and distance vary a little more on the line than in the
 # training set.
-OFFSET, GAMMA, SHIFT, TURN, ZOOM = 0.03, 0.1, 0.03, 3.0, 0.05
-# Light varies as it does among the normals (deviation of the log of their mean), within these.
-GAIN_LIMITS = (0.1, 0.4)
+GAIN, OFFSET, GAMMA, SHIFT, TURN, ZOOM = 0.1, 0.03, 0.1, 0.03, 3.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,6 @@ class BatchMaker(Dataset[Batch]):
         self.group = group
         own_places(_gets_anomaly(size), group.rank, group.size)  # refuses uneven shares now
         self.workers = workers
-        light = np.log(normals[:, ::4, ::4].mean(axis=(1, 2, 3)) + 1.0)
-        self.gain = float(np.clip(light.std(), *GAIN_LIMITS))
 
     def __getitem__(self, step: int) -> Batch:
         """Batch number `step`."""
@@ -91,7 +87,7 @@ class BatchMaker(Dataset[Batch]):
             index = indices[place]
             foreground = self.synthesizer.foreground(index)
             flip = self.flips[rng.integers(len(self.flips))]
-            clean, foreground = _augment(self.normals[index], foreground, flip, self.gain, rng)
+            clean, foreground = _augment(self.normals[index], foreground, flip, rng)
             image, mask = clean, np.zeros(clean.shape[:2], np.bool_)
             if wanted[place]:
                 image, mask = self.synthesizer.paste(clean, foreground, rng)
@@ -165,7 +161,6 @@ def _augment(
     image: NDArray[np.uint8],
     foreground: NDArray[np.bool_] | None,
     flip: int | None,
-    gain: float,
     rng: Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
     """Change light, position, angle and distance a little; the foreground moves along."""
@@ -180,8 +175,8 @@ def _augment(
         shifted = cv2.warpAffine(picture, move, (width, height), borderMode=border)
         return np.asarray(shifted, np.uint8)
 
-    brighter, gamma = np.exp(rng.uniform(-gain, gain)), np.exp(rng.uniform(-GAMMA, GAMMA))
-    tone = np.linspace(0, 1, 256) ** gamma * brighter + rng.uniform(-OFFSET, OFFSET)
+    gain, gamma = 1 + rng.uniform(-GAIN, GAIN), np.exp(rng.uniform(-GAMMA, GAMMA))
+    tone = np.linspace(0, 1, 256) ** gamma * gain + rng.uniform(-OFFSET, OFFSET)
     tone = np.clip(tone, 0, 1) * 255
     lit = cv2.LUT(moved(image, cv2.BORDER_REFLECT), np.round(tone).astype(np.uint8))
     if foreground is not None:

@@ -115,13 +115,16 @@ class Trainer:
             disable=not self.group.leads,
         )
         progress = self.budget.progress(self.step, self.elapsed_s)
-        started = time.monotonic()
+        started = asked = time.monotonic()
         for batch in self.batches.stream(self.step):
             if progress >= 1.0:
                 break
-            self.waited_s += time.monotonic() - started
+            self.waited_s += time.monotonic() - asked
             losses = self._train_step(batch, progress)
             self.step += 1
+            now = time.monotonic()
+            self.elapsed_s, started = self.elapsed_s + now - started, now
+            progress = self.group.agree(self.budget.progress(self.step, self.elapsed_s))
             if self.step % LOG_EVERY == 0 or self.step == 1:
                 values = {name: round(self.group.mean(value), 5) for name, value in losses.items()}
                 if not all(map(_is_finite, values.values())):
@@ -131,9 +134,6 @@ class Trainer:
                     )
                 self._record({"losses": values, "waiting": round(self.waiting, 3)})
                 bar.set_postfix(step=self.step, **{k: f"{v:.3f}" for k, v in values.items()})
-            now = time.monotonic()
-            self.elapsed_s, started = self.elapsed_s + now - started, now
-            progress = self.group.agree(self.budget.progress(self.step, self.elapsed_s))
             if self._selection_due(progress):
                 self._select()
             if time.monotonic() - last_save > SAVE_EVERY_S:
@@ -141,6 +141,7 @@ class Trainer:
                 last_save = time.monotonic()
             bar.n = min(100, round(100 * progress, 1))
             bar.refresh()
+            asked = time.monotonic()
         bar.close()
         if not self.selections_done:
             self._select()

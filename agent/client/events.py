@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.messaging.status import Heartbeat, StateChange
+from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
 from agent.verdict import Verdict
 
 
@@ -29,10 +29,11 @@ class Silence:
     over: bool
 
 
-Event = Verdict | Heartbeat | StateChange | Gap | Silence
+Event = Verdict | Heartbeat | StateChange | DriftAlarm | Gap | Silence
 
-MESSAGES: dict[str, type[Verdict] | type[Heartbeat] | type[StateChange]] = {
+MESSAGES: dict[str, type[Verdict] | type[Heartbeat] | type[StateChange] | type[DriftAlarm]] = {
     "verdict": Verdict,
     "heartbeat": Heartbeat,
     "state": StateChange,
+    "drift": DriftAlarm,
 }

@@ -12,7 +12,7 @@ import click
 
 from agent.client import Event, Gap, Silence, Subscriber
 from agent.errors import InputError
-from agent.messaging.status import Heartbeat, StateChange
+from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
 from agent.verdict import Outcome, Verdict
 
 # Who watches wants to see what goes on, also when the replay endpoint does not answer.
@@ -89,6 +89,8 @@ def _show(event: Event, as_json: bool) -> None:
         text = describe(event)
     elif isinstance(event, StateChange):
         text = f"{event.sent_at}  {event.previous.value} -> {event.state.value}: {event.cause}"
+    elif isinstance(event, DriftAlarm):
+        text = click.style(f"DRIFT: {'; '.join(event.drift.changes)}", fg="red")
     elif isinstance(event, Gap):
         text = click.style(
             f"gap: {event.count} verdicts missed ({event.first} to {event.last})", fg="red"
@@ -100,7 +102,7 @@ def _show(event: Event, as_json: bool) -> None:
     click.echo(text)
 
 
-def _as_json(event: Verdict | StateChange | Gap | Silence) -> str:
+def _as_json(event: Verdict | StateChange | DriftAlarm | Gap | Silence) -> str:
     if isinstance(event, Gap):
         return json.dumps({"gap": asdict(event)})
     if isinstance(event, Silence):
@@ -112,6 +114,8 @@ def describe(verdict: Verdict) -> str:
     """A verdict as one line for people."""
     outcome = click.style(f"{verdict.verdict.value:<11}", fg=COLOURS[verdict.verdict])
     words = [f"{verdict.seq:>8}", f"{verdict.part_id:<12}", outcome]
+    if verdict.review:
+        words.append("for review")
     if verdict.score is not None:
         words.append(f"score {verdict.score:.3f} (limit {verdict.threshold:.3f})")
     if verdict.reason is not None:

@@ -89,7 +89,7 @@ class Engine(ABC):
         """Inspect one frame; the same frame gives the same answer, bit for bit.
 
         Args:
-            frame: uint8 [H, W, 3] BGR at `input_size`, from `agent.imaging.to_model_frame`.
+            frame: uint8 [H, W, 3] BGR at `input_size`, a tile of what `agent.view` gives.
 
         Raises:
             InputError: another shape or dtype.

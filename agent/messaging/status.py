@@ -5,10 +5,30 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from agent.states import State
 from agent.verdict import Message
+
+
+class DriftState(BaseModel):
+    """Whether parts still score as the calibration's normal parts did."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_serialization_defaults_required=True
+    )
+
+    state: Literal["IN_CONTROL", "DRIFT"] = Field(
+        description="DRIFT stays until another calibration is in force, or the station restarts"
+    )
+    evidence: FiniteFloat = Field(
+        ge=0,
+        description="capital of bets against IN_CONTROL, 1 at the start; DRIFT from 100 on, which "
+        "parts that have not changed reach with a probability of at most 1 % in 1,000,000 parts",
+    )
+    changes: tuple[str, ...] = Field(description="what has changed, in words; of DRIFT only")
+    parts: int = Field(ge=0, description="inspected since the calibration came into force")
+    calibration: str = Field(description="sha256 of the calibration record's content")
 
 
 class Heartbeat(Message):
@@ -46,6 +66,8 @@ class Heartbeat(Message):
         "listed; all others were sent away",
     )
     closed: int = Field(ge=0, description="connections that have ended, but for a revocation")
+    calibration: str = Field(description="sha256 of the calibration in force, of its content")
+    drift: DriftState | None = Field(description="null where the calibration allows no watch")
     journal_fault: str | None = Field(
         description="why nothing can be written, or what became of the journal; else null"
     )
@@ -68,6 +90,15 @@ class StateChange(Message):
     previous: State
     state: State
     cause: str = Field(description="in words")
+
+
+class DriftAlarm(Message):
+    """Sent once, when drift is found; the state stays in every heartbeat."""
+
+    schema_id: Literal["normline/drift/1"] = Field("normline/drift/1", alias="schema")
+    epoch: int = Field(ge=1, description="as in the verdicts")
+    sent_at: str = Field(description="UTC, ISO 8601")
+    drift: DriftState
 
 
 def utc(ago_ns: int = 0) -> str:

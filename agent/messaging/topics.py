@@ -36,6 +36,11 @@ class Address:
         return self._topic("state")
 
     @property
+    def drift(self) -> bytes:
+        """The calibration does not hold any more."""
+        return self._topic("drift")
+
+    @property
     def verdicts(self) -> bytes:
         """Where the topics of all its verdicts begin."""
         return self._topic("verdict")

@@ -7,15 +7,26 @@ import time
 
 from agent.camera import Frame
 from agent.decision import Decision, decide
+from agent.drift import DriftMonitor, DriftReport
 from agent.engine import Engine, EngineFault
 from agent.errors import InputError
 from agent.inspection import inspect
+from agent.picture import Look, look_at
 from agent.record import CalibrationRecord
 from agent.service.picture import PictureCheck
 from agent.verdict import Durations, Reason, elapsed_ms
 from agent.view import View
 
 log = logging.getLogger(__name__)
+
+
+class _Standard:
+    """A calibration record with what judges and watches by it."""
+
+    def __init__(self, record: CalibrationRecord) -> None:
+        self.record = record
+        self.check = PictureCheck(record.picture)
+        self.monitor = DriftMonitor(record)
 
 
 class Inspector:
@@ -29,33 +40,57 @@ class Inspector:
     def __init__(self, engine: Engine, record: CalibrationRecord, view: View) -> None:
         """`view` is what the model saw of an image when it was trained."""
         self._engine = engine
-        self._record = record
         self._view = view
-        self._check = PictureCheck(record.picture)
+        self._seen: tuple[float, Look, tuple[int, int]] | None = None
         self.attempted = 0
         self.completed = 0
+        self.adopt(record)
+
+    def adopt(self, record: CalibrationRecord) -> None:
+        """Decide by another record from the next frame on; may be called from any thread."""
+        # One assignment: a frame sees the old or the new.
+        self._standard = _Standard(record)
+
+    @property
+    def drift(self) -> DriftReport | None:
+        """What the drift monitor says; None where it cannot watch. From any thread."""
+        monitor = self._standard.monitor
+        return monitor.report if monitor.able else None
+
+    def watch_drift(self) -> None:
+        """Show the part that was inspected last to the drift monitor."""
+        seen, self._seen = self._seen, None
+        if seen is not None:
+            score, look, size = seen
+            self._standard.monitor.observe(score, look, size)
 
     def inspect(self, frame: Frame) -> tuple[Decision, Durations]:
         """What is found on a frame, and the durations of queue, inference and decide."""
         start_ns = time.monotonic_ns()
+        standard = self._standard
         queue_ms = elapsed_ms(frame.captured_ns, start_ns)
         try:
             canvas = self._view.canvas(frame.image)
         except InputError as error:
             return self._unusable(frame, str(error)), Durations(queue=queue_ms)
-        fault = self._check.fault(frame.image, canvas)
+        look = look_at(canvas)
+        fault = standard.check.fault(frame.image, look)
         if fault is not None:
             return self._unusable(frame, fault), Durations(queue=queue_ms)
         self.attempted += 1
         try:
             inspection = inspect(self._engine, self._view, canvas)
-        except EngineFault as fault:
-            log.error("frame %s: %s", frame.name, fault)
+        except EngineFault as error:
+            log.error("frame %s: %s", frame.name, error)
             return Decision.none(Reason.ENGINE_FAULT), Durations(queue=queue_ms)
         self.completed += 1
         inferred_ns = time.monotonic_ns()
         height, width = frame.image.shape[:2]
-        decision = decide(inspection, self._record, (height, width), self._view.roi)
+        roi = self._view.roi
+        decision = decide(inspection, standard.record, (height, width), roi)
+        if decision.score is not None:
+            size = (roi.height, roi.width) if roi is not None else (height, width)
+            self._seen = decision.score, look, size
         return decision, Durations(
             queue=queue_ms,
             inference=elapsed_ms(start_ns, inferred_ns),

@@ -14,6 +14,7 @@ from agent.capture import Capture, Captured, CaptureState
 from agent.capture.contract import Mode
 from agent.decision import Decision
 from agent.journal import Journal, OpenPart
+from agent.record import CalibrationRecord
 from agent.service.faults import Faults
 from agent.service.herald import Herald
 from agent.service.parts import OpenParts, Part
@@ -112,7 +113,9 @@ class Line:
         self._follow_faults()
         # A worker that hangs is as good as a dead station.
         if not self._worker.is_hung:
-            self._equipment.herald.beat(self.state, self._capture.status, self._faults)
+            self._equipment.herald.beat(
+                self.state, self._capture.status, self._faults, self._worker.drift
+            )
         ended = self._capture.status.state is CaptureState.ENDED and not self.is_busy
         return not ended and self._halt is None
 
@@ -140,6 +143,12 @@ class Line:
             self._states.to(State.READY, "stopped")
         if self.state is State.READY:
             self._states.to(State.INITIALIZED, "stopped")
+
+    def adopt(self, record: CalibrationRecord) -> None:
+        """Decide by another record from the next frame on."""
+        self._worker.adopt(record)
+        self._equipment.results.adopt(record.threshold)
+        self._equipment.herald.adopt(record)
 
     def has_open(self, part_id: str) -> bool:
         """Whether a part of this id awaits its verdict."""

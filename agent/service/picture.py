@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.picture import look_at
+from agent.picture import Look
 from agent.record import Picture, Spread
+
+ROOM = 0.75
 
 
 class PictureCheck:
@@ -14,7 +16,8 @@ class PictureCheck:
 
     What is normal has a lowest and a highest value there; a picture is at fault when it lies
     further out than these lie apart, as a ratio: below lowest * (lowest / highest), or above
-    highest * (highest / lowest). A line whose light varies much is given as much room.
+    highest * (highest / lowest). A line whose light varies much is given as much room, and any
+    line the room that ROOM gives: a slow change is the drift monitor's to tell.
     """
 
     def __init__(self, normal: Picture | None) -> None:
@@ -24,12 +27,12 @@ class PictureCheck:
         self._repeats = normal is not None and normal.difference.percentile(0) == 0
         self._previous: NDArray[np.uint8] | None = None
 
-    def fault(self, image: NDArray[np.uint8], canvas: NDArray[np.uint8]) -> str | None:
+    def fault(self, image: NDArray[np.uint8], look: Look) -> str | None:
         """What is wrong with a picture; None when it can be judged.
 
         Args:
-            image: of the camera.
-            canvas: what the model gets of it, uint8 [H, W, 3].
+            image: of the camera, uint8 [H, W, 3].
+            look: of what the model gets of it.
         """
         previous, self._previous = self._previous, image
         if not self._repeats and previous is not None and _same(image, previous):
@@ -37,7 +40,6 @@ class PictureCheck:
             return "frozen: the same picture as before"
         if self._normal is None:
             return None
-        look = look_at(canvas)
         darkest, brightest = _bounds(self._normal.brightness)
         if look.brightness < darkest:
             return f"dark: mean level {look.brightness:.0f}, normal from {darkest:.0f}"
@@ -55,7 +57,8 @@ def _bounds(normal: Spread) -> tuple[float, float]:
     lowest, highest = normal.percentile(0), normal.percentile(100)
     if lowest <= 0:
         return lowest, 2 * highest - lowest
-    return lowest * lowest / highest, highest * highest / lowest
+    room = min(lowest / highest, ROOM)
+    return lowest * room, highest / room
 
 
 def _same(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:

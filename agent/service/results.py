@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.camera import Frame
 from agent.decision import Decision
@@ -49,6 +49,10 @@ class Results:
         self._evidence = evidence
         self._publish_ms: float | None = None
 
+    def adopt(self, threshold: float) -> None:
+        """Told with verdicts from now on that nothing was decided for."""
+        self._recipe = replace(self._recipe, threshold=threshold)
+
     def give(
         self,
         part: Part,
@@ -82,8 +86,9 @@ class Results:
             verdict=decision.outcome,
             reason=decision.reason,
             score=decision.score,
-            threshold=self._recipe.threshold,
+            threshold=self._recipe.threshold if decision.threshold is None else decision.threshold,
             p_value=decision.p_value,
+            review=decision.review,
             regions=decision.regions,
             captured_at=None if frame is None else utc(now_ns - frame.captured_ns),
             durations_ms=(durations or Durations()).model_copy(

@@ -26,6 +26,7 @@ from agent.messaging.publisher import Publisher
 from agent.messaging.replay import ReplayServer
 from agent.messaging.topics import Address
 from agent.record import CalibrationRecord, check_record, read_record
+from agent.service.calibration import CalibrationFile
 from agent.service.commands import CommandDesk
 from agent.service.faults import Faults
 from agent.service.herald import Herald
@@ -55,8 +56,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
     station = load_station(path)
     with ExitStack() as stack:
         bundle = open_bundle(station.product.bundle)
-        record = read_record(station.product.calibration)
-        engine = _checked_engine(station, bundle, record)
+        engine = _checked_engine(station, bundle, read_record(station.product.calibration))
         stack.callback(engine.close)
         capture = stack.enter_context(
             Capture(
@@ -67,7 +67,13 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         )
         capture.start()
         simulated = parse(station.camera.uri).scheme in SIMULATED
-        check_camera(record, capture.settings, simulated)
+
+        def check(record: CalibrationRecord) -> None:
+            check_record(record, bundle, engine.fingerprint)
+            check_camera(record, capture.settings, simulated)
+
+        calibration = CalibrationFile(station.product.calibration, check)
+        record = calibration.record
         journal = _open_journal(station)
         stack.callback(_close_journal, journal)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -106,13 +112,15 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
                 worker=worker,
                 journal=journal,
                 results=Results(recipe, journal, publisher.send, evidence),
-                herald=Herald(address, journal, door, publisher, notifier, watchdog, evidence),
+                herald=Herald(
+                    address, journal, door, publisher, notifier, watchdog, record, evidence
+                ),
                 faults=Faults(stop_without_journal=station.journal.on_fault == "stop"),
             )
         )
         replay = ReplayServer(door, station.publish.replay, journal, lambda: line.state)
         stack.callback(replay.close)
-        _run(line, desk, replay, door, lambda: on_ready(station))
+        _run(line, desk, replay, door, calibration, lambda: on_ready(station))
 
 
 def _checked_engine(station: Station, bundle: Bundle, record: CalibrationRecord) -> Engine:
@@ -137,19 +145,47 @@ def check_camera(record: CalibrationRecord, settings: Settings, simulated: bool)
     A simulated camera only brings a warning: replaying files on another machine is what it is for.
 
     Raises:
-        InputError: a real camera is set otherwise.
+        InputError: a real camera is set otherwise; names what differs.
     """
-    taken = record.camera_settings_digest
-    if taken is None or taken == settings_digest(settings):
+    differences = _differences(record, settings)
+    if not differences:
         return
-    message = "the camera is set otherwise than for the calibration: set it back, or calibrate"
+    message = (
+        f"the camera is set otherwise than for the calibration ({', '.join(differences)}): "
+        "set it back, or calibrate"
+    )
     if not simulated:
         raise InputError(message)
     log.warning("%s", message)
 
 
+def _differences(record: CalibrationRecord, settings: Settings) -> list[str]:
+    found = []
+    taken = record.camera_settings
+    if taken is not None:
+        found = [
+            f"{name} {settings.get(name, 'not set')} instead of {taken.get(name, 'not set')}"
+            for name in sorted(taken.keys() | settings.keys())
+            if taken.get(name) != settings.get(name)
+        ]
+    elif record.camera_settings_digest not in (None, settings_digest(settings)):
+        found = ["the calibration does not say what"]
+    elif record.frame_size is not None and {"width", "height"} <= settings.keys():
+        height, width = record.frame_size
+        if (settings["height"], settings["width"]) != record.frame_size:
+            found = [
+                f"images of {settings['width']}x{settings['height']} instead of {width}x{height}"
+            ]
+    return found
+
+
 def _run(
-    line: Line, desk: CommandDesk, replay: ReplayServer, door: Door, on_ready: Callable[[], None]
+    line: Line,
+    desk: CommandDesk,
+    replay: ReplayServer,
+    door: Door,
+    calibration: CalibrationFile,
+    on_ready: Callable[[], None],
 ) -> None:
     cause = "a defect of normline"
 
@@ -162,6 +198,8 @@ def _run(
         on_ready()
         while line.turn(desk):
             desk.serve(line)
+            if (record := calibration.replaced()) is not None:
+                line.adopt(record)
             if not (replay.alive and door.alive):
                 raise RuntimeError("a thread of the station has ended: see the log")
         cause = line.ended_by

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from agent.capture import Captured
 from agent.decision import Decision
+from agent.drift import DriftReport
+from agent.record import CalibrationRecord
 from agent.service.inspect import Inspector
 from agent.verdict import Durations
 
@@ -48,6 +50,15 @@ class Worker:
         self._slowest_s = 0.0
         self._thread = threading.Thread(target=self._run, name="inspect", daemon=True)
         self._thread.start()
+
+    @property
+    def drift(self) -> DriftReport | None:
+        """Whether parts still score as at the calibration; None where that cannot be watched."""
+        return self._inspector.drift
+
+    def adopt(self, record: CalibrationRecord) -> None:
+        """Decide by another record from the next frame on."""
+        self._inspector.adopt(record)
 
     @property
     def is_hung(self) -> bool:
@@ -90,3 +101,5 @@ class Worker:
             except BaseException as error:  # A defect of ours must end the station, not hang it.
                 self._done.put(error)
             os.eventfd_write(self.descriptor, 1)
+            # Only now: the verdict does not wait for it.
+            self._inspector.watch_drift()

@@ -12,6 +12,7 @@ import click
 from agent.bundle import Bundle, open_bundle
 from agent.engine import RUNTIMES
 from agent.files import check_writable, write_atomically
+from agent.view import View
 
 FILE = click.Path(path_type=Path)
 CAMERAS = (1, 2, 4)
@@ -85,6 +86,10 @@ def bench(
     ]
     found = measure.Bench(cpu_name(), streams, measure.rows(contestants, accuracy), cameras)
     click.echo(measure.table(found))
+    for name, bundle in opened.items():
+        tiles = len(View.of(bundle).places)
+        if tiles > 1:
+            click.echo(f"{name}: a part is {tiles} tiles, each a frame of the times above")
     if json_file:
         write_atomically(json_file, (json.dumps(found.as_json(), indent=1) + "\n").encode())
     if picture:

@@ -48,6 +48,7 @@ def make_heartbeat(**changes: Any) -> Heartbeat:
         if field.annotation == str | None
     }
     fields |= {"epoch": 1, "sent_at": utc(), "state": State.READY, "camera": "running"}
+    fields |= {"calibration": "0" * 64, "drift": None}
     return Heartbeat(**{**fields, **changes})
 
 

@@ -151,7 +151,13 @@ def _other_content(path: Path) -> bytes:
         (_other_content, "model.int8.onnx is altered"),
         (lambda p: sealed(with_manifest(p, product=7)), "wrong manifest.json: product"),
         (lambda p: sealed(with_manifest(p, colour="red")), "wrong manifest.json: colour"),
-        (lambda p: sealed(with_manifest(p, ignore_mask="m.png")), "ignore mask m.png is missing"),
+        (lambda p: sealed(with_manifest(p, ignore_mask="m.png")), "needs image_size"),
+        (
+            lambda p: sealed(
+                with_manifest(p, ignore_mask="m.png", image_size=(9, 9), score_pixels=5)
+            ),
+            "ignore mask m.png is missing",
+        ),
         (lambda p: sealed(with_manifest(p, tolerances={})), "has no tolerance"),
         (lambda p: sealed(contents(p), zipfile.ZIP_DEFLATED), "compressed members"),
         (lambda p: sealed({}), "no readable manifest"),
@@ -165,6 +171,7 @@ def _other_content(path: Path) -> bytes:
         "member of another sha256",
         "wrong type",
         "unknown field",
+        "ignore mask without its size",
         "missing ignore mask",
         "missing tolerance",
         "compressed",

@@ -8,6 +8,7 @@ import pytest
 from agent.decision import MAX_REGIONS, decide, find_regions
 from agent.engine.base import Inspection
 from agent.imaging import Roi
+from agent.record import Review
 from agent.verdict import Box, Outcome, Reason
 from tests.agent.factories import make_record
 
@@ -44,6 +45,25 @@ def test_the_score_decides(
     assert bool(decision.regions) == (outcome is Outcome.REJECT)
 
 
+@pytest.mark.parametrize(
+    ("score", "outcome", "review"),
+    [
+        (3.9, Outcome.PASS, False),
+        (4.0, Outcome.PASS, False),
+        (4.5, Outcome.REJECT, True),
+        (5.0, Outcome.REJECT, True),
+        (5.1, Outcome.REJECT, False),
+    ],
+)
+def test_the_review_band_is_a_reject_that_asks_for_a_look(
+    score: float, outcome: Outcome, review: bool
+) -> None:
+    band = Review(requested_rate=0.1, reject_above=5.0, stopped_rate=0.2)
+    decision = decide(inspection(score), RECORD.model_copy(update={"review": band}), (4, 4))
+    assert (decision.outcome, decision.review) == (outcome, review)
+    assert not decision.too_late().review
+
+
 def test_a_late_part_keeps_its_findings_and_does_not_pass() -> None:
     late = decide(inspection(-1.0), RECORD, (4, 4)).too_late()
     assert (late.outcome, late.reason) == (Outcome.NO_DECISION, Reason.DEADLINE)
@@ -58,6 +78,18 @@ def test_regions_are_boxes_in_camera_pixels() -> None:
     assert region.box == Box(x=110, y=56, width=6, height=6)
     assert region.area == 6 * 2 * 3
     assert region.peak == 7.5
+
+
+def test_a_region_reaches_to_the_pixel_limit_around_a_peak_above_the_threshold() -> None:
+    anomaly_map = np.full((10, 10), -5, np.float32)
+    anomaly_map[2:6, 2:6] = 1.0  # usual at its edge, but a defect stands on it
+    anomaly_map[3, 3] = 6.0
+    anomaly_map[8, 8] = 1.0  # as high, and nothing above it
+    record = RECORD.model_copy(update={"pixel_limit": 0.0})
+    found = Inspection(5.0, anomaly_map, NOTHING)
+    (region,) = decide(found, record, (10, 10)).regions
+    assert region.box == Box(x=2, y=2, width=4, height=4)
+    assert (region.area, region.peak) == (16, 6.0)
 
 
 def test_the_whole_frame_is_the_region_of_interest_when_none_is_given() -> None:

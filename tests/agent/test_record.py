@@ -106,6 +106,12 @@ def test_the_p_value_counts_normal_scores_at_least_as_large(
         ({"requested_false_reject_rate": 1.5}, "requested_false_reject_rate"),
         ({"colour": "red"}, "colour"),
         ({"engine": {"runtime": "openvino"}}, "engine.version"),
+        (
+            {"review": {"requested_rate": 0.1, "reject_above": 0.5, "stopped_rate": 0.2}},
+            "review.reject_above is below the threshold",
+        ),
+        ({"pixel_limit": 1.5}, "pixel limit is above the threshold"),
+        ({"pixel_levels": [2.0, 1.0]}, "pixel_levels"),
     ],
 )
 def test_a_record_that_makes_no_sense_is_refused(
@@ -127,3 +133,28 @@ def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes | None) -> 
         path.write_bytes(content)
     with pytest.raises(InputError, match="odd.cal.json"):
         read_record(path)
+
+
+def test_a_record_of_schema_1_is_still_read() -> None:
+    """What an older normline wrote; the station that runs on it must start after an update."""
+    fields = {
+        "schema": 1,
+        "bundle_sha256": "0" * 64,
+        "engine": ENGINE.model_dump(),
+        "threshold": 2.0,
+        "requested_false_reject_rate": 0.5,
+        "supported_false_reject_rate": 0.5,
+        "confidence": None,
+        "n": 2,
+        "scores": [1.0, 2.0],
+        "camera_settings_digest": None,
+        "created_at": "2026-01-01T00:00:00+00:00",
+    }
+    record = CalibrationRecord.model_validate(fields)
+    assert (record.method, record.picture, record.review) == ("split", None, None)
+
+
+def test_a_record_is_known_by_its_content(record: CalibrationRecord, path: Path) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text())))
+    assert read_record(path).sha256 == record.sha256
+    assert record.model_copy(update={"note": "other"}).sha256 != record.sha256

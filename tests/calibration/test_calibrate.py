@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from agent.bundle import Bundle, open_bundle
+from agent.camera import settings_digest
+from agent.decision import decide
 from agent.engine import Engine, load_engine
 from agent.errors import InputError
-from calibration.calibrate import calibrate, describe, score_frames
+from agent.record import CalibrationRecord
+from agent.verdict import Outcome
+from agent.view import View
+from calibration.calibrate import collect
+from calibration.defects import detect
+from calibration.evidence import Evidence, Promise
+from calibration.normals import KEPT, Normals
+from calibration.sources import Source
+from calibration.words import describe
 from tests.tiny import tiny_frames, tiny_graph, write_tiny_bundle
 
 Frames = list[tuple[str, np.ndarray]]
@@ -29,69 +42,233 @@ def engine(bundle: Bundle) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def normals() -> Frames:
+def pictures() -> Frames:
     good = tiny_frames(120, (64, 64), seed=5)[0::2]
     return [(f"part {index}", frame) for index, frame in enumerate(good)]
 
 
+@pytest.fixture(scope="module")
+def normals(engine: Engine, bundle: Bundle, pictures: Frames) -> Normals:
+    return collect_from(engine, bundle, pictures)
+
+
+def collect_from(engine: Engine, bundle: Bundle, pictures: Frames, **options: Any) -> Normals:
+    names = [name for name, _ in pictures]
+    return collect(
+        engine, bundle, Source(iter(pictures), len(names), names, None), no_word, **options
+    )
+
+
+def no_word(name: str, reason: str | None) -> None:
+    """Nobody listens."""
+
+
+def record_of(
+    engine: Engine, bundle: Bundle, normals: Normals, promise: Promise, **options: Any
+) -> CalibrationRecord:
+    return Evidence.of_normals(normals).record(
+        promise, bundle.sha256, engine.fingerprint, **options
+    )
+
+
 def test_the_record_holds_what_the_station_must_check(
-    engine: Engine, bundle: Bundle, normals: Frames
+    engine: Engine, bundle: Bundle, normals: Normals
 ) -> None:
-    record = calibrate(engine, bundle, normals, 0.05, camera_settings_digest="ab")
+    settings = {"scheme": "v4l2", "width": 64, "height": 64, "exposure": 100}
+    record = record_of(engine, bundle, normals, Promise(0.05), camera=settings, note="new lamp")
     assert record.bundle_sha256 == bundle.sha256
     assert record.engine == engine.fingerprint
-    assert record.camera_settings_digest == "ab"
-    assert record.n == 60
-    assert record.scores == sorted(score_frames(engine, bundle, normals))
+    assert record.camera_settings == settings
+    assert record.camera_settings_digest == settings_digest(settings)
+    assert record.frame_size == (64, 64)
+    assert (record.n, record.note) == (60, "new lamp")
+    assert record.scores == normals.scores
     assert record.threshold == record.scores[-3]
     assert record.supported_false_reject_rate == pytest.approx(3 / 61)
     assert record.confidence is None
 
 
-def test_a_defect_is_above_the_threshold_and_a_normal_part_below(
-    engine: Engine, bundle: Bundle, normals: Frames
+def test_the_record_says_how_the_pictures_looked(
+    engine: Engine, bundle: Bundle, normals: Normals
 ) -> None:
-    record = calibrate(engine, bundle, normals, 0.02)
+    picture = record_of(engine, bundle, normals, Promise(0.05)).picture
+    assert picture is not None
+    assert picture.brightness.percentile(50) == pytest.approx(150, abs=1)
+    assert picture.saturated.percentile(100) == 0
+    assert len(picture.difference.values) == 59 and picture.difference.percentile(0) > 1
+    assert picture.sharpness.percentile(0) > 0
+
+
+def test_with_confidence_the_limit_is_higher(
+    engine: Engine, bundle: Bundle, normals: Normals
+) -> None:
+    record = record_of(engine, bundle, normals, Promise(0.05, 0.95))
+    assert record.threshold == record.scores[-1]
+    assert record.confidence == 0.95
+    assert record.supported_false_reject_rate == pytest.approx(1 - 0.05 ** (1 / 60))
+
+
+def test_a_defect_is_above_the_threshold_and_a_normal_part_below(
+    engine: Engine, bundle: Bundle, normals: Normals
+) -> None:
+    record = record_of(engine, bundle, normals, Promise(0.02))
     fresh = tiny_frames(20, (64, 64), seed=6)
     rejected = [engine.infer(frame).score > record.threshold for frame in fresh]
     assert all(rejected[1::2])
     assert sum(rejected[0::2]) <= 1
 
 
-def test_a_part_given_twice_is_refused(engine: Engine, bundle: Bundle, normals: Frames) -> None:
-    with pytest.raises(InputError, match="part 60 is the same image as part 4"):
-        calibrate(engine, bundle, [*normals, ("part 60", normals[4][1].copy())], 0.05)
+def test_a_review_band_stops_more_and_never_lets_more_pass(
+    engine: Engine, bundle: Bundle, normals: Normals
+) -> None:
+    plain = record_of(engine, bundle, normals, Promise(0.05))
+    banded = record_of(engine, bundle, normals, Promise(0.05, review_rate=0.1))
+    assert banded.review is not None
+    assert banded.review.reject_above == plain.threshold
+    assert banded.threshold == banded.scores[-9] < plain.threshold
+    assert banded.review.stopped_rate == pytest.approx(9 / 61)
+    assert banded.supported_false_reject_rate == plain.supported_false_reject_rate
 
 
-def test_a_part_without_a_finite_score_is_refused(bundle: Bundle, normals: Frames) -> None:
+def test_a_reject_names_where_by_the_pixel_limit(
+    engine: Engine, bundle: Bundle, normals: Normals
+) -> None:
+    record = record_of(engine, bundle, normals, Promise(0.02))
+    assert record.pixel_limit is not None and record.pixel_limit <= record.threshold
+    assert len(record.pixel_levels) == 60
+    frame = tiny_frames(2, (64, 64), seed=9)[1]
+    decision = decide(engine.infer(frame), record, (64, 64))
+    assert decision.outcome is Outcome.REJECT
+    (region,) = decision.regions[:1]
+    dark = np.argwhere(frame.mean(axis=-1) < 100)
+    assert abs(region.box.y - dark[:, 0].min()) <= 4 and abs(region.box.x - dark[:, 1].min()) <= 4
+
+
+def test_pictures_that_do_not_count_are_named(
+    engine: Engine, bundle: Bundle, pictures: Frames
+) -> None:
+    spoiled = [*pictures, ("dark", pictures[0][1] // 40), ("part 60", pictures[4][1].copy())]
+    normals = collect_from(engine, bundle, spoiled, excluded={"part 7"})
+    assert normals.refused["part 60"] == "the same picture as part 4"
+    assert normals.refused["dark"].startswith("dark: ")
+    assert normals.excluded == ["part 7"]
+    assert len(normals.parts) == 59
+    record = record_of(engine, bundle, normals, Promise(0.05))
+    assert {each.name for each in record.refused} == {"dark", "part 60"}
+    assert record.excluded == ["part 7"]
+
+
+def test_pictures_of_the_largest_scores_are_kept_for_the_report(normals: Normals) -> None:
+    largest = sorted(normals.parts, key=lambda part: -part.score)[:KEPT]
+    assert set(normals.shown) == {part.name for part in largest}
+
+
+def test_a_camera_is_asked_for_more_when_a_picture_is_of_no_use(
+    engine: Engine, bundle: Bundle, pictures: Frames
+) -> None:
+    stream = [pictures[0], pictures[0], ("black", pictures[1][1] // 40), *pictures[1:]]
+    normals = collect(engine, bundle, Source(iter(stream), 20, None, None), no_word)
+    assert [part.name for part in normals.parts] == [f"part {index}" for index in range(20)]
+    assert len(normals.refused) == 2
+
+
+def test_a_camera_that_shows_nothing_new_ends_in_an_error(
+    engine: Engine, bundle: Bundle, pictures: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calibration.calibrate.PATIENCE_S", 0.05)
+
+    def frozen() -> Iterator[tuple[str, np.ndarray]]:
+        while True:
+            yield pictures[0]
+
+    with pytest.raises(InputError, match="no usable part .* 1 taken; .* the same picture"):
+        collect(engine, bundle, Source(frozen(), 20, None, None), no_word)
+
+
+def test_a_part_without_a_finite_score_is_refused(bundle: Bundle, pictures: Frames) -> None:
     from agent.engine.onnxruntime import OnnxRuntimeEngine
 
     model = tiny_graph((64, 64), "fp32", gain=float("inf"))
     broken = OnnxRuntimeEngine(model, (64, 64), device="CPU", precision="fp32")
     with pytest.raises(InputError, match="part 0 cannot be scored"):
-        calibrate(broken, bundle, normals, 0.05)
+        collect_from(broken, bundle, pictures)
     broken.close()
 
 
+def test_old_and_new_parts_stand_in_one_record(
+    engine: Engine, bundle: Bundle, pictures: Frames, normals: Normals
+) -> None:
+    halves = [collect_from(engine, bundle, pictures[part]) for part in (slice(30), slice(30, 60))]
+    old = record_of(engine, bundle, halves[0], Promise(0.05))
+    both = Evidence.of_record(old).and_also(Evidence.of_normals(halves[1]))
+    whole = Evidence.of_normals(normals)
+    assert (both.scores, both.pixel_levels) == (whole.scores, whole.pixel_levels)
+    assert both.picture is not None and whole.picture is not None
+    assert both.picture.brightness == whole.picture.brightness
+
+
 @pytest.mark.parametrize(
-    ("rate", "best_effort", "said", "not_said"),
+    ("promise", "said", "not_said"),
     [
-        (0.05, False, ["number 3 from the top of 60", "at most 4.9180%", "5.0000%"], "ABOVE"),
-        (0.02, False, ["the largest of 60", "at most 1.6393%", "at most 4.8703%"], "ABOVE"),
-        (0.01, True, ["the largest of 60", "ABOVE the rate asked for", "1.6393%"], "number"),
+        (
+            Promise(0.05),
+            ["number 3 from the top of 60", "on average at most 4.92 %", "95 % confidence at most"],
+            "ABOVE",
+        ),
+        (Promise(0.02), ["the largest of 60", "at most 1.64 %", "at most 4.87 %"], "ABOVE"),
+        (
+            Promise(0.01, best_effort=True),
+            ["the largest of 60", "ABOVE the 1 % asked for", "1 % needs 39 more samples"],
+            "number",
+        ),
+        (Promise(0.05, 0.95), ["With 95 % confidence", "on average at most 1.64 %"], "Expected:"),
+        (Promise(0.05, review_rate=0.1), ["rejected outright", "14.8 % do not pass"], "ABOVE"),
     ],
-    ids=["third", "largest", "best effort"],
+    ids=["third", "largest", "best effort", "confident", "review"],
 )
 def test_the_summary_says_what_was_promised(
     engine: Engine,
     bundle: Bundle,
-    normals: Frames,
-    rate: float,
-    best_effort: bool,
+    normals: Normals,
+    promise: Promise,
     said: list[str],
     not_said: str,
 ) -> None:
-    text = describe(calibrate(engine, bundle, normals, rate, best_effort=best_effort))
+    text = describe(record_of(engine, bundle, normals, promise))
     for words in said:
         assert words in text
     assert not_said not in text
+
+
+def test_a_cross_conformal_record_makes_its_weaker_promise(
+    engine: Engine, bundle: Bundle, normals: Normals
+) -> None:
+    evidence = Evidence.of_normals(normals, cross=True)
+    record = evidence.record(Promise(0.05), bundle.sha256, engine.fingerprint)
+    assert record.method == "cross"
+    assert "Weaker promise (cross-conformal)" in describe(record)
+    assert "on average at most" not in describe(record).splitlines()[1]
+
+
+def test_ignored_pixels_move_neither_limit(
+    engine: Engine, pictures: Frames, tmp_path: Path
+) -> None:
+    """A label that differs from part to part, where the mask says that nothing is inspected."""
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:24] = 255
+    masked = open_bundle(
+        write_tiny_bundle(
+            tmp_path / "masked.nlb",
+            view={"ignore_mask": "m.png", "image_size": (64, 64), "score_pixels": 50},
+            members={"m.png": cv2.imencode(".png", mask)[1].tobytes()},
+        )
+    )
+    random = np.random.default_rng(0)
+    labelled = [(name, image.copy()) for name, image in pictures]
+    for _, image in labelled:
+        image[random.integers(2, 16) :, random.integers(60)][:6] = 0
+    plain, odd = (collect_from(engine, masked, each) for each in (pictures, labelled))
+    assert odd.scores == plain.scores
+    assert [part.level for part in odd.parts] == [part.level for part in plain.parts]
+    found = detect(engine, View.of(masked), odd.canvases or [labelled[0][1]], -3.2, 4)
+    assert sum(row.found for row in found) > 0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import cv2
 import numpy as np
 import pytest
@@ -15,7 +18,6 @@ from agent.bundle import open_bundle
 from agent.camera import Camera, CameraFault, EndOfStream, Frame
 from agent.cli import main
 from agent.record import read_record
-from calibration.commands import Rate
 from tests.tiny import tiny_frames, write_tiny_bundle
 
 
@@ -38,20 +40,6 @@ def calibrate(*arguments: str | Path) -> int:
     with pytest.raises(SystemExit) as stopped:
         main(["calibrate", *map(str, arguments)])
     return int(stopped.value.code or 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "rate"),
-    [("0.01", 0.01), ("1%", 0.01), ("0.7%", 0.007), (" 2 %", 0.02), ("500ppm", 0.0005)],
-)
-def test_a_rate_is_written_in_three_ways(text: str, rate: float) -> None:
-    assert Rate().convert(text, None, None) == rate
-
-
-@pytest.mark.parametrize("text", ["0", "1", "100%", "-1%", "one", "", "1e6ppm", "nan", "2 percent"])
-def test_what_is_no_rate_is_refused(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="such as 0.01, 1% or 500ppm"):
-        Rate().convert(text, None, None)
 
 
 def test_a_folder_of_good_parts_gives_a_record(
@@ -83,7 +71,7 @@ def test_too_few_parts_are_refused_before_any_is_scored(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("calibration.commands.load_engine", None)
+    monkeypatch.setattr("calibration.session.load_engine", None)
     out = tmp_path / "tiny.cal.json"
     assert calibrate(bundle, normals, "--false-reject-rate", "1%", "--out", out) == 2
     error = capsys.readouterr().err
@@ -102,7 +90,7 @@ def test_best_effort_writes_what_the_parts_support(
     assert record.threshold == record.scores[-1]
     assert record.requested_false_reject_rate == 0.01
     assert record.supported_false_reject_rate == pytest.approx(1 / 31)
-    assert "ABOVE the rate asked for" in capsys.readouterr().out
+    assert "ABOVE the 1 % asked for" in capsys.readouterr().out
 
 
 class ScriptedCamera(Camera):
@@ -179,10 +167,23 @@ def _empty(folder: Path) -> list[str | Path]:
     return [folder / "empty"]
 
 
-def _twice(folder: Path) -> list[str | Path]:
-    for name, frame in zip("abc", tiny_frames(3, (64, 64))[[0, 2, 0]], strict=True):
-        assert cv2.imwrite(str(folder / f"{name}.png"), frame)
-    return [folder, "--best-effort"]
+def _the_same_part(folder: Path) -> list[str | Path]:
+    for name in "abc":
+        assert cv2.imwrite(str(folder / f"{name}.png"), tiny_frames(1, (64, 64))[0])
+    return [folder, "--false-reject-rate", "40%"]
+
+
+def _in_the_dark(folder: Path) -> list[str | Path]:
+    assert cv2.imwrite(str(folder / "a.png"), tiny_frames(1, (64, 64))[0] // 50)
+    return [folder]
+
+
+def _of_two_sizes(folder: Path) -> list[str | Path]:
+    *usual, other = tiny_frames(12, (64, 64))
+    for index, frame in enumerate(usual):
+        assert cv2.imwrite(str(folder / f"a{index:02d}.png"), frame)
+    assert cv2.imwrite(str(folder / "b.png"), other[:, :32])
+    return [folder]
 
 
 @pytest.mark.parametrize(
@@ -191,12 +192,26 @@ def _twice(folder: Path) -> list[str | Path]:
         (lambda folder: [folder / "missing"], "is not a folder"),
         (_empty, "holds no images"),
         (_data_set, "whole data set"),
-        (_twice, "c.png is the same image as"),
+        (_the_same_part, "1 normal samples do not support"),
+        (_in_the_dark, "none of the pictures"),
+        (_of_two_sizes, "b.png is 32x64, 11 of 12 images are 64x64"),
+        (lambda folder: [folder, "--fold", "a.nlb", "b"], "either IMAGES_OR_CAMERA, or --fold"),
         (lambda folder: ["v4l2:///dev/video0"], "--count"),
         (lambda folder: [folder, "--count", "5"], "--count is for cameras"),
         (lambda folder: ["nothing://x", "--count", "5"], "no camera of scheme nothing"),
     ],
-    ids=["missing", "empty", "data set", "twice", "endless", "count", "scheme"],
+    ids=[
+        "missing",
+        "empty",
+        "data set",
+        "same",
+        "dark",
+        "sizes",
+        "both",
+        "endless",
+        "count",
+        "scheme",
+    ],
 )
 def test_a_wrong_source_is_one_line_and_exit_code_2(
     make: Callable[[Path], list[str | Path]],
@@ -209,7 +224,7 @@ def test_a_wrong_source_is_one_line_and_exit_code_2(
     folder.mkdir()
     arguments = make(folder)
     out = tmp_path / "c.json"
-    assert calibrate(bundle, *arguments, "--false-reject-rate", "50%", "--out", out) == 2
+    assert calibrate(bundle, "--false-reject-rate", "50%", "--out", out, *arguments) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("normline: error: ")
     assert message in error
@@ -245,3 +260,116 @@ def test_an_engine_that_fails_its_self_test_is_not_calibrated(
     assert calibrate(bundle, normals, "--false-reject-rate", "10%", "--out", out) == 2
     assert "self-test failed" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_with_confidence_more_parts_are_needed(
+    bundle: Path, normals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--false-reject-rate", "5%", "--confidence", "95%", "--out", tmp_path / "c.json")
+    assert calibrate(bundle, normals, *arguments) == 2
+    assert "at least 59 are needed, 29 more" in capsys.readouterr().err
+
+
+def test_a_report_is_written_beside_the_record(bundle: Path, normals: Path, tmp_path: Path) -> None:
+    page, data = tmp_path / "tiny.html", tmp_path / "tiny.json"
+    reports = ("--report", page, "--report", data, "--note", "new <lamp>")
+    options = ("--review-rate", "10%", "--out", tmp_path / "c.json")
+    assert calibrate(bundle, normals, "--false-reject-rate", "10%", *options, *reports) == 0
+    content = json.loads(data.read_text())
+    record = read_record(tmp_path / "c.json")
+    assert content["record"] == json.loads(record.model_dump_json(by_alias=True))
+    assert len(content["detection"]["defects"]) == 9 and len(content["largest"]) == 8
+    assert "new &lt;lamp&gt;" in page.read_text()
+
+
+def test_a_report_of_an_unknown_form_is_refused_before_the_work(
+    bundle: Path, normals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--false-reject-rate", "10%", "--out", tmp_path / "c.json")
+    assert calibrate(bundle, normals, *arguments, "--report", tmp_path / "r.pdf") == 2
+    assert "must end in .html or .json" in capsys.readouterr().err
+
+
+def test_a_picture_that_a_person_has_ruled_out_is_excluded_and_named(
+    bundle: Path, normals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ruled_out = tmp_path / "exclude.txt"
+    ruled_out.write_text(f"# looked at by the foreman\n{normals / '07.png'}\n")
+    out = tmp_path / "c.json"
+    options = ("--false-reject-rate", "10%", "--out", out, "--exclude", ruled_out)
+    assert calibrate(bundle, normals, *options) == 0
+    record = read_record(out)
+    assert (record.n, record.excluded) == (29, [str(normals / "07.png")])
+    assert f"excluded {normals / '07.png'}" in capsys.readouterr().err
+    ruled_out.write_text("70.png\n")
+    assert calibrate(bundle, normals, *options) == 2
+    assert "names 70.png, which is not among the pictures" in capsys.readouterr().err
+
+
+def test_a_cameras_pictures_are_kept_and_calibrate_the_same_again(
+    bundle: Path, camera: ScriptedCamera, tmp_path: Path
+) -> None:
+    first, second, kept = tmp_path / "1.json", tmp_path / "2.json", tmp_path / "kept"
+    options = ("--false-reject-rate", "10%", "--out")
+    live = ("--count", "20", "--save", kept)
+    assert calibrate(bundle, "v4l2:///dev/video0", *options, first, *live) == 0
+    assert len(list(kept.glob("*.png"))) == 20
+    assert calibrate(bundle, kept, *options, second) == 0
+    one, two = read_record(first), read_record(second)
+    assert (one.scores, one.camera_settings) == (two.scores, two.camera_settings)
+    assert one.camera_settings == {"exposure": 157}
+
+
+def test_pictures_are_not_kept_among_others(
+    bundle: Path,
+    camera: ScriptedCamera,
+    normals: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ("--false-reject-rate", "10%", "--out", tmp_path / "c.json", "--count", "20")
+    assert calibrate(bundle, "v4l2:///dev/video0", *options, "--save", normals) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
+def test_folds_pool_what_each_model_says_of_the_images_that_it_has_not_seen(
+    bundle: Path, normals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds: list[str | Path] = []
+    for number in range(3):
+        model = write_tiny_bundle(tmp_path / f"fold{number}.nlb", product=f"without {number}")
+        listing = tmp_path / f"fold{number}.txt"
+        listing.write_text("\n".join(str(normals / f"{i:02}.png") for i in range(number, 30, 3)))
+        folds += ["--fold", model, listing]
+    out = tmp_path / "c.json"
+    assert calibrate(bundle, "--false-reject-rate", "10%", "--out", out, *folds) == 0
+    record = read_record(out)
+    assert (record.n, record.method) == (30, "cross")
+    assert record.bundle_sha256 == open_bundle(bundle).sha256
+    assert "Weaker promise" in capsys.readouterr().out
+    folds[1] = bundle
+    assert calibrate(bundle, "--false-reject-rate", "10%", "--out", out, *folds) == 2
+    assert "is the model itself" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_leaves_nothing_half_written(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c.json"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "agent", "calibrate", str(bundle), "synthetic://?rate=50"),
+            *("--count", "100000", "--false-reject-rate", "10%", "--out", str(out)),
+            *("--runtime", "onnxruntime", "--save", str(tmp_path / "kept")),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    end_s = time.monotonic() + 60
+    while not list(tmp_path.glob("kept/*.png")):
+        assert time.monotonic() < end_s and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept"]

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from agent.errors import InputError
-from calibration.threshold import conformal_threshold, largest_score_bound, rank, samples_needed
+from calibration.threshold import (
+    at_least,
+    conformal_threshold,
+    rank,
+    samples_needed,
+    supported_rate,
+)
 
 
 @pytest.mark.parametrize(
@@ -87,10 +93,12 @@ def test_a_score_that_is_not_finite_is_refused(score: float) -> None:
         conformal_threshold([1.0, score, 2.0], 0.5)
 
 
-def _rates(n: int, rate: float) -> np.ndarray:
+def _rates(n: int, rate: float, confidence: float | None = None) -> np.ndarray:
     """True false-reject rates of 4,000 calibrations on n standard normal scores each."""
     random = np.random.default_rng(7)
-    values = [conformal_threshold(random.normal(size=n).tolist(), rate).value for _ in range(4000)]
+    scores = np.sort(random.normal(size=(4000, n)))
+    values = scores[:, n - rank(n, rate, confidence)]
+    assert values[0] == conformal_threshold(scores[0].tolist(), rate, confidence).value
     return np.array([0.5 - 0.5 * erf(value / sqrt(2)) for value in values])
 
 
@@ -119,9 +127,37 @@ def test_ties_do_not_break_the_promise() -> None:
     ("n", "bound"), [(50, 0.0582), (100, 0.0295), (200, 0.0149), (299, 0.01), (1000, 0.003)]
 )
 def test_the_bound_of_the_largest_score(n: int, bound: float) -> None:
-    assert largest_score_bound(n) == pytest.approx(bound, abs=6e-5)
+    assert supported_rate(n, 1, 0.95) == pytest.approx(bound, abs=6e-5)
+    assert supported_rate(n, 1, 0.95) == pytest.approx(1 - 0.05 ** (1 / n))
 
 
-def test_the_bound_of_the_largest_score_holds_at_its_confidence() -> None:
-    covered = np.mean(_rates(49, 0.02) <= largest_score_bound(49))
-    assert covered == pytest.approx(0.95, abs=0.015)
+@pytest.mark.parametrize(("rate", "needed"), [(0.05, 59), (0.01, 299), (0.003, 998), (0.001, 2995)])
+def test_confidence_needs_more_samples(rate: float, needed: int) -> None:
+    assert samples_needed(rate, 0.95) == needed
+    assert rank(needed, rate, 0.95) == 1
+    with pytest.raises(InputError, match=f"at least {needed} are needed, 1 more"):
+        rank(needed - 1, rate, 0.95)
+
+
+@pytest.mark.parametrize(("n", "rate", "k"), [(1000, 0.01, 5), (1000, 0.05, 39), (93, 0.05, 2)])
+def test_the_rank_at_a_confidence_is_the_largest_that_keeps_it(n: int, rate: float, k: int) -> None:
+    assert rank(n, rate, 0.95) == k
+    assert supported_rate(n, k, 0.95) <= rate < supported_rate(n, k + 1, 0.95)
+
+
+@pytest.mark.parametrize(("n", "rate"), [(93, 0.05), (299, 0.01)])
+def test_a_promise_with_confidence_is_broken_by_one_calibration_in_twenty(
+    n: int, rate: float
+) -> None:
+    broken = np.mean(_rates(n, rate, 0.95) > rate)
+    assert 0.03 < broken < 0.06
+
+
+def test_ranks_from_the_bottom_have_a_bound_too() -> None:
+    assert supported_rate(5, 5, 0.95) == pytest.approx(0.95 ** (1 / 5))
+    assert supported_rate(1, 1, 0.95) == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize(("least", "chance"), [(0, 1.0), (1, 1 - 0.99**100), (100, 1e-200)])
+def test_the_chance_of_so_many_above(least: int, chance: float) -> None:
+    assert at_least(100, 0.01, least) == pytest.approx(chance, abs=1e-9)

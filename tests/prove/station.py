@@ -16,11 +16,11 @@ import zmq
 
 from agent.camera import product
 from agent.client import Event, Gap, Position, ReplayClient, Subscriber
-from agent.imaging import to_model_frame
 from agent.messaging.status import Heartbeat
 from agent.picture import encode_thumbnail, look_at
 from agent.record import Picture, Spread, read_record, write_record
 from agent.verdict import Verdict
+from agent.view import View
 from tests.tiny import tiny_frames
 
 BEGINNING = Position(0, 0)
@@ -49,7 +49,7 @@ def part_pictures(folder: Path) -> list[np.ndarray]:
 
 def add_normal_look(record_path: Path, images: list[np.ndarray]) -> None:
     """Tell a calibration record how normal pictures look; the tiny model's frames are 64 x 64."""
-    looks = [look_at(to_model_frame(image, (64, 64), None)) for image in images]
+    looks = [look_at(View((64, 64)).canvas(image)) for image in images]
     differences = [a.difference(b) for a, b in zip(looks, looks[1:], strict=False)]
     picture = Picture(
         brightness=Spread(values=sorted(look.brightness for look in looks)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,10 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
+from training import trainer
 from training.commands import train
 from training.errors import InputError
+from training.presets import PRESETS
 from training.run import load_frames, load_run
 from training.state import load_state
 
@@ -118,7 +121,9 @@ def test_the_clock_ends_a_time_budget(parts: Path, tmp_path: Path) -> None:
         pytest.param(("--steps", "2"), "already holds a run", id="a folder that is taken"),
         pytest.param(("--resume", "--steps", "2", "--seed", "9"), "--seed 0", id="another seed"),
         pytest.param(
-            ("--resume", "--steps", "2", "--batch-size", "4"), "--batch-size 8", id="another batch"
+            ("--resume", "--steps", "2", "--batch-size", "4"),
+            "with --batch-size",
+            id="another batch",
         ),
         pytest.param(("--time-budget", "soon"), "45m", id="a budget that is no time"),
         pytest.param(("--steps", "2", "--time-budget", "9s"), "not both", id="two budgets"),
@@ -131,6 +136,18 @@ def test_wrong_orders_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         CliRunner().invoke(train, order(parts, trained, *more), catch_exceptions=False)
+
+
+def test_a_training_that_diverges_says_so(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the check, hours later the run would hold weights of NaN."""
+    wild = replace(PRESETS["edge-s"], learning_rate=(1e30, 1e30))
+    monkeypatch.setitem(PRESETS, "edge-s", wild)
+    monkeypatch.setattr(trainer, "LOG_EVERY", 1)
+    with pytest.raises(InputError, match="training diverged at step .* look at them"):
+        run_train(parts, tmp_path / "wild", "--steps", "5")
+    assert not (tmp_path / "wild" / "weights.safetensors").exists()
 
 
 def test_flat_images_are_refused(tmp_path: Path) -> None:

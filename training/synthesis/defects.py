@@ -33,19 +33,19 @@ def crack(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Fie
     if rng.random() < 0.25:
         branch = _line(image.shape, at, rng, None, wander=0.5, thickest=2)
         alpha = np.maximum(alpha, branch)
-    return _shifted(image, at, rng, darker=0.85), alpha
+    return _shifted(image, rng, darker=0.85), alpha
 
 
 def scratch(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
     """A nearly straight, thin line, bright or dark."""
     alpha = _line(image.shape, at, rng, None, wander=rng.uniform(0.0, 0.06), thickest=2)
-    return _shifted(image, at, rng, darker=0.5), alpha
+    return _shifted(image, rng, darker=0.5), alpha
 
 
 def spot(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
     """A hole or inclusion: a small ragged ellipse, often with a rim."""
     alpha = _ellipse(image.shape, at, rng, radius=(1.5, 14.0))
-    painted = _shifted(image, at, rng, darker=0.75)
+    painted = _shifted(image, rng, darker=0.75)
     if rng.random() < 0.3:
         rim = cv2.dilate(alpha, np.ones((3, 3), np.uint8)) - alpha
         painted = painted + rim[..., None] * np.float32(rng.choice((-0.3, 0.3)))
@@ -80,7 +80,7 @@ def dent(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Fiel
     x = (np.arange(width, dtype=np.float32)[None, :] - at[1]) / radius
     angle = rng.uniform(0, 2 * np.pi)
     slope = (x * np.cos(angle) + y * np.sin(angle)) * np.exp(0.5 - (x**2 + y**2) / 2)
-    depth = np.float32(_contrast(image, at, rng) * np.exp(rng.uniform(np.log(0.7), np.log(4.0))))
+    depth = np.float32(_contrast(image) * np.exp(rng.uniform(np.log(0.7), np.log(4.0))))
     painted = image + depth * slope[..., None].astype(np.float32)
     return painted, (x**2 + y**2 < 2.5).astype(np.float32)
 
@@ -204,25 +204,18 @@ def _ellipse(
     return soft
 
 
-def _shifted(image: Field, at: tuple[int, int], rng: Generator, *, darker: float) -> Field:
+def _shifted(image: Field, rng: Generator, *, darker: float) -> Field:
     """The image, darker (with that probability) or brighter by a visible amount."""
-    amount = _contrast(image, at, rng) * np.exp(rng.uniform(np.log(0.7), np.log(6.0)))
+    amount = _contrast(image) * np.exp(rng.uniform(np.log(0.7), np.log(6.0)))
     if rng.random() < darker:
         # Towards black in proportion to the tone, so that dark surroundings get darker still.
         return image * np.float32(max(0.0, 1.0 - amount / max(float(image.mean()), 0.05)))
     return image + np.float32(amount)
 
 
-def _contrast(image: Field, at: tuple[int, int], rng: Generator) -> float:
-    """The unit of a defect's strength: the whole picture's contrast, or the grain's around `at`.
-
-    Light and shade may span the whole picture while its grain is faint; a crack there is fainter
-    than the shade and still plain to see.
-    """
-    if rng.random() < 0.5:
-        return float(image.std()) + 0.02
-    near = _around(image, at).mean(axis=-1)
-    return 2.0 * float((near - cv2.GaussianBlur(near, (0, 0), 4.0)).std()) + 0.01
+def _contrast(image: Field) -> float:
+    """The unit of a defect's strength."""
+    return float(image.std()) + 0.02
 
 
 def _around(image: Field, at: tuple[int, int]) -> Field:

@@ -12,10 +12,9 @@ from training.synthesis.noise import perlin_blobs
 from training.synthesis.parts import Parts
 from training.synthesis.textures import procedural_bank, vary
 
-# A change below this mean over its own area is not a defect that anyone sees: in grey levels, and
-# as a share of the picture's mean, for an eye adapts to a dark picture.
-VISIBLE_LEVELS, VISIBLE_SHARE = 2.0, 0.05
-TEXTURE_SHARE = 0.15
+# A change below this mean over its own area, in grey levels, is not a defect that anyone sees.
+VISIBLE_LEVELS = 5.0
+TEXTURE_SHARE = 0.3
 # Anomalies an image, drawn evenly from these. Several in one image teach the segmentation net
 # several times as much a step; single ones teach the score what one small defect is worth.
 COUNTS = (1, 2, 3, 5, 8)
@@ -55,7 +54,6 @@ class Synthesizer:
         """
         result = image.astype(np.float32) / np.float32(255)
         mask = np.zeros(image.shape[:2], np.bool_)
-        visible = max(VISIBLE_LEVELS / 255, VISIBLE_SHARE * float(result.mean()))
         wanted = int(rng.choice(COUNTS))
         pasted = 0
         for _ in range(MOST_TRIES):
@@ -64,7 +62,7 @@ class Synthesizer:
             changed, area = self._one(result, foreground, rng)
             if not area.any():
                 continue
-            if np.abs(changed - result)[area].mean() >= visible:
+            if np.abs(changed - result)[area].mean() * 255 >= VISIBLE_LEVELS:
                 result, mask = changed, mask | area
                 pasted += 1
         return np.round(result * 255).astype(np.uint8), mask

@@ -16,6 +16,7 @@ from agent.capture import Captured, CaptureState, CaptureStatus
 from agent.engine.base import EngineFault, Inspection
 from agent.journal import Journal
 from agent.messaging.topics import Address
+from agent.record import CalibrationRecord
 from agent.service.faults import Faults
 from agent.service.herald import Herald
 from agent.service.inspect import Inspector
@@ -29,6 +30,7 @@ from tests.agent.factories import make_record
 
 ADDRESS = Address("plant1", "line3", "st7")
 SIZE = (8, 8)
+RECORD = make_record([-3.0, -2.0, -1.0, 0.0], threshold=0.0)
 
 
 class HandCamera:
@@ -118,6 +120,7 @@ class Rig:
         folder: Path,
         mode: str = "triggered",
         deadline_ms: float | None = None,
+        record: CalibrationRecord = RECORD,
         *,
         stop_without_journal: bool = False,
     ) -> None:
@@ -128,7 +131,6 @@ class Rig:
         recipe = Recipe(
             ADDRESS.verdict("tiny"), ADDRESS.late("tiny"), "tiny", "0" * 64, 0.0, simulated=True
         )
-        record = make_record([-3.0, -2.0, -1.0, 0.0], threshold=0.0)
         self.sent = 0
         inspector = Inspector(self.engine, record, View(SIZE))
         self.worker = Worker(inspector)
@@ -143,7 +145,7 @@ class Rig:
                 worker=self.worker,
                 journal=self.journal,
                 results=Results(recipe, self.journal, self.send),
-                herald=Herald(ADDRESS, self.journal, NoDoor, self, notifier, watchdog),
+                herald=Herald(ADDRESS, self.journal, NoDoor, self, notifier, watchdog, record),
                 faults=Faults(stop_without_journal=stop_without_journal),
             )
         )
@@ -167,26 +169,26 @@ class Rig:
     def drain(self) -> None:
         """Nobody has subscribed."""
 
-    def _of_kind(self, kind: str) -> list[dict[str, Any]]:
+    def of_kind(self, kind: str) -> list[dict[str, Any]]:
         return [content for topic, content in self.published if f"/{kind}/" in topic.decode()]
 
     @property
     def verdicts(self) -> list[tuple[str, str, str | None]]:
         """(part id, verdict, reason) of each, in order."""
-        return [(v["part_id"], v["verdict"], v["reason"]) for v in self._of_kind("verdict")]
+        return [(v["part_id"], v["verdict"], v["reason"]) for v in self.of_kind("verdict")]
 
     @property
     def late_results(self) -> list[dict[str, Any]]:
-        return self._of_kind("late")
+        return self.of_kind("late")
 
     @property
     def last(self) -> dict[str, Any]:
-        return self._of_kind("verdict")[-1]
+        return self.of_kind("verdict")[-1]
 
     @property
     def states(self) -> list[str]:
-        return [change["state"] for change in self._of_kind("state")]
+        return [change["state"] for change in self.of_kind("state")]
 
     @property
     def heartbeats(self) -> list[dict[str, Any]]:
-        return self._of_kind("heartbeat")
+        return self.of_kind("heartbeat")

@@ -23,7 +23,7 @@ from tests.agent.factories import make_record
 from tests.agent.service.process import ROOT, change_station, write_station
 from tests.tiny import write_tiny_bundle, write_tiny_record
 
-SETTINGS: Settings = {"scheme": "v4l2", "width": 640, "exposure": 100}
+SETTINGS: Settings = {"scheme": "v4l2", "width": 640, "height": 480, "exposure": 100}
 PARTS = {"uri": "synthetic://?rate=0&parts=3"}
 
 
@@ -115,6 +115,27 @@ def test_a_camera_set_otherwise_than_for_the_calibration_is_refused(
     record = make_record([0.0], 0.0).model_copy(update={"camera_settings_digest": digest})
     with pytest.raises(InputError, match="set otherwise") if refused else nullcontext():
         check_camera(record, SETTINGS, simulated)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"camera_settings": {**SETTINGS, "exposure": 99}},
+            r"exposure 100 instead of 99",
+        ),
+        ({"camera_settings": {**SETTINGS, "gain": 3}}, "gain not set instead of 3"),
+        ({"frame_size": (240, 320)}, "images of 640x480 instead of 320x240"),
+    ],
+)
+def test_what_is_set_otherwise_on_the_camera_is_named(
+    changes: dict[str, object], message: str
+) -> None:
+    record = make_record([0.0], 0.0).model_copy(update=changes)
+    with pytest.raises(InputError, match=message):
+        check_camera(
+            record, {**SETTINGS, "height": 480} if "frame_size" in changes else SETTINGS, False
+        )
 
 
 def check_refused(station: Path, message: str) -> None:

@@ -1,0 +1,99 @@
+"""The drift monitor of a station: from each part's score and picture to an alarm that says why."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.drift.causes import causes
+from agent.drift.martingale import ALARM, HORIZON, Martingale
+from agent.drift.ranks import Ranks
+from agent.picture import Look
+from agent.record import CalibrationRecord
+
+RECENT = 50
+LEAST_SCORES = 20
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What the monitor says.
+
+    drifting: the alarm is raised; it stays until the next calibration; evidence: the capital of
+    the bets against "nothing has changed", 1 at the start; changes: in words, the most telling
+    first; parts: judged since the calibration came into force.
+    """
+
+    drifting: bool
+    evidence: float
+    changes: tuple[str, ...]
+    parts: int
+
+
+class DriftMonitor:
+    """Compares passing parts with the calibration's normal parts that would pass.
+
+    Below the threshold both are normal scores cut at the same place, so defects that are rejected
+    do not look like drift. Rejects count by their number alone. Not for scores of folds, which
+    come from other models, nor for fewer than 20.
+    """
+
+    def __init__(self, record: CalibrationRecord) -> None:
+        self._picture = record.picture
+        count = bisect_right(record.scores, record.threshold)
+        # The threshold is one of the scores: what lies below it is exchangeable with what passes.
+        self._limit = record.scores[count - 1] if count else record.threshold
+        self._reference = record.scores[: max(count - 1, 0)]
+        self._able = record.method == "split" and len(self._reference) >= LEAST_SCORES
+        self._recent: deque[Look] = deque(maxlen=RECENT)
+        self._raised: DriftReport | None = None
+        self._begin()
+
+    @property
+    def able(self) -> bool:
+        """Whether the record lets drift be seen."""
+        return self._able
+
+    @property
+    def report(self) -> DriftReport:
+        """How things stand."""
+        if self._raised is not None:
+            return self._raised
+        return DriftReport(False, self._martingale.capital, (), self._martingale.parts)
+
+    def observe(self, score: float, look: Look, size: tuple[int, int]) -> bool:
+        """Take in one inspected part.
+
+        Args:
+            score: of the part.
+            look: of its picture.
+            size: (height, width) of what the picture shows, in camera pixels.
+
+        Returns:
+            Whether it raises the alarm, which happens once.
+        """
+        if not self._able or self._raised is not None:
+            return False
+        if self._martingale.parts == HORIZON:
+            self._begin()
+        self._recent.append(look)
+        self._martingale.take(self._ranks.p_value(score) if score <= self._limit else None)
+        if self._martingale.capital < ALARM:
+            return False
+        self._raised = DriftReport(
+            True, self._martingale.capital, self._changes(size), self._martingale.parts
+        )
+        return True
+
+    def _begin(self) -> None:
+        self._martingale = Martingale()
+        self._ranks = Ranks(self._reference, np.random.default_rng(0))
+
+    def _changes(self, size: tuple[int, int]) -> tuple[str, ...]:
+        found: list[str] = []
+        if self._picture is not None:
+            found = causes(self._picture, list(self._recent), size)
+        return (*found, self._martingale.direction)

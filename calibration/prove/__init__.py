@@ -1,0 +1,1 @@
+"""What calibration promises, checked by repetition: `python -m calibration.prove`."""

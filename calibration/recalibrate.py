@@ -1,0 +1,192 @@
+"""The command `normline recalibrate`: another threshold, while the line runs."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+
+import click
+
+from agent.bundle import open_bundle
+from agent.client import Subscriber
+from agent.config import Station, load_station
+from agent.errors import InputError
+from agent.files import check_writable
+from agent.messaging.status import Heartbeat
+from agent.record import CalibrationRecord, check_record, read_record
+from calibration.evidence import Evidence, Promise
+from calibration.history import find_former, former_records, replace_record
+from calibration.normals import Normals
+from calibration.report import FORMATS, make_report, write_report
+from calibration.session import Options, checked_engine, from_source
+from calibration.threshold import at_least
+from calibration.words import describe, percent
+
+FILE = click.Path(path_type=Path)
+# A station beats five times a second and looks for a new record twice a second.
+HEAR_S = 5.0
+ODD = 0.001
+
+
+@click.command(short_help="fold new good parts into a running station's threshold")
+@click.argument("station", type=FILE)
+@click.argument("images", required=False)
+@click.option(
+    "--replace", is_flag=True, help="Use the new parts alone, as after a change of the line."
+)
+@click.option("--exclude", type=FILE, help="Text file of pictures that a person has ruled out.")
+@click.option("--report", type=FILE, help="Write a report: FILE.html or FILE.json.")
+@click.option("--note", default="", help="Goes into record and report.")
+@click.option("--key", type=FILE, help="Client key, where the station has keys: to hear it.")
+@click.option("--list", "show", is_flag=True, help="List the former records.")
+@click.option("--restore", metavar="NAME", help="Put a former record back, by its name.")
+def recalibrate(
+    station: Path,
+    images: str | None,
+    replace: bool,
+    exclude: Path | None,
+    report: Path | None,
+    note: str,
+    key: Path | None,
+    show: bool,
+    restore: str | None,
+) -> None:
+    """Fold new good parts into the calibration of the station that the file STATION describes.
+
+    IMAGES is a folder or a .txt list of pictures of parts that a person has confirmed to be good,
+    as they came: only those that were rejected would make the promise void. The rate stays as it
+    was asked for. A running station takes the new record over between two parts; the former one
+    is kept and can be put back.
+
+    \b
+    Example:
+      normline recalibrate station.yaml confirmed/
+      normline recalibrate station.yaml --list
+      normline recalibrate station.yaml --restore 3f29a1
+    """
+    if sum((images is not None, show, restore is not None)) != 1:
+        raise InputError("give one of IMAGES, --list and --restore")
+    settings = load_station(station)
+    path = settings.product.calibration
+    if show:
+        _list(path)
+        return
+    check_writable(path)
+    if restore is not None:
+        record = find_former(path, restore)
+    else:
+        assert images is not None
+        record = _with_new_parts(
+            settings, images, replace, Options(exclude, None, report is not None), note, report
+        )
+    replace_record(path, record)
+    click.echo(f"{describe(record)}\nwritten to {path}")
+    click.echo(_heard(settings, record, key))
+
+
+def _with_new_parts(
+    settings: Station,
+    images: str,
+    replace: bool,
+    options: Options,
+    note: str,
+    report: Path | None,
+) -> CalibrationRecord:
+    if report is not None:
+        check_writable(report)
+        if report.suffix not in FORMATS:
+            raise InputError(f"--report {report}: the name must end in {' or '.join(FORMATS)}")
+    former = read_record(settings.product.calibration)
+    bundle = open_bundle(settings.product.bundle)
+    engine_settings = settings.engine
+    load = partial(
+        checked_engine,
+        runtime=engine_settings.runtime,
+        device=engine_settings.device,
+        precision=engine_settings.precision,
+    )
+    promise = promise_of(former)
+    found = from_source(load, bundle, images, None, promise if replace else None, options)
+    normals = found.normals
+    if not replace:
+        _leave_out_known(normals, former)
+    if not normals.parts:
+        raise InputError(f"{images} holds no new part that is of use: nothing has changed")
+    _warn_if_chosen(normals, former)
+    evidence = Evidence.of_normals(normals)
+    if not replace:
+        evidence = Evidence.of_record(former).and_also(evidence)
+    with load(bundle) as engine:
+        check_record(former, bundle, engine.fingerprint)
+        record = evidence.record(
+            promise,
+            bundle.sha256,
+            engine.fingerprint,
+            camera=found.camera if replace else former.camera_settings,
+            note=note or former.note,
+        )
+        if former.camera_settings is None and not replace:
+            digest = former.camera_settings_digest
+            record = record.model_copy(update={"camera_settings_digest": digest})
+        if report is not None:
+            write_report(report, make_report(record, promise, normals, engine, bundle))
+    return record
+
+
+def promise_of(record: CalibrationRecord) -> Promise:
+    """What was asked of a record."""
+    short = record.supported_false_reject_rate > record.requested_false_reject_rate
+    review = record.review.requested_rate if record.review is not None else None
+    return Promise(record.requested_false_reject_rate, record.confidence, review, best_effort=short)
+
+
+def _leave_out_known(normals: Normals, former: CalibrationRecord) -> None:
+    """Parts that the calibration holds already; the same picture gives the same score."""
+    known = set(former.scores)
+    for part in normals.parts:
+        if part.score in known:
+            normals.refused[part.name] = "in the calibration already (the same score)"
+            normals.shown.pop(part.name, None)
+            click.echo(f"left out {part.name}: {normals.refused[part.name]}", err=True)
+    normals.parts = [part for part in normals.parts if part.score not in known]
+
+
+def _warn_if_chosen(normals: Normals, former: CalibrationRecord) -> None:
+    """Say when more of the new parts are above the limit than the promise lets one expect."""
+    limit = former.threshold if former.review is None else former.review.reject_above
+    above = sum(part.score > limit for part in normals.parts)
+    count = len(normals.parts)
+    if at_least(count, former.supported_false_reject_rate, above) < ODD:
+        click.echo(
+            f"warning: {above} of {count} new parts are above the limit in force, "
+            f"{percent(former.supported_false_reject_rate)} was promised. If they were picked "
+            "because they had been rejected, the new promise is void: give parts as they came. If "
+            "the line has changed, use --replace.",
+            err=True,
+        )
+
+
+def _list(path: Path) -> None:
+    present = read_record(path)
+    rows = [(each.name, each.record) for each in former_records(path)]
+    for name, record in [*rows, ("in force", present)]:
+        click.echo(
+            f"{name:<14}{record.created_at}  limit {record.threshold:.6g}  n {record.n}  "
+            f"{percent(record.supported_false_reject_rate)}  {record.note}".rstrip()
+        )
+
+
+def _heard(settings: Station, record: CalibrationRecord, key: Path | None) -> str:
+    """Whether the running station says that the record is in force."""
+    end_s = time.monotonic() + HEAR_S
+    heard = False
+    with Subscriber(settings.publish.verdicts, key=key) as station:
+        while (left_s := end_s - time.monotonic()) > 0:
+            event = station.receive(left_s)
+            heard = heard or isinstance(event, Heartbeat)
+            if isinstance(event, Heartbeat) and event.calibration == record.sha256:
+                return "the station has taken it over"
+    if heard:
+        raise InputError("the station has not taken the new record over: its log says why")
+    return f"no station is heard at {settings.publish.verdicts}: it is used from the next start on"

@@ -1,0 +1,183 @@
+"""One run of a calibration command: engine, pictures, and a bar that shows how it goes."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from agent.bundle import Bundle, open_bundle
+from agent.camera import Settings
+from agent.engine import Engine, load_engine, self_test
+from agent.errors import InputError
+from calibration.calibrate import collect
+from calibration.cross import check_folds
+from calibration.defects import TRIED
+from calibration.evidence import Promise
+from calibration.normals import Normals
+from calibration.sources import Keeper, Source, open_source, read_exclusions
+
+NAMED = 10
+
+Load = Callable[[Bundle], AbstractContextManager[Engine]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """exclude: file of pictures ruled out; save: folder for a camera's pictures; report: whether
+    one is wanted.
+    """
+
+    exclude: Path | None = None
+    save: Path | None = None
+    report: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """The parts, and the camera's settings where they are known."""
+
+    normals: Normals
+    camera: Settings | None
+
+
+@contextmanager
+def checked_engine(
+    bundle: Bundle, *, runtime: str, device: str, precision: str
+) -> Iterator[Engine]:
+    """An engine that has passed its self-test; raises InputError where there is none."""
+    engine = load_engine(bundle, runtime=runtime, device=device, precision=precision)
+    try:
+        self_test(engine, bundle)
+        yield engine
+    finally:
+        engine.close()
+
+
+def from_source(
+    load: Load,
+    bundle: Bundle,
+    address: str,
+    count: int | None,
+    promise: Promise | None,
+    options: Options,
+) -> Found:
+    """Score the parts of a folder, a list or a camera.
+
+    Args:
+        load: gives an engine for a bundle.
+        bundle: the model.
+        address, count: as for `open_source`.
+        promise: what the parts must be enough for; None when others stand beside them.
+        options: see there.
+
+    Raises:
+        InputError: too few pictures for the promise, or any of them is wrong.
+    """
+    with open_source(address, count) as source:
+        excluded = _excluded(source, options.exclude)
+        if promise is not None:
+            promise.check(source.count - len(excluded))
+        if options.save is not None and source.names is not None:
+            raise InputError("--save is for cameras: the pictures of a folder are kept already")
+        keeper = Keeper(options.save, source.settings) if options.save is not None else None
+        with load(bundle) as engine, _progress(source.count) as tell:
+            normals = collect(
+                engine,
+                bundle,
+                source,
+                tell,
+                excluded=excluded,
+                canvases_kept=TRIED if options.report else 0,
+                keep=keeper.keep if keeper is not None else None,
+            )
+    _name_refused(normals)
+    if not normals.parts:
+        raise InputError(f"none of the pictures of {address} can be used: see above why")
+    return Found(normals, source.settings)
+
+
+def from_folds(
+    load: Load,
+    bundle: Bundle,
+    folds: Sequence[tuple[Path, str]],
+    promise: Promise,
+    options: Options,
+) -> Found:
+    """Score the images of every fold with the model that was trained without them.
+
+    Args:
+        load: gives an engine for a bundle.
+        bundle: the model that the station will run, trained on everything.
+        folds: (bundle, images) of each.
+        promise: what all parts together must be enough for.
+        options: see there; pictures of folds are excluded by leaving them out of the lists.
+
+    Raises:
+        InputError: a fold's model is this one or of another size, or the models disagree.
+    """
+    if options.exclude is not None or options.save is not None:
+        raise InputError(
+            "--exclude and --save are not for --fold: change the fold's list of images"
+        )
+    parts = []
+    for path, images in folds:
+        model = open_bundle(path)
+        if model.sha256 == bundle.sha256:
+            raise InputError(
+                f"--fold {path} is the model itself: give one trained without {images}"
+            )
+        if model.manifest.input_size != bundle.manifest.input_size:
+            raise InputError(f"--fold {path} takes frames of another size than {bundle.path}")
+        parts.append(from_source(load, model, images, None, None, options).normals)
+    check_folds([part.scores for part in parts])
+    together = Normals()
+    for part in parts:
+        together.add(part)
+    return Found(together, None)
+
+
+def _excluded(source: Source, path: Path | None) -> set[str]:
+    if path is None:
+        return set()
+    if source.names is None:
+        raise InputError(
+            "--exclude is for folders: keep a camera's pictures with --save, look at them, and "
+            "calibrate from that folder"
+        )
+    return read_exclusions(path, source.names)
+
+
+@contextmanager
+def _progress(count: int) -> Iterator[Callable[[str, str | None], None]]:
+    """A bar that counts the parts that are of use, and shows why the last one was not."""
+    with click.progressbar(
+        length=count,
+        label="normal parts",
+        file=sys.stderr,
+        show_pos=True,
+        item_show_func=lambda reason: reason and f"left out: {reason}",
+    ) as bar:
+
+        def tell(name: str, reason: str | None) -> None:
+            bar.update(reason is None, reason)
+
+        yield tell
+
+
+def _name_refused(normals: Normals) -> None:
+    """Say on stderr what was left out, a camera's many pictures of one part by their number."""
+    refused = normals.refused
+    for name, reason in list(refused.items())[:NAMED]:
+        click.echo(f"left out {name}: {reason}", err=True)
+    if len(refused) > NAMED:
+        kinds = Counter(reason.partition(":")[0] for reason in refused.values())
+        words = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
+        click.echo(f"left out {len(refused)} pictures in all: {words}", err=True)
+    for name in normals.excluded:
+        click.echo(f"excluded {name}", err=True)

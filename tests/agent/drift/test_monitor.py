@@ -1,0 +1,120 @@
+"""The monitor raises DRIFT with what has changed, and leaves an unchanged line alone."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.camera.product import render
+from agent.drift import DriftMonitor
+from agent.drift.causes import causes
+from agent.picture import Look, encode_thumbnail, look_at
+from agent.record import CalibrationRecord, Picture, Spread
+from tests.agent.factories import make_record
+
+SIZE = (320, 320)
+PARTS = [render(11, index, 0.0)[0] for index in range(60)]
+LOOKS = [look_at(part) for part in PARTS]
+
+
+def spread(name: str) -> Spread:
+    return Spread(values=sorted(getattr(look, name) for look in LOOKS))
+
+
+PICTURE = Picture(
+    brightness=spread("brightness"),
+    sharpness=spread("sharpness"),
+    saturated=spread("saturated"),
+    difference=Spread(values=[10.0]),
+    reference=encode_thumbnail(np.mean([look.thumbnail for look in LOOKS], axis=0)),
+)
+
+
+def record_of(scores: np.ndarray, **changes: object) -> CalibrationRecord:
+    ordered = sorted(scores.tolist())
+    record = make_record(ordered, ordered[-4])
+    return record.model_copy(update={"picture": PICTURE, **changes})
+
+
+def looks_after(change: object) -> list[Look]:
+    return [look_at(change(render(12, index, 0.0)[0])) for index in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda p: p, []),
+        (lambda p: np.clip(p * 1.15, 0, 255).astype(np.uint8), ["brighter by"]),
+        (lambda p: (p * 0.85).astype(np.uint8), ["darker by"]),
+        (lambda p: cv2.GaussianBlur(p, (0, 0), 1.2), ["blurred: sharpness -"]),
+        (lambda p: np.roll(p, (0, 12), (0, 1)), ["moved: "]),
+        (
+            lambda p: np.clip(p.astype(int) + 120, 0, 255).astype(np.uint8),
+            ["brighter", "saturated"],
+        ),
+    ],
+    ids=["unchanged", "brighter", "darker", "blurred", "moved", "saturated"],
+)
+def test_what_has_changed_in_the_pictures_is_named(change: object, words: list[str]) -> None:
+    found = causes(PICTURE, looks_after(change), SIZE)
+    for word in words:
+        assert any(each.startswith(word) for each in found), found
+    assert bool(found) == bool(words)
+
+
+def test_a_movement_is_told_in_camera_pixels_and_by_its_direction() -> None:
+    (moved,) = causes(PICTURE, looks_after(lambda p: np.roll(p, (-12, 0), (0, 1))), SIZE)
+    along = moved.partition(", ")[2]
+    assert along.endswith("px up")
+    assert float(along.split()[0]) == pytest.approx(12, abs=1.5)
+
+
+def test_an_unchanged_line_with_defects_raises_nothing() -> None:
+    random = np.random.default_rng(1)
+    monitor = DriftMonitor(record_of(random.normal(size=300)))
+    for part in range(4000):
+        defect = part % 10 == 0
+        assert not monitor.observe(float(random.normal(8 if defect else 0)), LOOKS[part % 60], SIZE)
+    assert not monitor.report.drifting and monitor.report.parts == 4000
+
+
+def test_drift_is_raised_once_and_stays_with_its_cause() -> None:
+    random = np.random.default_rng(2)
+    monitor = DriftMonitor(record_of(random.normal(size=300)))
+    darker = looks_after(lambda part: (part * 0.8).astype(np.uint8))
+    raised = [
+        monitor.observe(float(random.normal(0 if part < 300 else 1)), darker[part % 40], SIZE)
+        for part in range(600)
+    ]
+    assert sum(raised) == 1 and raised.index(True) >= 300
+    report = monitor.report
+    assert report.drifting and report.evidence >= 100
+    assert report.changes[0].startswith("darker by") and report.changes[-1] == "scores higher"
+
+
+def test_a_line_that_rejects_everything_is_told() -> None:
+    random = np.random.default_rng(3)
+    monitor = DriftMonitor(record_of(random.normal(size=300)))
+    assert any(monitor.observe(50.0, LOOKS[0], SIZE) for _ in range(40))
+    assert monitor.report.changes[-1] == "most parts are rejected"
+
+
+@pytest.mark.parametrize(
+    ("scores", "changes"),
+    [(np.arange(300.0), {"method": "cross"}), (np.arange(15.0), {})],
+    ids=["scores of other models", "too few"],
+)
+def test_what_cannot_be_compared_is_not_watched(
+    scores: np.ndarray, changes: dict[str, object]
+) -> None:
+    monitor = DriftMonitor(record_of(scores, **changes))
+    assert not monitor.able
+    assert not any(monitor.observe(1000.0, LOOKS[0], SIZE) for _ in range(100))
+
+
+def test_a_record_without_pictures_is_watched_by_its_scores() -> None:
+    random = np.random.default_rng(4)
+    monitor = DriftMonitor(record_of(random.normal(size=300), picture=None))
+    assert any(monitor.observe(float(random.normal(2)), LOOKS[0], SIZE) for _ in range(200))
+    assert monitor.report.changes == ("scores higher",)

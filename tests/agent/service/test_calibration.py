@@ -1,0 +1,112 @@
+"""A calibration replaced on disk is taken over whole, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.errors import InputError
+from agent.record import CalibrationRecord, write_record
+from agent.service import calibration as module
+from agent.service.calibration import CalibrationFile
+from tests.agent.factories import make_record
+from tests.agent.service.fakes import Rig
+
+FIRST = make_record([-3.0, -2.0, -1.0, 0.0], threshold=0.0)
+SECOND = make_record([-3.0, -2.0, -1.5], threshold=-1.5)
+
+
+@pytest.fixture(autouse=True)
+def _look_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    write_record(tmp_path / "a.cal.json", FIRST)
+    return tmp_path / "a.cal.json"
+
+
+def accept(record: CalibrationRecord) -> None:
+    """Any record belongs here."""
+
+
+def refuse_all_but(allowed: CalibrationRecord) -> Callable[[CalibrationRecord], None]:
+    def check(record: CalibrationRecord) -> None:
+        if record != allowed:
+            raise InputError("made with another bundle")
+
+    return check
+
+
+def test_a_new_record_is_given_once(path: Path) -> None:
+    file = CalibrationFile(path, accept)
+    assert file.record == FIRST and file.replaced() is None
+    write_record(path, SECOND)
+    assert file.replaced() == SECOND
+    assert file.replaced() is None and file.record == SECOND
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"schema": 99}'])
+def test_what_is_no_record_changes_nothing(path: Path, content: bytes) -> None:
+    file = CalibrationFile(path, accept)
+    path.write_bytes(content)
+    assert file.replaced() is None and file.record == FIRST
+    write_record(path, SECOND)
+    assert file.replaced() == SECOND
+
+
+def test_a_record_of_another_station_changes_nothing(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = CalibrationFile(path, refuse_all_but(FIRST))
+    write_record(path, SECOND)
+    assert file.replaced() is None and file.record == FIRST
+    assert "the former one stays in force: made with another bundle" in caplog.text
+
+
+def test_a_file_that_is_gone_changes_nothing(path: Path) -> None:
+    file = CalibrationFile(path, accept)
+    path.unlink()
+    assert file.replaced() is None and file.record == FIRST
+
+
+def test_a_wrong_record_is_refused_at_the_start(path: Path) -> None:
+    with pytest.raises(InputError, match="another bundle"):
+        CalibrationFile(path, refuse_all_but(SECOND))
+
+
+def test_the_line_decides_by_the_new_record_from_the_next_part_on(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, mode="free_run")
+    rig.line.begin()
+    rig.engine.scores.extend([-1.0, -1.0])
+    rig.camera.deliver(triggered=False)
+    rig.turn()
+    rig.line.adopt(SECOND)
+    rig.camera.deliver(triggered=False)
+    rig.turn()
+    assert [verdict for _, verdict, _ in rig.verdicts] == ["PASS", "REJECT"]
+    assert rig.last["threshold"] == -1.5
+    assert [beat["calibration"] for beat in rig.heartbeats] == [FIRST.sha256, SECOND.sha256]
+    rig.journal.close()
+
+
+def test_drift_is_published_once_and_stays_in_the_heartbeat(tmp_path: Path) -> None:
+    scores = [-4.0 + index / 100 for index in range(300)]
+    rig = Rig(tmp_path, mode="free_run", record=make_record(scores, scores[-3]))
+    rig.line.begin()
+    rig.engine.scores.extend([-1.1] * 80)
+    for _ in range(80):
+        rig.camera.deliver(triggered=False)
+        rig.turn()
+    (alarm,) = rig.of_kind("drift")
+    assert alarm["drift"]["state"] == "DRIFT" and alarm["drift"]["evidence"] >= 100
+    assert alarm["drift"]["changes"] == ["scores higher"]
+    rig.line.adopt(FIRST)
+    rig.camera.deliver(triggered=False)
+    rig.turn()
+    assert rig.heartbeats[-1]["drift"] is None  # four scores allow no watch
+    assert rig.heartbeats[0]["drift"]["state"] == "IN_CONTROL"
+    rig.journal.close()

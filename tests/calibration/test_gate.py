@@ -1,0 +1,75 @@
+"""Pictures that are of no use are told from parts that only differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.camera.product import render
+from agent.picture import look_at
+from calibration.gate import Gate
+
+PARTS = [render(21, index, 0.0)[0] for index in range(30)]
+
+
+def refuse(gate: Gate, name: str, image: np.ndarray) -> str | None:
+    return gate.refuse(name, image, look_at(image))
+
+
+@pytest.fixture
+def gate() -> Gate:
+    """A gate that has seen twenty good pictures, and refused none."""
+    gate = Gate()
+    assert [refuse(gate, f"{i}.png", part) for i, part in enumerate(PARTS[:20])] == [None] * 20
+    return gate
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda p: p, None),
+        (lambda p: (p * 0.8).astype(np.uint8), None),
+        (lambda p: p // 3, "dark: mean grey level"),
+        (lambda p: p // 60, "dark: mean grey level"),
+        (lambda p: cv2.GaussianBlur(p, (0, 0), 2.5), "blurred: sharpness"),
+        (lambda p: np.clip(p * 2.0, 0, 255).astype(np.uint8), "saturated:"),
+        (lambda p: np.full_like(p, 255), "saturated: 100%"),
+        (lambda p: PARTS[4].copy(), "the same picture as 4.png"),
+    ],
+)
+def test_a_picture_of_no_use_is_refused_with_its_reason(
+    gate: Gate, spoil: Callable[[np.ndarray], np.ndarray], reason: str | None
+) -> None:
+    found = refuse(gate, "new.png", spoil(PARTS[25]))
+    assert (found is None) == (reason is None)
+    assert reason is None or (found or "").startswith(reason)
+
+
+def test_a_part_that_stands_still_counts_once(gate: Gate) -> None:
+    noise = np.random.default_rng(0).normal(0, 2, PARTS[19].shape)
+    again = np.clip(PARTS[19] + noise, 0, 255).astype(np.uint8)
+    assert refuse(gate, "again", again) == "the same part as in the picture before"
+    assert refuse(gate, "next", PARTS[20]) is None
+
+
+def test_a_fixed_part_under_noise_is_not_taken_for_standing_still() -> None:
+    """Where all pictures differ by noise alone, noise is no reason to refuse one."""
+    random = np.random.default_rng(1)
+    gate = Gate()
+    for index in range(40):
+        image = np.clip(PARTS[0] + random.normal(0, 3, PARTS[0].shape), 0, 255).astype(np.uint8)
+        assert refuse(gate, str(index), image) is None
+
+
+def test_the_first_pictures_are_looked_at_again_when_the_usual_is_known() -> None:
+    gate = Gate()
+    blurred = cv2.GaussianBlur(PARTS[0], (0, 0), 3)
+    assert refuse(gate, "first", blurred) is None
+    for index in range(1, 25):
+        assert refuse(gate, str(index), PARTS[index]) is None
+    late = gate.look_again()
+    assert list(late) == [0] and late[0].startswith("blurred")
+    assert gate.look_again() == {}

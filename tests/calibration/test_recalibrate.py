@@ -1,0 +1,174 @@
+"""Another calibration for a running station, and the way back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from agent.cli import main
+from agent.client import Event, Subscriber
+from agent.messaging.status import Heartbeat
+from agent.record import read_record
+from calibration.history import former_records
+from tests.agent.service.process import RUNTIME, StationProcess, write_station
+from tests.tiny import tiny_frames
+
+
+def write_parts(folder: Path, seed: int, count: int, bend: Callable = lambda f: f) -> Path:
+    """A folder of good parts."""
+    folder.mkdir()
+    for index, frame in enumerate(tiny_frames(2 * count, (64, 64), seed)[0::2]):
+        assert cv2.imwrite(str(folder / f"{index:03}.png"), bend(frame))
+    return folder
+
+
+def normline(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Path:
+    """A station file over an endless folder of good parts, calibrated on 60 others."""
+    passing = write_parts(tmp_path / "passing", 1, 200)
+    path = write_station(tmp_path, {"uri": f"folder://{passing}?rate=100&loop=true"})
+    normals = write_parts(tmp_path / "normals", 2, 60)
+    record = tmp_path / "tiny.cal.json"
+    options = ("--false-reject-rate", "5%", "--runtime", RUNTIME, "--precision", "fp32")
+    assert normline("calibrate", tmp_path / "tiny.nlb", normals, *options, "--out", record) == 0
+    return path
+
+
+@pytest.fixture
+def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No station runs, so that there is nothing to wait for."""
+    monkeypatch.setattr("calibration.recalibrate.HEAR_S", 0.1)
+
+
+def test_new_parts_are_folded_in_and_the_old_record_can_be_put_back(
+    station: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.cal.json"
+    before = read_record(path)
+    confirmed = write_parts(tmp_path / "confirmed", 3, 20)
+    with StationProcess(station) as process:
+        assert normline("recalibrate", station, confirmed, "--note", "week 2") == 0
+        assert "the station has taken it over" in capsys.readouterr().out
+        after = read_record(path)
+        assert (after.n, after.note) == (80, "week 2")
+        assert set(before.scores) < set(after.scores)
+        assert after.threshold == after.scores[-4]
+        (former,) = former_records(path)
+        assert former.record == before
+        assert normline("recalibrate", station, "--list") == 0
+        listed = capsys.readouterr().out
+        assert former.name in listed and "in force" in listed and "week 2" in listed
+        assert normline("recalibrate", station, "--restore", former.name[:6]) == 0
+        assert "the station has taken it over" in capsys.readouterr().out
+        assert read_record(path) == before
+        assert {each.record.sha256 for each in former_records(path)} == {
+            before.sha256,
+            after.sha256,
+        }
+        assert process.terminate() == 0
+
+
+def test_without_a_station_it_is_for_the_next_start(
+    station: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("calibration.recalibrate.HEAR_S", 0.2)
+    confirmed = write_parts(tmp_path / "confirmed", 3, 40)
+    assert normline("recalibrate", station, confirmed, "--replace") == 0
+    assert "from the next start on" in capsys.readouterr().out
+    assert read_record(tmp_path / "tiny.cal.json").n == 40
+
+
+def test_pictures_that_are_in_the_record_already_count_once(
+    station: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("calibration.recalibrate.HEAR_S", 0.2)
+    before = read_record(tmp_path / "tiny.cal.json")
+    assert normline("recalibrate", station, tmp_path / "normals") == 2
+    assert "holds no new part" in capsys.readouterr().err
+    assert read_record(tmp_path / "tiny.cal.json") == before
+
+
+def test_parts_picked_from_the_rejects_are_pointed_out(
+    station: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("calibration.recalibrate.HEAR_S", 0.2)
+    noise = np.random.default_rng(0)
+    rough = write_parts(
+        tmp_path / "rough", 4, 10, lambda f: np.clip(f + noise.normal(0, 12, f.shape), 0, 255)
+    )
+    assert normline("recalibrate", station, rough) == 0
+    assert "10 of 10 new parts are above the limit in force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give one of IMAGES, --list and --restore"),
+        (["--restore", "ffff"], "no former calibration begins with ffff"),
+        (["nowhere"], "is not a folder"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(
+    station: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert normline("recalibrate", station, *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_running_station_refuses_a_record_of_another_bundle(
+    station: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.cal.json"
+    with StationProcess(station) as process, Subscriber(process.publish["verdicts"]) as heard:
+        foreign = json.loads(path.read_text()) | {"bundle_sha256": "f" * 64}
+        path.write_text(json.dumps(foreign))
+        beats = follow(heard, lambda event: "stays in force" in process.stderr())
+        assert beats  # and it goes on
+        assert "bundle ffffffffffff instead of" in process.stderr()
+
+
+def test_a_lamp_that_fades_raises_drift_and_says_darker(station: Path, tmp_path: Path) -> None:
+    dim = write_parts(tmp_path / "dim", 5, 200, lambda frame: frame * 0.8)
+    content = yaml.safe_load(station.read_text())
+    content["camera"]["uri"] = f"folder://{dim}?rate=100&loop=true"
+    station.write_text(yaml.safe_dump(content))
+    with StationProcess(station) as process, Subscriber(process.publish["verdicts"]) as heard:
+        beat = follow(heard, lambda event: isinstance(event, Heartbeat) and has_drifted(event))[-1]
+    assert isinstance(beat, Heartbeat) and beat.drift is not None
+    assert beat.drift.changes[0] == "darker by 20%"
+
+
+def has_drifted(beat: Heartbeat) -> bool:
+    return beat.drift is not None and beat.drift.state == "DRIFT"
+
+
+def follow(subscriber: Subscriber, enough: Callable[[Event], bool]) -> list[Event]:
+    """Events until one is enough, at most 40 s long."""
+    events: list[Event] = []
+    for event in subscriber:
+        events.append(event)
+        if enough(event):
+            return events
+        assert len(events) < 4000, "not in 40 s at 100 parts a second"
+    return events
