@@ -125,11 +125,11 @@ def gate(
         for precision in PRECISIONS:
             engine = load_engine(bundle, runtime=runtime, device="CPU", precision=precision)
             try:
-                self_test(engine, bundle)
                 found = compare(ask_engine(engine, frames), trained, anomalous)
+                check(f"the {precision} model on {runtime}", precision, found)
+                self_test(engine, bundle)
             finally:
                 engine.close()
-            check(f"the {precision} model on {runtime}", precision, found)
             results.append(GateResult(runtime, precision, found))
     return results
 

@@ -56,6 +56,9 @@ def self_test(engine: Engine, bundle: Bundle) -> Deviation:
     tolerance = bundle.manifest.tolerances[precision]
     try:
         found = deviation(engine, bundle.golden())
+        # In 16 bits a picture that is all light or all dark is what would overflow first.
+        for level in (0, 255):
+            engine.infer(np.full((*engine.input_size, 3), level, np.uint8))
     except EngineFault as fault:
         raise InputError(f"the self-test failed on {engine.fingerprint}: {fault}") from fault
     if not within_tolerance(found, tolerance):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from queue import SimpleQueue
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +26,34 @@ class SharedEngine:
     def __init__(self, engine: Engine, streams: int) -> None:
         self.fingerprint, self.input_size = engine.fingerprint, engine.input_size
         self._engines = [engine, *(engine.sibling() for _ in range(streams - 1))]
-        self._free: SimpleQueue[Engine] = SimpleQueue()
-        for each in self._engines:
-            self._free.put(each)
+        self._lock = Lock()
+        self._free = list(self._engines)
+        self._waiting: deque[SimpleQueue[Engine]] = deque()
 
     def infer(self, frame: NDArray[np.uint8]) -> Inspection:
         """As `Engine.infer`; waits while all streams are busy, first come first served."""
-        engine = self._free.get()
+        engine = self._take()
         try:
             return engine.infer(frame)
         finally:
-            self._free.put(engine)
+            self._give(engine)
+
+    def _take(self) -> Engine:
+        with self._lock:
+            if self._free:
+                return self._free.pop()
+            place: SimpleQueue[Engine] = SimpleQueue()
+            self._waiting.append(place)
+        return place.get()
+
+    def _give(self, engine: Engine) -> None:
+        # Handed to the camera that has waited longest: one that comes back at once for its next
+        # frame would else overtake it, again and again.
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().put(engine)
+            else:
+                self._free.append(engine)
 
     def close(self) -> None:
         """Give everything back; no thread may be inferring."""

@@ -14,6 +14,7 @@ import torch
 from agent.bundle import Bundle
 from agent.engine import load_engine, self_test
 from agent.engine.cpu import physical_cores
+from agent.engine.unsigned import unsigned_behind_relu
 from agent.errors import InputError
 from deploy.bench.cameras import Throughput
 from deploy.bench.references import (
@@ -107,7 +108,8 @@ def openvino_call(graph: bytes) -> Callable[[], object]:
     core = ov.Core()
     options = compile_options("CPU", "int8", physical_cores())
     try:
-        request = core.compile_model(core.read_model(graph), "CPU", options).create_infer_request()
+        model = core.read_model(unsigned_behind_relu(graph))
+        request = core.compile_model(model, "CPU", options).create_infer_request()
     except RuntimeError as error:
         raise InputError(f"OpenVINO cannot load a reference graph: {error}") from error
     request.set_input_tensor(ov.Tensor(np.ascontiguousarray(example_input(graph))))

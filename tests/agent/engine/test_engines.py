@@ -161,8 +161,12 @@ def test_a_score_that_is_not_finite_is_a_fault(engine_class: type) -> None:
     [
         (b"not an onnx file", "cannot load the fp32 model"),
         (tiny_graph((32, 32), "fp32"), r"expected .*64, 64"),
+        (
+            tiny_graph(SIZE, "fp32").replace(b"ReduceMean", b"ReduceMode"),
+            "(?s)cannot load.*ReduceMode",
+        ),
     ],
-    ids=["damaged", "another size"],
+    ids=["damaged", "another size", "an operator that the runtime lacks"],
 )
 def test_a_model_that_is_not_ours_is_refused(
     engine_class: type, model: bytes, message: str

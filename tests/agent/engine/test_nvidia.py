@@ -64,8 +64,11 @@ def test_the_build_allows_the_precision_of_the_file_and_no_lower(
 ) -> None:
     options = tensorrt_options(Path("/cache/key"), precision)
     assert (options["trt_fp16_enable"], options["trt_int8_enable"]) == (fp16, int8)
-    assert options["trt_engine_cache_enable"] == "1"
-    assert options["trt_engine_cache_path"] == "/cache/key"
+    for kind in ("engine", "timing"):
+        assert options[f"trt_{kind}_cache_enable"] == "1"
+        assert options[f"trt_{kind}_cache_path"] == "/cache/key"
+    # ONNX Runtime takes text alone.
+    assert all(isinstance(value, str) for value in options.values())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -57,4 +58,35 @@ def test_a_fault_reaches_the_camera_that_asked(
     for _ in range(2):
         with pytest.raises(EngineFault, match="it broke"):
             shared.infer(tiny_frames(1, SIZE)[0])
+    shared.close()
+
+
+def test_the_camera_that_waited_longest_is_next(bundle: Bundle) -> None:
+    """A busy camera that comes back at once does not overtake one that waits."""
+    engine = load_engine(bundle, runtime="onnxruntime")
+    shared = SharedEngine(engine, 1)
+    frame, order, turn = tiny_frames(1, SIZE)[0], [], Event()
+    answer = engine.infer
+
+    def slow(asked: np.ndarray) -> object:
+        turn.wait(10)
+        return answer(asked)
+
+    engine.infer = slow  # type: ignore[method-assign,assignment]
+
+    def camera(name: str, frames: int) -> None:
+        for _ in range(frames):
+            shared.infer(frame)
+            order.append(name)
+
+    with ThreadPoolExecutor(2) as cameras:
+        busy = cameras.submit(camera, "busy", 3)
+        while shared._free:
+            pass
+        waiting = cameras.submit(camera, "waiting", 1)
+        while not shared._waiting:
+            pass
+        turn.set()
+        busy.result(), waiting.result()
+    assert order.index("waiting") <= 1
     shared.close()
