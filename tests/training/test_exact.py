@@ -92,7 +92,7 @@ def test_two_processes_train_what_one_would(parts: Path, whole: Path, tmp_path: 
     assert read_settings(out).training["processes"] == 2
     alone, together = metrics(whole), metrics(out)
     assert [entry["step"] for entry in alone] == [entry["step"] for entry in together]
-    for index, tolerance in enumerate((2e-5, 1e-3, 1e-2)):
+    for index, tolerance in enumerate((2e-5, 1e-3, 5e-2)):
         # The first step has the weights of one process; from the second on, Adam makes the last
         # bits of a gradient near 0 count as much as the first ones of any other.
         assert losses(together)[index] == pytest.approx(losses(alone)[index], rel=tolerance)

@@ -166,7 +166,7 @@ def test_a_pass_that_comes_at_the_gate_is_too_late(rig: Rig) -> None:
 def test_a_picture_taken_when_the_part_was_gone_opens_nothing(rig: Rig) -> None:
     rig.gate._gate = rig.gate._gate.model_copy(update={"in_view_ms": 0.001})
     rig.enter("A17")
-    rig.say("A17")
+    rig.say("A17", durations_ms=Durations(queue=0.0, inference=0.0, decide=0.0))
     assert not open_at(rig, 100)
 
 

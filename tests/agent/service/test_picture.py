@@ -41,7 +41,7 @@ def normals() -> list[np.ndarray]:
 
 
 def fault(check: PictureCheck, image: np.ndarray) -> str | None:
-    return check.fault(image, model_frame(image))
+    return check.fault(image, look_at(model_frame(image)))
 
 
 @pytest.mark.parametrize("kind", PICTURE_FAULTS)
