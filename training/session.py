@@ -46,7 +46,7 @@ from training.view import View
 # Normals that training never sees: some to choose the checkpoint by, more for the threshold.
 SELECTION_SHARE, CALIBRATION_SHARE = 0.1, 0.15
 MAX_SELECTION = 64
-KEPT_FRAMES = 32
+KEPT_FRAMES = 128
 
 
 def train_run(

@@ -21,8 +21,8 @@ def test_the_wire_format_is_the_contract() -> None:
     content = json.loads(make_verdict().to_json())
     assert list(content) == [
         "schema", "epoch", "seq", "result_id", "part_id", "product_id", "recipe_id", "verdict",
-        "reason", "score", "threshold", "p_value", "review", "regions", "captured_at", "durations_ms",
-        "deadline_ms", "late", "simulated",
+        "reason", "score", "threshold", "p_value", "review", "regions", "captured_at",
+        "durations_ms", "deadline_ms", "late", "simulated",
     ]  # fmt: skip
     assert content["schema"] == "normline/verdict/1"
     assert list(content["durations_ms"]) == ["capture", "queue", "inference", "decide", "publish"]
