@@ -17,7 +17,7 @@ from agent.demo.kit import BUNDLE, PRECISION
 from agent.engine import RUNTIMES
 
 KIT = Path(agent.demo.__file__).parent
-PRESET, BUDGET, PRODUCT, RATE = "edge-s", "7m", "flange", "1%"
+PRESET, BUDGET, PRODUCT, RATE = "edge-s", "9m", "flange", "1%"
 
 
 @click.command()
