@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 
@@ -119,7 +120,14 @@ class BatchMaker(Dataset[Batch]):
             # A forked child would wait for ever for the threads that OpenCV had in its parent.
             multiprocessing_context="spawn",
         )
-        yield from loader
+        batches = iter(loader)
+        try:
+            yield from batches
+        finally:
+            # Left to the garbage collector, torch prints a traceback where a worker aborts on being
+            # told to end, which happens on a busy machine; the batches are of no use any more.
+            with suppress(RuntimeError):
+                batches._shutdown_workers()  # type: ignore[attr-defined]
 
     def _indices(self, step: int) -> list[int]:
         """Each normal once an epoch, epochs shuffled apart."""
