@@ -6,6 +6,7 @@ import os
 import queue
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from agent.capture import Captured
@@ -74,11 +75,13 @@ class Worker:
 
     def take(self) -> Finding | None:
         """What was found, or None as long as the inspection goes on."""
+        # First the signal, which follows the finding: read last, it may not have come yet.
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.descriptor)
         try:
             found = self._done.get_nowait()
         except queue.Empty:
             return None
-        os.eventfd_read(self.descriptor)
         self._slowest_s = max(self._slowest_s, time.monotonic() - self._began_s)
         self.token = None
         if isinstance(found, BaseException):

@@ -1,0 +1,62 @@
+"""The thread that inspects hands its findings to the loop, whatever the two are doing."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from typing import Any, cast
+
+import pytest
+
+from agent.capture import Captured
+from agent.service.inspect import Inspector
+from agent.service.worker import Worker
+
+LIMIT_S = 20.0
+
+
+class Stub:
+    """An inspector that has nothing to do."""
+
+    def inspect(self, frame: Any) -> tuple[None, None]:
+        return None, None
+
+    def watch_drift(self) -> None:
+        pass
+
+
+class Shot:
+    frame = None
+
+
+def is_signalled(worker: Worker, wait_s: float = 0.0) -> bool:
+    return bool(select.select([worker.descriptor], [], [], wait_s)[0])
+
+
+def test_a_finding_taken_before_its_signal_has_come_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop looks of its own accord just then: a station ended with "temporarily unavailable"."""
+    taken = threading.Event()
+    write = os.eventfd_write
+
+    def late_write(descriptor: int, value: int) -> None:
+        assert taken.wait(LIMIT_S)
+        write(descriptor, value)
+
+    monkeypatch.setattr("agent.service.worker.os.eventfd_write", late_write)
+    worker = Worker(cast(Inspector, Stub()))
+    worker.inspect("A17", cast(Captured, Shot()))
+    end_s = time.monotonic() + LIMIT_S
+    while (finding := worker.take()) is None:
+        assert time.monotonic() < end_s
+        threading.Event().wait(0.001)
+    assert finding.token == "A17"
+    taken.set()
+    # The signal that comes after all wakes the loop once, and not for ever.
+    assert is_signalled(worker, LIMIT_S)
+    assert worker.take() is None
+    assert not is_signalled(worker)
+    worker.close()
