@@ -38,7 +38,7 @@ def is_signalled(worker: Worker, wait_s: float = 0.0) -> bool:
 def test_a_finding_taken_before_its_signal_has_come_is_no_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The loop looks of its own accord just then: a station ended with "temporarily unavailable"."""
+    """The loop may look of its own accord just then; it ended a station once."""
     taken = threading.Event()
     write = os.eventfd_write
 
