@@ -20,6 +20,7 @@ from agent.demo.kit import write_station as write_demo_station
 from agent.engine import load_engine
 from agent.latency import Latency, measure_latency
 from agent.verdict import Verdict
+from agent.view import View
 from tests.agent.conftest import free_endpoint
 from tests.agent.service.process import ROOT, StationProcess
 from tests.prove.scenario import Check, Work
@@ -75,7 +76,7 @@ def _engine_latency(kit: Kit, runtime: str) -> Latency:
                 for index in range(8)
             ]
         )
-        return measure_latency(engine, frames, samples=400, limit_s=10.0)
+        return measure_latency(engine, View.of(bundle), frames, samples=400, limit_s=10.0)
     finally:
         engine.close()
 
