@@ -34,10 +34,11 @@ TOPIC = b"v1/a/b/c/verdict/tiny/"
 
 PUBLISH = """
 import sys, time, zmq
+from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 context = zmq.Context()
-publisher = Publisher(context, sys.argv[1], b"welcome/")
-publisher._socket.recv()  # somebody has subscribed
+publisher = Publisher(Door(context, None), sys.argv[1], b"welcome/")
+publisher._listener.socket.recv()  # somebody has subscribed
 for _ in range(int(sys.argv[2])):
     time.sleep(0.005)
     publisher.send(sys.argv[3].encode(), b"%020d" % time.monotonic_ns() + b" " * 600)
