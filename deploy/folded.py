@@ -8,7 +8,8 @@ Nothing is approximated and nothing retrained. With fixed scales and noises,
 because the stem is linear. So the noising is gone, and one pass of the stem serves both scales.
 What the stem reads is then the picture itself, which has 256 levels: less 128 of them, it is int8
 with zero point 0, exactly. In the same way the segmentation's stem, which sees its pictures less
-CENTRE from the start, is linear in the picture and in its reconstruction: the sum of two stems.
+CENTRE from the start, is linear in the picture, in its reconstruction and in what stands out:
+the sum of three stems.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from training.model import (
     T_NORMAL,
     DiffusionAD,
     FixedNoise,
+    contrast,
 )
 from training.networks.edge import EdgeUNet
 
@@ -63,6 +65,7 @@ class FoldedInspector(nn.Module):
             first = _stem(model.segmentation)
             self.image_stem = _picture_conv(first, model.segmentation.fold, 0, first.bias)
             self.reconstruction_stem = _picture_conv(first, model.segmentation.fold, 3)
+            self.contrast_stem = _channels_conv(first, model.segmentation.fold, 6)
             _reorder_head(model.unet)
         # Their work is done by the stems above; an exported graph and a fine-tuning must not
         # carry them along.
@@ -87,6 +90,8 @@ class FoldedInspector(nn.Module):
         size = self.segmentation.fold
         y = self.image_stem(fold(picture, size).to(network))
         y = y + self.reconstruction_stem(fold(guided - CENTRE, size).to(network))
+        seen = contrast(_planes(picture + CENTRE), _planes(guided))
+        y = y + self.contrast_stem(F.pixel_unshuffle(seen, size).to(network))
         logits = self.segmentation.features(F.relu(y)).float()
         score = top_k_score(logits, self.top_k)
         levels = (guided * 255.0).round().to(torch.uint8)
@@ -155,6 +160,20 @@ def _picture_conv(first: nn.Conv2d, side: int, start: int, bias: Tensor | None =
     conv.bias = None if bias is None else nn.Parameter(bias.clone())
     conv.weight.copy_(weight.reshape(conv.weight.shape))
     return conv
+
+
+def _channels_conv(first: nn.Conv2d, side: int, start: int) -> nn.Conv2d:
+    """The part of a stem that reads all from channel `start` on, for blue where red was."""
+    outputs, stacked, *kernel = first.weight[:, start * side**2 :].shape
+    weight = first.weight[:, start * side**2 :].view(outputs, -1, 3, side**2, *kernel).flip(2)
+    conv = nn.Conv2d(stacked, outputs, 3, padding=1, bias=False)
+    conv.weight.copy_(weight.reshape(conv.weight.shape))
+    return conv
+
+
+def _planes(picture: Tensor) -> Tensor:
+    """[1, H, W, C] -> [1, C, H, W]."""
+    return picture.permute(0, 3, 1, 2)
 
 
 def _reorder_head(network: EdgeUNet) -> None:

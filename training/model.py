@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from training.diffusion import Schedule, Step
 from training.losses import top_k_score
+from training.networks.contrast import detail, standing_out
 from training.networks.edge import EdgeUNet
 from training.networks.segmentation import SegmentationNet
 from training.networks.unet import UNet
@@ -57,6 +58,7 @@ class DiffusionAD(nn.Module):
         prediction: Prediction,
     ) -> None:
         super().__init__()
+        self.family = family
         self.prediction = prediction
         self.guidance = GUIDANCE
         self.schedule = Schedule.linear()
@@ -68,7 +70,7 @@ class DiffusionAD(nn.Module):
             self.segmentation = SegmentationNet(**segmentation)
         else:
             self.unet = EdgeUNet(3, 3, timed=True, **unet)
-            self.segmentation = EdgeUNet(6, 1, timed=False, **segmentation)
+            self.segmentation = EdgeUNet(12, 1, timed=False, **segmentation)
 
     def checkpoint_activations(self, wanted: bool) -> None:
         """Whether training trades time for memory; only the paper's network is that large."""
@@ -107,9 +109,14 @@ class DiffusionAD(nn.Module):
         return Reconstruction(of_normal, of_noisier, mixed.clamp(0.0, 1.0))
 
     def segment(self, image: Tensor, reconstruction: Tensor) -> Tensor:
-        """Anomaly logits [B, 1, H, W] from the image and its guided reconstruction."""
-        pair = torch.cat((image, reconstruction), dim=1) - self.centre
-        logits: Tensor = self.segmentation(pair).to(image.dtype)
+        """Anomaly logits [B, 1, H, W] from the image and its guided reconstruction.
+
+        The edge net also sees what stands out (`contrast`).
+        """
+        seen = torch.cat((image, reconstruction), dim=1) - self.centre
+        if self.family == "edge":
+            seen = torch.cat((seen, contrast(image, reconstruction)), dim=1)
+        logits: Tensor = self.segmentation(seen).to(image.dtype)
         return logits
 
 
@@ -147,6 +154,15 @@ class FixedNoise(nn.Module):
         logits = self.model.segment(image, guided).squeeze(1)
         picture = (guided.flip(1).clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
         return logits, top_k_score(logits, self.top_k), picture.permute(0, 2, 3, 1)
+
+
+def contrast(image: Tensor, reconstruction: Tensor) -> Tensor:
+    """What stands out in an image [B, 3, H, W], float32 [B, 6, H, W] in -1 .. 1.
+
+    The first three channels: against the reconstruction; the others: against its surroundings.
+    """
+    image, reconstruction = image.float(), reconstruction.float()
+    return torch.cat((standing_out(image - reconstruction), standing_out(detail(image))), dim=1)
 
 
 def to_images(frames: Tensor, device: torch.device) -> Tensor:

@@ -59,17 +59,26 @@ class Synthesizer:
         for _ in range(MOST_TRIES):
             if pasted == wanted:
                 break
-            changed, area = self._one(result, foreground, rng)
+            source, alpha = self._one(result, foreground, rng)
+            area = alpha > max(0.25 * float(alpha.max()), 0.05)
             if not area.any():
                 continue
-            if np.abs(changed - result)[area].mean() * 255 >= VISIBLE_LEVELS:
-                result, mask = changed, mask | area
+            x, y, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
+            place = np.s_[y : y + height, x : x + width]
+            before, foreign = result[place], source[place]
+            if self.grey:
+                foreign = np.einsum("hwc->hw", foreign)[..., None] * np.float32(1 / 3)
+            after = np.clip(before + alpha[place][..., None] * (foreign - before), 0.0, 1.0)
+            if np.abs(after - before)[area[place]].mean() * 255 >= VISIBLE_LEVELS:
+                result[place] = after
+                mask |= area
                 pasted += 1
         return np.round(result * 255).astype(np.uint8), mask
 
     def _one(
         self, image: NDArray[np.float32], foreground: NDArray[np.bool_] | None, rng: Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Picture float32 [H, W, 3] and opacity float32 [H, W] of an anomaly."""
         if rng.random() < TEXTURE_SHARE:
             source, alpha = self._texture(image, rng)
         else:
@@ -79,13 +88,9 @@ class Synthesizer:
             source, alpha = painter(image, _point(image.shape, foreground, rng), rng)
             # Opacity of a drawn defect: hair-thin and faint ones are the hard cases.
             alpha = alpha * np.float32(rng.uniform(0.4, 1.0))
-        if self.grey:
-            source = np.repeat(source.mean(axis=-1, keepdims=True), 3, axis=-1)
         if foreground is not None:
             alpha = alpha * foreground
-        mixed = image + alpha[..., None] * (source - image)
-        area = alpha > 0.25 * max(float(alpha.max()), 1e-6)
-        return np.clip(mixed, 0.0, 1.0), area & (alpha > 0.05)
+        return source, alpha
 
     def _texture(
         self, image: NDArray[np.float32], rng: Generator
