@@ -6,6 +6,7 @@ at the line: both scales and both noises are constants, so that a frame always g
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,7 @@ class DiffusionAD(nn.Module):
         self.family = family
         self.prediction = prediction
         self.guidance = GUIDANCE
+        self.contrast: Callable[[Tensor, Tensor], Tensor] = contrast
         self.schedule = Schedule.linear()
         self.unet: nn.Module
         self.segmentation: nn.Module
@@ -115,7 +117,7 @@ class DiffusionAD(nn.Module):
         """
         seen = torch.cat((image, reconstruction), dim=1) - self.centre
         if self.family == "edge":
-            seen = torch.cat((seen, contrast(image, reconstruction)), dim=1)
+            seen = torch.cat((seen, self.contrast(image, reconstruction)), dim=1)
         logits: Tensor = self.segmentation(seen).to(image.dtype)
         return logits
 

@@ -106,12 +106,27 @@ def synthesis(full: bool) -> list[Row]:
     ]
 
 
+def contrast(full: bool) -> list[Row]:
+    """What the segmentation net is shown beside image and reconstruction, and without diffusion."""
+    neither = variants.seeing(reconstruction=False, surroundings=False)
+    rebuilt = variants.seeing(reconstruction=True, surroundings=False)
+    around = variants.seeing(reconstruction=False, surroundings=True)
+    return [
+        Row("neither", "contrast-neither", neither, two_scales()),
+        Row("against the reconstruction", "contrast-rebuilt", rebuilt, two_scales()),
+        Row("against the surroundings", "contrast-around", around, two_scales()),
+        Row("both", "preset", variants.PRESET, two_scales()),
+        Row("both, no diffusion", "no-diffusion", variants.NO_DIFFUSION, two_scales()),
+    ]
+
+
 COMPARISONS: dict[str, Callable[[bool], list[Row]]] = {
     "denoising": denoising,
     "scales": scales,
     "w": w,
     "t": t,
     "synthesis": synthesis,
+    "contrast": contrast,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from training.benchmark.inspectors import Inspector, two_scales
 from training.diffusion import Step
-from training.model import DiffusionAD, FixedNoise, Reconstruction
+from training.model import DiffusionAD, FixedNoise, Reconstruction, contrast
 from training.order import AS_PRESET, Variant
 from training.presets import Preset
 from training.selection import SelectionScore, SelectionSet
@@ -79,6 +80,18 @@ def _guided(preset: Preset, weight: float) -> DiffusionAD:
     model = AS_PRESET.build(preset)
     model.guidance = weight
     return model
+
+
+def seeing(reconstruction: bool, surroundings: bool) -> Variant:
+    """What stands out from the one, the other or both: the channels of the rest are 0."""
+
+    def build(preset: Preset) -> DiffusionAD:
+        model = AS_PRESET.build(preset)
+        kept = torch.tensor((reconstruction,) * 3 + (surroundings,) * 3).view(1, 6, 1, 1)
+        model.contrast = lambda image, rebuilt: contrast(image, rebuilt) * kept.to(image.device)
+        return model
+
+    return Variant(build=build)
 
 
 def guided_by(weight: float) -> Variant:

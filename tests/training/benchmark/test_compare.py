@@ -90,6 +90,15 @@ def test_a_single_scale_is_trained_as_it_is_used() -> None:
     assert larger.build(recipe).guidance == 0.0
 
 
+def test_the_net_sees_what_its_variant_lets_stand_out() -> None:
+    image, rebuilt = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    for reconstruction, surroundings in ((False, False), (True, False), (False, True)):
+        model = variants.seeing(reconstruction, surroundings).build(preset("edge-s"))
+        seen = model.contrast(image, rebuilt)
+        assert bool(seen[:, :3].any()) is reconstruction
+        assert bool(seen[:, 3:].any()) is surroundings
+
+
 def test_without_synthesis_nothing_is_pasted() -> None:
     normals = np.stack([part(seed)[0][:64, :64] for seed in range(4)])
     rng = np.random.default_rng(0)
