@@ -27,6 +27,8 @@ from training.run import Run
 from training.trainer import Budget
 
 GOLDEN_FRAMES = 4
+# Golden maps are kept to this: far finer than any tolerance, and half the bytes of all digits.
+GOLDEN_STEP = 2.0**-10
 
 
 @dataclass(frozen=True)
@@ -138,5 +140,6 @@ def _golden(frames: NDArray[np.uint8], anomalous: NDArray[np.bool_], trained: Sa
     """Good and anomalous frames with what the trained model itself says of them in float32."""
     half = GOLDEN_FRAMES // 2
     chosen = np.concatenate((np.flatnonzero(~anomalous)[:half], np.flatnonzero(anomalous)[:half]))
-    scores, maps = trained.scores[chosen].astype(np.float32), trained.maps[chosen]
-    return Golden(frames[chosen], scores, maps)
+    scores = trained.scores[chosen].astype(np.float32)
+    maps = np.round(trained.maps[chosen] / GOLDEN_STEP) * np.float32(GOLDEN_STEP)
+    return Golden(frames[chosen], scores, maps.astype(np.float32))

@@ -22,18 +22,18 @@ LIMIT = 5.0
 
 def detail(image: Tensor) -> Tensor:
     """[B, C, H, W], sides multiples of `CELL` -> the same, less the mean of the surroundings."""
-    means = _near(F.avg_pool2d(image, CELL), NEAR)
+    means = near(F.avg_pool2d(image, CELL), NEAR)
     return image - F.interpolate(means, scale_factor=float(CELL), mode="bilinear")
 
 
 def standing_out(difference: Tensor) -> Tensor:
     """Differences [B, C, H, W] over their root mean square around, -1 .. 1 for +-`LIMIT` of it."""
-    power = _near(F.avg_pool2d(difference.square(), CELL), WIDE)
+    power = near(F.avg_pool2d(difference.square(), CELL), WIDE)
     scale = LIMIT * torch.sqrt(power + FLOOR**2)
     scale = F.interpolate(scale, scale_factor=float(CELL), mode="nearest")
     return (difference / scale).clamp(-1.0, 1.0)
 
 
-def _near(cells: Tensor, side: int) -> Tensor:
+def near(cells: Tensor, side: int) -> Tensor:
     """The mean of each square of side x side cells, of those inside the picture."""
     return F.avg_pool2d(cells, side, 1, side // 2, count_include_pad=False)
