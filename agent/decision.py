@@ -88,7 +88,7 @@ def find_regions(
 ) -> tuple[Region, ...]:
     """Connected areas that peak above `limit`, the largest peak first, at most MAX_REGIONS.
 
-    The score is a mean of the map's largest logits, so with the score's threshold as limit a
+    The score is a mean of some of the map's logits, so with the score's threshold as limit a
     rejected part has at least one region. Two limits, as in Canny's edges, show the whole of a
     defect and yet nothing of what is usual.
 

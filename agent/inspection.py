@@ -1,7 +1,7 @@
 """Inspecting a whole image: the engine runs tile by tile, and the maps become one.
 
 The score of an image is that of its worst tile, and where tiles overlap the larger logit counts:
-what any tile sees cannot be averaged away at a seam. As a score is the mean of a tile's largest
+what any tile sees cannot be averaged away at a seam. As a score is the mean of some of a tile's
 logits, an image with a score above a limit has a pixel above it too. With one tile and nothing
 ignored, the answer is the engine's own.
 """
@@ -44,7 +44,7 @@ def inspect(engine: Engine, view: View, canvas: NDArray[np.uint8]) -> Inspection
         found = engine.infer(np.ascontiguousarray(canvas[place]))
         score = found.score
         if ignored is not None and ignored[place].any():
-            score = _score(found.anomaly_map[~ignored[place]], view.score_pixels)
+            score = _score(found.anomaly_map, ~ignored[place], view)
         scores.append(score)
         np.maximum(anomaly_map[place], found.anomaly_map, out=anomaly_map[place])
         reconstruction[place] = found.reconstruction
@@ -53,8 +53,32 @@ def inspect(engine: Engine, view: View, canvas: NDArray[np.uint8]) -> Inspection
     return Inspection(max(scores), anomaly_map, reconstruction)
 
 
-def _score(logits: NDArray[np.float32], count: int | None) -> float:
-    """Mean of the `count` largest logits, of all where there are fewer."""
-    assert count is not None
-    count = min(count, len(logits))
-    return float(np.partition(logits, len(logits) - count)[-count:].mean())
+def _score(logits: NDArray[np.float32], inspected: NDArray[np.bool_], view: View) -> float:
+    """The score of a map [H, W] over what is inspected of it."""
+    if view.score_window is not None:
+        return _window_score(logits, inspected, view.score_window)
+    assert view.score_pixels is not None
+    taken = logits[inspected]
+    count = min(view.score_pixels, len(taken))
+    return float(np.partition(taken, len(taken) - count)[-count:].mean())
+
+
+def _window_score(logits: NDArray[np.float32], inspected: NDArray[np.bool_], side: int) -> float:
+    """The largest mean of a window, over the pixels of it that are inspected.
+
+    Of windows that are mostly ignored none counts, as few pixels stray further; unless there is
+    no other.
+    """
+    counts = _window_sums(inspected.astype(np.float32), side)
+    sums = _window_sums(np.where(inspected, logits, np.float32(0)), side)
+    counted = counts >= min(side * side / 2, counts.max())
+    return float((sums[counted] / counts[counted]).max())
+
+
+def _window_sums(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Sums over squares that overlap by half."""
+    half = side // 2
+    rows, columns = values.shape[0] // half, values.shape[1] // half
+    cells = values[: rows * half, : columns * half].reshape(rows, half, columns, half).sum((1, 3))
+    pairs = cells[1:] + cells[:-1]
+    return np.asarray(pairs[:, 1:] + pairs[:, :-1], np.float32)

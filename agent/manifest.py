@@ -73,6 +73,13 @@ class Manifest(BaseModel):
     score_pixels: int | None = Field(
         None, ge=1, description="how many of a frame's largest logits make its score"
     )
+    score_window: int | None = Field(
+        None,
+        ge=2,
+        multiple_of=2,
+        description="side of the square of pixels whose mean logit is the score, where it is "
+        "largest; squares overlap by half",
+    )
     training_data_digest: str = Field(description="sha256 over the training images")
     code_version: str = Field(description="the normline that made the bundle")
     created_at: str = Field(description="UTC, ISO 8601")
@@ -81,8 +88,11 @@ class Manifest(BaseModel):
 
     @model_validator(mode="after")
     def _check_view(self) -> Manifest:
-        if self.ignore_mask is not None and None in (self.image_size, self.score_pixels):
-            raise ValueError("an ignore mask needs image_size and score_pixels beside it")
+        scored = self.score_pixels or self.score_window
+        if self.ignore_mask is not None and None in (self.image_size, scored):
+            raise ValueError(
+                "an ignore mask needs image_size, and score_pixels or score_window, beside it"
+            )
         if self.tiles.overlap > min(self.input_size) // 2:
             raise ValueError("tiles may overlap by half of a frame at most")
         if self.window is not None and not 0 <= self.window[0] < self.window[1] < 1 << 16:

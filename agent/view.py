@@ -37,8 +37,9 @@ class View:
         ignored: bool, of the images' size, true where nothing is inspected; None: nowhere.
         tiles: grid over the region of interest.
         window: levels of a 16-bit image that become 0 and 255; None for 8-bit images.
-        score_pixels: how many of a frame's largest logits make its score; where some pixels are
-            ignored, the score is taken over the others.
+        score_pixels: how many of a frame's largest logits make its score; or
+        score_window: side of the square of pixels whose mean logit does, where that is largest.
+            Where some pixels are ignored, the score is taken over the others.
     """
 
     input_size: tuple[int, int]
@@ -48,6 +49,7 @@ class View:
     tiles: Tiles = Tiles()
     window: tuple[int, int] | None = None
     score_pixels: int | None = None
+    score_window: int | None = None
 
     @classmethod
     def of(cls, bundle: Bundle) -> View:
@@ -68,6 +70,7 @@ class View:
             manifest.tiles,
             manifest.window,
             manifest.score_pixels,
+            manifest.score_window,
         )
         if not view.places:
             raise InputError(f"{bundle.path}: the ignore mask covers all: nothing is inspected")

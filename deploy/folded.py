@@ -20,8 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deploy.batch_norm import fold_batch_norm
-from deploy.folded_contrast import folded_detail, folded_standing_out, spread_weight
-from training.losses import top_k_score
+from deploy.folded_pixels import (
+    folded_detail,
+    folded_standing_out,
+    folded_window_score,
+    spread_weight,
+)
 from training.model import (
     CENTRE,
     GUIDANCE,
@@ -55,7 +59,6 @@ class FoldedInspector(nn.Module):
         model = inspector.model
         assert isinstance(model.unet, EdgeUNet) and isinstance(model.segmentation, EdgeUNet)
         self.input_size = input_size
-        self.top_k = inspector.top_k
         self.unet, self.segmentation = model.unet, model.segmentation
         self.pull = GUIDANCE * float(model.schedule.noise_level(T_NORMAL, torch.empty(0))) ** 2
         with torch.no_grad():
@@ -90,9 +93,9 @@ class FoldedInspector(nn.Module):
         seen = self._seen(fold(picture, self.segmentation.fold), guided)
         y = F.relu(self.segmentation_stem(seen.to(network)))
         logits = self.segmentation.features(y).float()
-        score = top_k_score(logits, self.top_k)
         levels = (guided * 255.0).round().to(torch.uint8)
-        return F.pixel_shuffle(logits, self.segmentation.fold).squeeze(1), score, levels
+        anomaly_map = F.pixel_shuffle(logits, self.segmentation.fold).squeeze(1)
+        return anomaly_map, folded_window_score(logits), levels
 
     def _seen(self, picture: Tensor, guided: Tensor) -> Tensor:
         """What the segmentation's stem reads, of the folded picture and the reconstruction."""

@@ -20,9 +20,9 @@ OPERATORS = {
     *("Add", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace", "Div"),
     *("Equal", "Expand", "Flatten", "Gather", "Gemm", "GroupNormalization", "Identity"),
     *("InstanceNormalization", "MatMul", "Max", "Min", "Mul", "Pad", "Pow", "Reciprocal"),
-    *("ReduceMean", "Relu", "Reshape", "Resize", "Round", "Shape", "Sigmoid", "Slice", "Softmax"),
-    *("SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tile", "TopK", "Transpose"),
-    *("Unsqueeze", "Where"),
+    *("ReduceMax", "ReduceMean", "Relu", "Reshape", "Resize", "Round", "Shape", "Sigmoid"),
+    *("Slice", "Softmax", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tile", "TopK"),
+    *("Transpose", "Unsqueeze", "Where"),
 }
 LARGEST_TOP_K = 3840
 

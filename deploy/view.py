@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from training.losses import WINDOW
+from training.model import top_pixels
 from training.run import IGNORE_MASK, Run
 
 
@@ -12,7 +14,9 @@ def view_fields(run: Run) -> dict[str, Any]:
     fields = run.view.settings.model_dump()
     if fields["ignore_mask"] is not None:
         fields["ignore_mask"] = IGNORE_MASK
-    return {**fields, "score_pixels": run.inspector.top_k}
+    if run.settings.family == "edge":
+        return {**fields, "score_window": WINDOW}
+    return {**fields, "score_pixels": top_pixels(run.settings.input_size)}
 
 
 def view_members(run: Run) -> dict[str, bytes]:

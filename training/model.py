@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from training.diffusion import Schedule, Step
-from training.losses import top_k_score
+from training.losses import top_k_score, window_score
 from training.networks.contrast import detail, standing_out
 from training.networks.edge import EdgeUNet
 from training.networks.segmentation import SegmentationNet
@@ -121,6 +121,12 @@ class DiffusionAD(nn.Module):
         logits: Tensor = self.segmentation(seen).to(image.dtype)
         return logits
 
+    def score(self, maps: Tensor) -> Tensor:
+        """Image scores [B] of anomaly maps [B, H, W]: of a window, or as the official code does."""
+        if self.family == "edge":
+            return window_score(maps)
+        return top_k_score(maps, top_pixels((maps.shape[1], maps.shape[2])))
+
 
 class FixedNoise(nn.Module):
     """From frames to scores with fixed scales and noise: what is evaluated, exported and run.
@@ -134,7 +140,6 @@ class FixedNoise(nn.Module):
     def __init__(self, model: DiffusionAD, input_size: tuple[int, int], seed: int) -> None:
         super().__init__()
         self.model = model
-        self.top_k = top_pixels(input_size)
         self.noise_normal: Tensor
         self.noise_noisier: Tensor
         normal, noisier = _fixed_noise(input_size, seed)
@@ -144,8 +149,8 @@ class FixedNoise(nn.Module):
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """frame: uint8 [B, H, W, 3] BGR.
 
-        Returns anomaly_map float32 [B, H, W] (logits), score float32 [B] (mean of the largest
-        logits), reconstruction uint8 [B, H, W, 3] BGR.
+        Returns anomaly_map float32 [B, H, W] (logits), score float32 [B] (`DiffusionAD.score`),
+        reconstruction uint8 [B, H, W, 3] BGR.
         """
         image = to_images(frame, frame.device)
         noise_normal = self.noise_normal.float() / NOISE_GRID
@@ -155,7 +160,7 @@ class FixedNoise(nn.Module):
         ).guided
         logits = self.model.segment(image, guided).squeeze(1)
         picture = (guided.flip(1).clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
-        return logits, top_k_score(logits, self.top_k), picture.permute(0, 2, 3, 1)
+        return logits, self.model.score(logits), picture.permute(0, 2, 3, 1)
 
 
 def contrast(image: Tensor, reconstruction: Tensor) -> Tensor:

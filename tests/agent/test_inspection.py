@@ -134,6 +134,28 @@ def test_the_edge_of_the_mask_is_no_defect(engine: Engine, masked: View) -> None
     assert all(region.box.y >= 30 for region in decision.regions)
 
 
+def test_a_window_is_scored_over_what_is_inspected_of_it(engine: Engine) -> None:
+    """Rows 0 to 29 are ignored: windows begin every 4 rows, and the one at 28 is half a window."""
+    ignored = np.zeros(SIZE, np.bool_)
+    ignored[:30] = True
+    view = View(SIZE, image_size=SIZE, ignored=ignored, score_window=8)
+    found = inspect(engine, view, view.canvas(spotted(tiny_frames(1, SIZE)[0], 33, 20)))
+    means = []
+    for y in range(28, SIZE[0] - 7, 4):
+        for x in range(0, SIZE[1] - 7, 4):
+            window = found.anomaly_map[y : y + 8, x : x + 8]
+            means.append(window[window > IGNORED_LOGIT].mean())
+    assert found.score == pytest.approx(float(max(means)), rel=1e-5)
+
+
+def test_slivers_of_windows_count_where_there_is_nothing_else(engine: Engine) -> None:
+    ignored = np.ones(SIZE, np.bool_)
+    ignored[5, 5:9] = False
+    view = View(SIZE, image_size=SIZE, ignored=ignored, score_window=8)
+    found = inspect(engine, view, view.canvas(tiny_frames(1, SIZE)[0]))
+    assert found.score == pytest.approx(float(found.anomaly_map[5, 5:9].mean()), rel=1e-5)
+
+
 def test_fewer_pixels_than_the_score_takes_are_all_taken(engine: Engine) -> None:
     ignored = np.ones(SIZE, np.bool_)
     ignored[5, 5:9] = False

@@ -18,6 +18,7 @@ from training.commands import train
 from training.dataset import load_images
 from training.errors import InputError
 from training.images import read_image
+from training.losses import WINDOW
 from training.run import Run, load_run
 
 SIZE = (64, 64)
@@ -70,7 +71,7 @@ def test_the_station_sees_what_training_saw(run: Run, tmp_path: Path) -> None:
         tmp_path / "tiny.nlb", SIZE, view=view_fields(run), members=view_members(run)
     )
     view = View.of(open_bundle(path))
-    assert view.score_pixels == run.inspector.top_k
+    assert view.score_window == WINDOW and view.score_pixels is None
     for image in sorted((run.folder.parent / "parts").iterdir()):
         trained_on = load_images([image], run.view)
         assert (trained_on[0] == training.view.PAINT).any()

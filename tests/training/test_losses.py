@@ -15,6 +15,7 @@ from training.losses import (
     segmentation_loss,
     smooth_l1_loss,
     top_k_score,
+    window_score,
 )
 
 
@@ -38,6 +39,14 @@ def test_each_loss_is_the_official_one(
 def test_score_is_the_mean_of_the_50_largest_pixels(diffusion_numbers: dict[str, Tensor]) -> None:
     score = top_k_score(diffusion_numbers["seg_prob"], k=50)
     torch.testing.assert_close(score, diffusion_numbers["topk50_score"], rtol=0, atol=1e-5)
+
+
+def test_a_window_scores_what_lies_together() -> None:
+    """As many bright pixels, here scattered over the map, there in one place."""
+    scattered, together = torch.zeros(1, 64, 64), torch.zeros(1, 64, 64)
+    scattered[:, ::8, ::8] = 1.0
+    together[:, 12:20, 20:28] = 1.0
+    assert window_score(torch.cat((scattered, together))).tolist() == [1 / 64, 1.0]
 
 
 @pytest.mark.parametrize("sign", [-1.0, 1.0])

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from training.diffusion import Schedule
 from training.iterative import NoisePredictor, ancestral_x0, implicit_x0
-from training.losses import top_k_score
 from training.model import NOISE_GRID, T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, to_images
 
 # From the inspector and images [B, 3, H, W] to reconstructions [B, 3, H, W].
@@ -50,7 +49,7 @@ class Inspector(FixedNoise):
             maps = self.model.segment(image, rebuilt).squeeze(1)
         else:
             maps = (image - rebuilt).abs().mean(1)
-        return maps, top_k_score(maps, self.top_k), rebuilt
+        return maps, self.model.score(maps), rebuilt
 
 
 def two_scales(

@@ -1,4 +1,4 @@
-"""What stands out (`training.networks.contrast`), calculated where pixels are folded into channels.
+"""What stands out, and the score, calculated where pixels are folded into channels.
 
 The same values from a few small maps: the squares of pixels that are channels already are averaged
 first, and means are spread out again by one small convolution. No picture is turned round for it.
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.losses import WINDOW
 from training.networks.contrast import CELL, FLOOR, LIMIT, NEAR, WIDE, near
 
 COLOURS = 3
@@ -45,6 +46,14 @@ def folded_standing_out(difference: Tensor) -> Tensor:
     _, stacked, rows, columns = difference.shape
     pixels = difference.reshape(1, stacked // COLOURS, COLOURS, rows, columns)
     return (pixels * part[:, None]).clamp(-1.0, 1.0).reshape(difference.shape)
+
+
+def folded_window_score(logits: Tensor) -> Tensor:
+    """`window_score` of a map [1, S * S, h, w] as the network leaves it, S half a window."""
+    if logits.shape[1] != (WINDOW // 2) ** 2:
+        raise ValueError(f"the score is of windows of {WINDOW}, twice the fold")
+    halves = logits.mean(1, keepdim=True)
+    return F.avg_pool2d(halves, 2, 1).flatten(1).amax(1)
 
 
 def _cells(x: Tensor) -> Tensor:

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from deploy.folded import fold, unfold
-from deploy.folded_contrast import folded_detail, folded_standing_out, spread_weight
+from deploy.folded_pixels import (
+    folded_detail,
+    folded_standing_out,
+    folded_window_score,
+    spread_weight,
+)
+from training.losses import window_score
 from training.networks.contrast import detail, standing_out
 
 SIDE = 4
@@ -23,6 +29,14 @@ def test_folding_changes_nothing(size: tuple[int, int]) -> None:
     torch.testing.assert_close(found, standing_out(detail(planes)), atol=1e-5, rtol=0)
 
 
+def test_the_score_is_that_of_the_unfolded_map() -> None:
+    logits = torch.randn(1, SIDE * SIDE, 16, 24, generator=torch.Generator().manual_seed(0))
+    expected = window_score(torch.nn.functional.pixel_shuffle(logits, SIDE))
+    torch.testing.assert_close(folded_window_score(logits), expected)
+
+
 def test_another_fold_is_refused_and_not_miscalculated() -> None:
     with pytest.raises(ValueError, match="folded by 4"):
         spread_weight(8)
+    with pytest.raises(ValueError, match="twice the fold"):
+        folded_window_score(torch.zeros(1, 64, 8, 8))
