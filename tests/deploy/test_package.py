@@ -86,9 +86,13 @@ def test_no_path_of_the_exporting_machine_is_left_in_a_model(bundle: Path, preci
 def test_a_precision_that_strays_is_refused_and_nothing_is_written(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The gate must bite: a model quantised with black frames clips what it sees."""
+    """The gate must bite: a model with a tenth of the ranges that it needs clips what it sees."""
     measure = package.measure_scales
-    monkeypatch.setattr(package, "measure_scales", lambda model, frames: measure(model, frames * 0))
+
+    def too_small(model: bytes, frames: np.ndarray) -> dict[str, float]:
+        return {group: scale / 10 for group, scale in measure(model, frames).items()}
+
+    monkeypatch.setattr(package, "measure_scales", too_small)
     frames, anomalous = np.load(run.folder / "frames.npz").values()
     out = tmp_path / "plate.nlb"
     with pytest.raises(InputError, match=r"int8 .*(tolerance|demanded)"):
