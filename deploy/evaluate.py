@@ -39,8 +39,8 @@ class Report:
     """One row of the table.
 
     auroc_by_kind: image AUROC of each kind of defect against the good parts.
-    agreement: share of images with the verdict that the reference gives, each engine at the
-        threshold that rejects `REFERENCE_RATE` of the good test parts by the reference.
+    agreement: share of images with the verdict that the reference gives, each at its own threshold,
+        as each is calibrated by itself: that which rejects `REFERENCE_RATE` of the good test parts.
     """
 
     runtime: str
@@ -100,8 +100,10 @@ def report(
     pixels = None
     if all(item.mask_path for item in items if item.defective):
         pixels = pixel_metrics(outcome.maps[headline], masks[headline], ignored)
-    threshold = np.quantile(reference.scores[~defective], 1 - REFERENCE_RATE)
-    agreement = np.mean((outcome.scores > threshold) == (reference.scores > threshold))
+    verdicts, expected = (
+        each.scores > np.quantile(each.scores[~defective], 1 - REFERENCE_RATE)
+        for each in (outcome, reference)
+    )
     return Report(
         outcome.runtime,
         outcome.precision,
@@ -110,7 +112,7 @@ def report(
         pixels.ap if pixels else None,
         pixels.aupro if pixels else None,
         by_kind,
-        float(agreement),
+        float(np.mean(verdicts == expected)),
         float(np.percentile(outcome.latency_ms, 50)),
         float(np.percentile(outcome.latency_ms, 99)),
     )

@@ -12,7 +12,9 @@ from torch import nn
 from agent.engine import Engine
 from agent.errors import InputError
 
-# The threshold that verdicts are compared at lets this share of the good frames through.
+# Each model is compared at the threshold that lets this share of the good frames through: its own,
+# as a calibration is of the engine that will run. At another's, the good frame that sits on the
+# limit would fall to either side.
 PASS_QUANTILE = 0.98
 
 
@@ -99,12 +101,14 @@ def compare(found: Said, trained: Said, anomalous: NDArray[np.bool_]) -> Parity:
     Args:
         anomalous: bool [N]; where none is good, all count as good.
     """
-    good = trained.scores[~anomalous] if (~anomalous).any() else trained.scores
-    threshold = np.quantile(good, PASS_QUANTILE)
+    good = ~anomalous if (~anomalous).any() else np.ones_like(anomalous)
+    verdicts = [
+        each.scores > np.quantile(each.scores[good], PASS_QUANTILE) for each in (found, trained)
+    ]
     span = max(float(np.ptp(trained.scores)), np.finfo(np.float32).tiny)
     apart = np.abs(found.maps - trained.maps).mean(axis=(1, 2))
     return Parity(
-        agreement=float(np.mean((found.scores > threshold) == (trained.scores > threshold))),
+        agreement=float(np.mean(verdicts[0] == verdicts[1])),
         correlation=_correlation(found.maps, trained.maps),
         score=float(np.abs(found.scores - trained.scores).max()) / span,
         map=float(apart.max()) / span,
