@@ -106,7 +106,7 @@ def finetune(
             say(f"fine-tuning: {used:.0%}, step {count}, distance from the exact {recent:.4f}")
     say(f"fine-tuned in {count} steps of {FRAMES_A_STEP} frames; distance {recent:.4f}")
     learnt = {group: float(step.detach().exp()) for group, step in steps.items()}
-    return _unwrap(student).eval(), learnt
+    return _unwrap(student).eval(), {**scales, **learnt}
 
 
 def _quantise_module(

@@ -29,6 +29,9 @@ SMALLEST_SCALE = 1e-8
 LEVELS = 127.0
 # A convolution of a raw picture, 0..1: signed int8 would leave it seven bits.
 PICTURE_CHANNELS = (3, 6)
+# Convolutions that no ReLU follows at once, and whose answer is coded nevertheless: ONNX Runtime
+# would calculate them in float.
+CODED_OUTPUTS = ("stem.weight",)
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,14 @@ class Placement:
     unsigned: groups whose values all come from ReLUs.
     pictures: groups whose scale is a grey level.
     readers: group that every quantised convolution reads, by the name of its weight.
+    outputs: tensors that whoever reads them reads as codes.
     """
 
     groups: dict[str, str]
     unsigned: frozenset[str]
     pictures: frozenset[str]
     readers: dict[str, str]
+    outputs: frozenset[str] = frozenset()
 
 
 def place(model: onnx.ModelProto, *, raw_pictures: bool = False) -> Placement:
@@ -63,7 +68,8 @@ def place(model: onnx.ModelProto, *, raw_pictures: bool = False) -> Placement:
         return name
 
     sources = set()
-    queue = [node.input[0] for node in convs]
+    outputs = [node.output[0] for node in convs if node.input[1] in CODED_OUTPUTS]
+    queue = [node.input[0] for node in convs] + outputs
     seen: set[str] = set()
     while queue:
         name = queue.pop()
@@ -87,6 +93,7 @@ def place(model: onnx.ModelProto, *, raw_pictures: bool = False) -> Placement:
         frozenset(groups.values()) - signed,
         frozenset(group for weight, group in readers.items() if weight in PICTURE_WEIGHTS),
         readers,
+        frozenset(outputs),
     )
 
 
@@ -124,6 +131,9 @@ def insert(model: onnx.ModelProto, placement: Placement, scales: dict[str, float
         codes_in = node.op_type == "Conv" and node.input[1] in placement.readers
         if codes_in or (node.op_type in MOVERS and node.output[0] in placement.groups):
             for index, name in enumerate(node.input[: 1 if codes_in else MOVERS[node.op_type]]):
+                node.input[index] = f"{name}_dequantised"
+        for index, name in enumerate(node.input):
+            if name in placement.outputs:
                 node.input[index] = f"{name}_dequantised"
         nodes.append(node)
         for name in node.output:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -72,6 +74,21 @@ def test_int8_is_close_to_the_exact_model_on_both_runtimes(exported: Exported) -
     model = unsigned_behind_relu(exported.int8)
     for run in (by_onnxruntime, by_openvino):
         assert np.abs(run(model) - exported.maps).mean() < 0.05 * spread
+
+
+def test_onnxruntime_calculates_all_but_the_heads_in_int8(
+    exported: Exported, tmp_path: Path
+) -> None:
+    """It takes codes only where they stand in front of a convolution and behind it."""
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    model = unsigned_behind_relu(exported.int8)
+    ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    found = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
+    everything = sum(node.op_type == "Conv" for node in onnx.load_from_string(model).graph.node)
+    # Both heads, and the means that are spread over pixels.
+    assert found["Conv"] + found["FusedConv"] == 3
+    assert found["QLinearConv"] == everything - 3
 
 
 def test_uint8_behind_relu_changes_one_byte_and_no_answer(exported: Exported) -> None:
