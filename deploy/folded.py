@@ -7,8 +7,9 @@ Nothing is approximated and nothing retrained. With fixed scales and noises,
 
 because the stem is linear. So the noising is gone, and one pass of the stem serves both scales.
 What the stem reads is then the picture itself, which has 256 levels: less 128 of them, it is int8
-with zero point 0, exactly. The segmentation's stem sees its pictures less CENTRE from the start;
-what stands out is brought to the same grey levels, so that all it reads is one tensor of one scale.
+with zero point 0, exactly. The segmentation's stem sees its pictures less CENTRE from the start,
+and is linear too: the sum of one stem for each of the four that it sees. (As one, behind a Concat,
+OpenVINO calculates it in float.) What stands out is brought to the same grey levels.
 """
 
 from __future__ import annotations
@@ -20,12 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deploy.batch_norm import fold_batch_norm
-from deploy.folded_pixels import (
-    folded_detail,
-    folded_standing_out,
-    folded_window_score,
-    spread_weight,
-)
+from deploy.folded_pixels import FoldedContrast, folded_window_score
 from training.model import (
     CENTRE,
     GUIDANCE,
@@ -39,7 +35,8 @@ from training.networks.edge import EdgeUNet
 
 GREY = 1 / 255
 # Weights of the convolutions that read pictures less CENTRE.
-PICTURE_WEIGHTS = frozenset(("stem.weight", "segmentation_stem.weight"))
+SEGMENTATION_WEIGHTS = tuple(f"segmentation_stems.{index}.weight" for index in range(4))
+PICTURE_WEIGHTS = frozenset(("stem.weight", *SEGMENTATION_WEIGHTS))
 # What stands out, -1 .. 1, in grey levels less 128.
 CONTRAST = 127 * GREY
 
@@ -63,13 +60,14 @@ class FoldedInspector(nn.Module):
         self.pull = GUIDANCE * float(model.schedule.noise_level(T_NORMAL, torch.empty(0))) ** 2
         with torch.no_grad():
             self.constants = _NoiseConstants(model, inspector, input_size)
-            self.stem = _picture_conv(model.unet)
-            self.segmentation_stem = _picture_conv(model.segmentation)
+            self.stem = _picture_convs(model.unet)[0]
             # Of image, reconstruction, and what stands out against either.
-            self.segmentation_stem.weight[:, 6 * model.segmentation.fold**2 :] /= CONTRAST
+            stems = _picture_convs(model.segmentation)
+            for stem in stems[2:]:
+                stem.weight /= CONTRAST
+            self.segmentation_stems = nn.ModuleList(stems)
             _reorder_head(model.unet)
-        self.spread: Tensor
-        self.register_buffer("spread", spread_weight(model.segmentation.fold))
+        self.contrast = FoldedContrast(model.segmentation.fold)
         # Their work is done by the stems above; an exported graph and a fine-tuning must not
         # carry them along.
         for network in (self.unet, self.segmentation):
@@ -78,7 +76,8 @@ class FoldedInspector(nn.Module):
     def halve(self) -> None:
         """Bring all but the arithmetic between the networks to float16, in place."""
         for part in self.children():
-            part.half()
+            if part is not self.contrast:
+                part.half()
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """frame: uint8 [1, H, W, 3] BGR; the outputs are those of `FixedNoise`."""
@@ -91,18 +90,20 @@ class FoldedInspector(nn.Module):
         guided = unfold(guided.clamp(0.0, 1.0), self.unet.fold)
         # Half precision of the networks, if any, leaves the arithmetic between them alone.
         seen = self._seen(fold(picture, self.segmentation.fold), guided)
-        y = F.relu(self.segmentation_stem(seen.to(network)))
-        logits = self.segmentation.features(y).float()
+        y = sum(
+            stem(one.to(network)) for stem, one in zip(self.segmentation_stems, seen, strict=True)
+        )
+        logits = self.segmentation.features(F.relu(y)).float()
         levels = (guided * 255.0).round().to(torch.uint8)
         anomaly_map = F.pixel_shuffle(logits, self.segmentation.fold).squeeze(1)
         return anomaly_map, folded_window_score(logits), levels
 
-    def _seen(self, picture: Tensor, guided: Tensor) -> Tensor:
-        """What the segmentation's stem reads, of the folded picture and the reconstruction."""
+    def _seen(self, picture: Tensor, guided: Tensor) -> list[Tensor]:
+        """What the segmentation's stems read, of the folded picture and the reconstruction."""
         rebuilt = fold(guided, self.segmentation.fold) - CENTRE
-        against = (picture - rebuilt, folded_detail(picture, self.spread))
-        contrast = [CONTRAST * folded_standing_out(difference) for difference in against]
-        return torch.cat((picture, rebuilt, *contrast), dim=1)
+        against = (picture - rebuilt, self.contrast.detail(picture))
+        contrast = [CONTRAST * self.contrast.standing_out(difference) for difference in against]
+        return [picture, rebuilt, *contrast]
 
 
 def fold(picture: Tensor, side: int) -> Tensor:
@@ -161,19 +162,24 @@ def _stem(network: EdgeUNet) -> nn.Conv2d:
     return first
 
 
-def _picture_conv(network: EdgeUNet) -> nn.Conv2d:
-    """The stem of a network, for BGR pictures from `fold`, one behind the other.
+def _picture_convs(network: EdgeUNet) -> list[nn.Conv2d]:
+    """The stem of a network as one for each picture, for BGR pictures from `fold`.
 
-    The network's own order of channels is (picture, RGB, y, x), theirs (picture, y, x, BGR).
+    The network's own order of channels is (picture, RGB, y, x), theirs (y, x, BGR). The first of
+    the segmentation's has the bias of all; the reconstruction's is in the noise's constants.
     """
     first, side = _stem(network), network.fold
-    outputs, stacked, height, width = first.weight.shape
-    weight = first.weight.view(outputs, -1, 3, side, side, height, width)
-    weight = weight.flip(2).permute(0, 1, 3, 4, 2, 5, 6)
-    conv = nn.Conv2d(stacked, outputs, (height, width), padding=(height // 2, width // 2))
-    conv.bias = None if network.scale_bias is not None else first.bias
-    conv.weight.copy_(weight.reshape(conv.weight.shape))
-    return conv
+    outputs, _, height, width = first.weight.shape
+    weights = first.weight.view(outputs, -1, 3, side, side, height, width)
+    weights = weights.flip(2).permute(1, 0, 3, 4, 2, 5, 6)
+    convs = []
+    for weight in weights.reshape(len(weights), outputs, -1, height, width):
+        conv = nn.Conv2d(weight.shape[1], outputs, (height, width), padding=(1, 1), bias=False)
+        conv.weight.copy_(weight)
+        convs.append(conv)
+    if network.scale_bias is None:
+        convs[0].bias = first.bias
+    return convs
 
 
 def _reorder_head(network: EdgeUNet) -> None:

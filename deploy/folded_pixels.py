@@ -7,7 +7,7 @@ first, and means are spread out again by one small convolution. No picture is tu
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.losses import WINDOW
@@ -16,36 +16,42 @@ from training.networks.contrast import CELL, FLOOR, LIMIT, NEAR, WIDE, near
 COLOURS = 3
 
 
-def spread_weight(side: int) -> Tensor:
-    """Weight [side * side * 3, 3, 3, 3] of the convolution that spreads means over pixels.
+class FoldedContrast(nn.Module):
+    """Constants of the size of a fold, and what is calculated with them.
 
-    It reads means that stand CELL / side times in a row, and interpolates them linearly: of the
-    three that a pixel's square sees along either axis two are always the same mean, so that the
-    weights do not depend on which half of the cell the square is.
+    All of it is convolutions and operators on single values: these a runtime does in whatever
+    order it keeps the channels, where to reshape them would cost a copy in another order.
+
+    Args:
+        side: of the squares of pixels that are channels, half a cell.
     """
-    if 2 * side != CELL:
-        raise ValueError(f"pixels are folded by {CELL // 2}, not by {side}")
-    place = (torch.arange(side) + 0.5) / CELL
-    along = torch.stack((0.5 - place, torch.full((side,), 0.5), place), dim=1)
-    pixels = torch.einsum("yi,xj->yxij", along, along)
-    colours = torch.eye(COLOURS)
-    weight = torch.einsum("yxij,ck->yxckij", pixels, colours)
-    return weight.reshape(side * side * COLOURS, COLOURS, 3, 3)
 
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        if 2 * side != CELL:
+            raise ValueError(f"pixels are folded by {CELL // 2}, not by {side}")
+        self.spread: Tensor
+        self.gather: Tensor
+        self.repeat: Tensor
+        repeat = torch.eye(COLOURS).repeat(side * side, 1)[..., None, None]
+        self.register_buffer("spread", _spread_weight(side))
+        self.register_buffer("repeat", repeat)
+        self.register_buffer("gather", repeat.transpose(0, 1) / side**2)
 
-def folded_detail(picture: Tensor, spread: Tensor) -> Tensor:
-    """`detail` of a picture [1, S * S * 3, h, w] from `fold`; spread: from `spread_weight`."""
-    means = _repeated(near(_cells(picture), NEAR))
-    return picture - F.conv2d(F.pad(means, (1, 1, 1, 1), mode="replicate"), spread)
+    def detail(self, picture: Tensor) -> Tensor:
+        """`detail` of a picture [1, S * S * 3, h, w] from `fold`."""
+        means = _repeated(near(self._cells(picture), NEAR))
+        return picture - F.conv2d(F.pad(means, (1, 1, 1, 1), mode="replicate"), self.spread)
 
+    def standing_out(self, difference: Tensor) -> Tensor:
+        """`standing_out` of differences [1, S * S * 3, h, w] in the order of `fold`."""
+        power = near(self._cells(difference.square()), WIDE)
+        part = _repeated(1.0 / (LIMIT * torch.sqrt(power + FLOOR**2)))
+        return (difference * F.conv2d(part, self.repeat)).clamp(-1.0, 1.0)
 
-def folded_standing_out(difference: Tensor) -> Tensor:
-    """`standing_out` of differences [1, S * S * 3, h, w] in the order of `fold`."""
-    power = near(_cells(difference.square()), WIDE)
-    part = _repeated(1.0 / (LIMIT * torch.sqrt(power + FLOOR**2)))
-    _, stacked, rows, columns = difference.shape
-    pixels = difference.reshape(1, stacked // COLOURS, COLOURS, rows, columns)
-    return (pixels * part[:, None]).clamp(-1.0, 1.0).reshape(difference.shape)
+    def _cells(self, x: Tensor) -> Tensor:
+        """Means of the cells, [1, 3, h / 2, w / 2]."""
+        return F.avg_pool2d(F.conv2d(x, self.gather), 2)
 
 
 def folded_window_score(logits: Tensor) -> Tensor:
@@ -56,11 +62,18 @@ def folded_window_score(logits: Tensor) -> Tensor:
     return F.avg_pool2d(halves, 2, 1).flatten(1).amax(1)
 
 
-def _cells(x: Tensor) -> Tensor:
-    """Means of the cells, [1, 3, h / 2, w / 2]."""
-    _, stacked, rows, columns = x.shape
-    squares = x.reshape(1, stacked // COLOURS, COLOURS, rows, columns).mean(1)
-    return F.avg_pool2d(squares, 2)
+def _spread_weight(side: int) -> Tensor:
+    """Weight [side * side * 3, 3, 3, 3] of the convolution that spreads means over pixels.
+
+    It reads means that stand twice in a row, and interpolates them linearly: of the three that a
+    square sees along either axis two are always the same mean, so that the weights do not depend
+    on which half of the cell the square is.
+    """
+    place = (torch.arange(side) + 0.5) / CELL
+    along = torch.stack((0.5 - place, torch.full((side,), 0.5), place), dim=1)
+    pixels = torch.einsum("yi,xj->yxij", along, along)
+    weight = torch.einsum("yxij,ck->yxckij", pixels, torch.eye(COLOURS))
+    return weight.reshape(side * side * COLOURS, COLOURS, 3, 3)
 
 
 def _repeated(cells: Tensor) -> Tensor:

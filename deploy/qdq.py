@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from agent.engine.unsigned import UNSIGNED_ZERO
-from deploy.folded import GREY, PICTURE_WEIGHTS
+from deploy.folded import GREY, PICTURE_WEIGHTS, SEGMENTATION_WEIGHTS
 
 # Operators that hand values on as they are, or their mean: no value leaves the range.
 MOVERS = {"Resize": 1, "Concat": None, "Reshape": 1, "Transpose": 1, "AveragePool": 1}
@@ -29,9 +29,11 @@ SMALLEST_SCALE = 1e-8
 LEVELS = 127.0
 # A convolution of a raw picture, 0..1: signed int8 would leave it seven bits.
 PICTURE_CHANNELS = (3, 6)
+# Those of `FoldedContrast` are sums of a few values, and float keeps them exact.
+FLOAT_WEIGHTS = ("contrast.spread", "contrast.gather", "contrast.repeat")
 # Convolutions that no ReLU follows at once, and whose answer is coded nevertheless: ONNX Runtime
 # would calculate them in float.
-CODED_OUTPUTS = ("stem.weight",)
+CODED_OUTPUTS = ("stem.weight", *SEGMENTATION_WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def _quantised_convs(model: onnx.ModelProto, left_out: tuple[int, ...]) -> list[
         for node in model.graph.node
         if node.op_type == "Conv"
         and node.input[1] in weights
+        and node.input[1] not in FLOAT_WEIGHTS
         and weights[node.input[1]][1] not in left_out
     ]
 

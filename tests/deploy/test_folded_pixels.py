@@ -6,12 +6,7 @@ import pytest
 import torch
 
 from deploy.folded import fold, unfold
-from deploy.folded_pixels import (
-    folded_detail,
-    folded_standing_out,
-    folded_window_score,
-    spread_weight,
-)
+from deploy.folded_pixels import FoldedContrast, folded_window_score
 from training.losses import window_score
 from training.networks.contrast import detail, standing_out
 
@@ -22,10 +17,11 @@ SIDE = 4
 def test_folding_changes_nothing(size: tuple[int, int]) -> None:
     picture = torch.rand(1, *size, 3, generator=torch.Generator().manual_seed(0))
     planes = picture.permute(0, 3, 1, 2)
-    fine = folded_detail(fold(picture, SIDE), spread_weight(SIDE))
+    contrast = FoldedContrast(SIDE)
+    fine = contrast.detail(fold(picture, SIDE))
     found = unfold(fine, SIDE).permute(0, 3, 1, 2)
     torch.testing.assert_close(found, detail(planes), atol=1e-5, rtol=0)
-    found = unfold(folded_standing_out(fine), SIDE).permute(0, 3, 1, 2)
+    found = unfold(contrast.standing_out(fine), SIDE).permute(0, 3, 1, 2)
     torch.testing.assert_close(found, standing_out(detail(planes)), atol=1e-5, rtol=0)
 
 
@@ -37,6 +33,6 @@ def test_the_score_is_that_of_the_unfolded_map() -> None:
 
 def test_another_fold_is_refused_and_not_miscalculated() -> None:
     with pytest.raises(ValueError, match="folded by 4"):
-        spread_weight(8)
+        FoldedContrast(8)
     with pytest.raises(ValueError, match="twice the fold"):
         folded_window_score(torch.zeros(1, 64, 8, 8))

@@ -64,8 +64,8 @@ def test_the_graph_keeps_tensorrts_rules(exported: Exported) -> None:
     check_rules(exported.int8)
     graph = onnx.load_from_string(exported.int8).graph
     kinds = [node.op_type for node in graph.node]
-    # Every convolution: its data, shared or not, and a weight of its own.
-    assert kinds.count("DequantizeLinear") > 2 * kinds.count("Conv") - 2
+    # Every convolution but those of `FoldedContrast`: its data, shared or not, and its own weight.
+    assert kinds.count("DequantizeLinear") > 2 * (kinds.count("Conv") - 6) - 2
     assert UNSIGNED_ZERO in {tensor.name for tensor in graph.initializer}
 
 
@@ -86,9 +86,9 @@ def test_onnxruntime_calculates_all_but_the_heads_in_int8(
     ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     found = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
     everything = sum(node.op_type == "Conv" for node in onnx.load_from_string(model).graph.node)
-    # Both heads, and the means that are spread over pixels.
-    assert found["Conv"] + found["FusedConv"] == 3
-    assert found["QLinearConv"] == everything - 3
+    # Both heads, and the six of `FoldedContrast`.
+    assert found["Conv"] + found["FusedConv"] == 8
+    assert found["QLinearConv"] == everything - 8
 
 
 def test_uint8_behind_relu_changes_one_byte_and_no_answer(exported: Exported) -> None:
