@@ -94,9 +94,14 @@ def load_run(folder: Path) -> Run:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except FileNotFoundError:
         raise InputError(f"{folder} has no {WEIGHTS}: training has not finished there") from None
-    except (SafetensorError, RuntimeError) as error:
+    except SafetensorError as error:
         first = str(error).strip().splitlines()[0]
         raise InputError(f"{folder / WEIGHTS} does not hold this run's weights: {first}") from None
+    except RuntimeError:
+        raise InputError(
+            f"{folder / WEIGHTS} does not hold this run's weights but those of other networks: the "
+            f"run is of revision {settings.code_version}; export it with that, or train again"
+        ) from None
     inspector = FixedNoise(model, settings.input_size, settings.noise_seed).eval()
     return Run(folder, settings, load_view(folder, settings), inspector)
 
