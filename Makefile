@@ -29,7 +29,7 @@ soak: $(FULL)/installed
 	$(FULL)/bin/python -m tests.prove soak:1000000 kills:200 subscribers:100000 latency:10000 \
 		--folder build/soak --json build/soak.json
 
-# Render parts, train, export and calibrate what `normline demo` runs on (about 15 minutes).
+# Render parts, train, export and calibrate what `normline demo` runs on (about 30 minutes).
 demo-bundle: $(FULL)/installed
 	$(FULL)/bin/python -m deploy.demo_recipe build/demo
 

@@ -11,7 +11,9 @@ import click
 
 from agent.bundle import open_bundle
 from agent.engine import PRECISIONS, RUNTIMES, load_engine, self_test
+from agent.errors import InputError
 from agent.files import check_writable, write_atomically
+from agent.record import read_record
 from agent.view import View
 
 FILE = click.Path(path_type=Path)
@@ -81,6 +83,12 @@ def export(run: Path, out: Path, frames: Path | None, finetune: str | None) -> N
 )
 @click.option("--device", default="CPU", show_default=True)
 @click.option("--apart", multiple=True, metavar="KIND", help="Kind left out of the headline.")
+@click.option(
+    "--calibration",
+    multiple=True,
+    type=FILE,
+    help="A calibration record: its engine is judged at its threshold.",
+)
 @click.option("--json", "json_file", type=FILE, help="Write the figures here too.")
 def evaluate(
     bundle: Path,
@@ -89,12 +97,13 @@ def evaluate(
     runtime: tuple[str, ...],
     device: str,
     apart: tuple[str, ...],
+    calibration: tuple[Path, ...],
     json_file: Path | None,
 ) -> None:
     """Measure a bundle on labelled images (MVTec-AD layout), on every engine here.
 
-    Verdict agreement compares each engine with the first fp32 engine (or the first of all), at
-    the threshold that rejects 2 % of its good test parts.
+    Verdict agreement compares each engine with the first fp32 engine (or the first of all), each
+    at its calibrated threshold, or else at the one that rejects 2 % of its good test parts.
     """
     from deploy import evaluate as evaluation
     from training.dataset import load_labelled_images, read_dataset
@@ -104,6 +113,7 @@ def evaluate(
     opened = open_bundle(bundle)
     items = read_dataset(data).test
     evaluation.check_test_set(items, set(apart))
+    limits = evaluation.thresholds([read_record(path) for path in calibration], opened)
     view = View.of(opened)
     canvases, masks = load_labelled_images(items, view)
     outcomes = []
@@ -112,10 +122,13 @@ def evaluate(
             engine = load_engine(opened, runtime=name, device=device, precision=each)
             try:
                 self_test(engine, opened)
-                outcomes.append(evaluation.inspect_all(engine, view, canvases))
+                limit = limits.pop(engine.fingerprint, None)
+                outcomes.append(evaluation.inspect_all(engine, view, canvases, limit))
             finally:
                 engine.close()
             click.echo(f"inspected {len(canvases)} images on {engine.fingerprint}", err=True)
+    if limits:
+        raise InputError(f"the calibration is of {next(iter(limits))}, which is not evaluated here")
     reference = next((o for o in outcomes if o.precision == "fp32"), outcomes[0])
     reports = [
         evaluation.report(outcome, reference, items, masks, view.ignored_on_canvas, set(apart))

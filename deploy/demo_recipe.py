@@ -17,7 +17,7 @@ from agent.demo.kit import BUNDLE, PRECISION
 from agent.engine import RUNTIMES
 
 KIT = Path(agent.demo.__file__).parent
-PRESET, BUDGET, PRODUCT, RATE = "edge-s", "9m", "flange", "1%"
+PRESET, BUDGET, TUNING, PRODUCT, RATE = "edge-s", "20m", "5m", "flange", "1%"
 
 
 @click.command()
@@ -39,7 +39,7 @@ def main(work: Path, budget: str) -> None:
         "--time-budget",
         budget,
     )
-    _normline("export", run, "--out", bundle)
+    _normline("export", run, "--out", bundle, "--finetune", TUNING)
     for runtime in (name for name in RUNTIMES if find_spec(name)):
         _normline(
             "calibrate",

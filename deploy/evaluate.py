@@ -8,9 +8,11 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.engine import Engine
+from agent.bundle import Bundle
+from agent.engine import Engine, Fingerprint
 from agent.errors import InputError
 from agent.inspection import inspect
+from agent.record import CalibrationRecord, check_record
 from agent.view import View
 from training.dataset import LabelledImage
 from training.metrics import image_auroc, pixel_metrics
@@ -24,7 +26,7 @@ class Outcome:
     """What one engine said of every test image.
 
     scores: float64 [N]; maps: float32 [N, H, W]; latency_ms: float64 [N], of all tiles of an
-    image, from its pixels to its score.
+    image, from its pixels to its score; threshold: of its calibration, where there is one.
     """
 
     runtime: str
@@ -32,6 +34,16 @@ class Outcome:
     scores: NDArray[np.float64]
     maps: NDArray[np.float32]
     latency_ms: NDArray[np.float64]
+    threshold: float | None = None
+
+    def rejects(self, defective: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which images it rejects, bool [N].
+
+        Without a threshold of its own, at the one that rejects `REFERENCE_RATE` of the good ones.
+        """
+        if self.threshold is not None:
+            return self.scores > self.threshold
+        return self.scores > np.quantile(self.scores[~defective], 1 - REFERENCE_RATE)
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,9 @@ class Report:
 
     auroc_by_kind: image AUROC of each kind of defect against the good parts.
     agreement: share of images with the verdict that the reference gives, each at its own threshold,
-        as each is calibrated by itself: that which rejects `REFERENCE_RATE` of the good test parts.
+        as each is calibrated by itself.
+    false_rejects, detected: share of the good parts, and of the defective ones that count for the
+        headline, that are rejected at the calibrated threshold; None without one.
     """
 
     runtime: str
@@ -51,11 +65,15 @@ class Report:
     aupro: float | None
     auroc_by_kind: dict[str, float]
     agreement: float
+    false_rejects: float | None
+    detected: float | None
     p50_ms: float
     p99_ms: float
 
 
-def inspect_all(engine: Engine, view: View, canvases: NDArray[np.uint8]) -> Outcome:
+def inspect_all(
+    engine: Engine, view: View, canvases: NDArray[np.uint8], threshold: float | None = None
+) -> Outcome:
     """Run `engine` over canvases uint8 [N, H, W, 3], one at a time, as the line does."""
     for canvas in canvases[:WARM_UP]:
         inspect(engine, view, canvas)
@@ -72,7 +90,23 @@ def inspect_all(engine: Engine, view: View, canvases: NDArray[np.uint8]) -> Outc
         np.array(scores),
         np.stack(maps),
         np.array(milliseconds),
+        threshold,
     )
+
+
+def thresholds(records: list[CalibrationRecord], bundle: Bundle) -> dict[Fingerprint, float]:
+    """The threshold of every engine that a record is of.
+
+    Raises:
+        InputError: a record is of another bundle, or two are of one engine.
+    """
+    found: dict[Fingerprint, float] = {}
+    for record in records:
+        check_record(record, bundle, record.engine)
+        if record.engine in found:
+            raise InputError(f"two calibrations are of {record.engine}: give one of them")
+        found[record.engine] = record.threshold
+    return found
 
 
 def report(
@@ -100,10 +134,8 @@ def report(
     pixels = None
     if all(item.mask_path for item in items if item.defective):
         pixels = pixel_metrics(outcome.maps[headline], masks[headline], ignored)
-    verdicts, expected = (
-        each.scores > np.quantile(each.scores[~defective], 1 - REFERENCE_RATE)
-        for each in (outcome, reference)
-    )
+    rejects = outcome.rejects(defective)
+    calibrated = outcome.threshold is not None
     return Report(
         outcome.runtime,
         outcome.precision,
@@ -112,7 +144,9 @@ def report(
         pixels.ap if pixels else None,
         pixels.aupro if pixels else None,
         by_kind,
-        float(np.mean(verdicts == expected)),
+        float(np.mean(rejects == reference.rejects(defective))),
+        float(rejects[~defective].mean()) if calibrated else None,
+        float(rejects[defective & headline].mean()) if calibrated else None,
         float(np.percentile(outcome.latency_ms, 50)),
         float(np.percentile(outcome.latency_ms, 99)),
     )
@@ -135,17 +169,20 @@ def table(reports: list[Report], apart: set[str]) -> str:
     """The reports as text, a line each, then image AUROC by kind of defect."""
     lines = [
         f"{'runtime':12} {'precision':9} {'img AUROC':>9} {'px AUROC':>9} {'px AP':>7} "
-        f"{'AUPRO':>7} {'agree':>7} {'p50 ms':>7} {'p99 ms':>7}"
+        f"{'AUPRO':>7} {'agree':>7} {'false rej':>9} {'detected':>8} {'p50 ms':>7} {'p99 ms':>7}"
     ]
     for row in reports:
-        pixels = (
+        px_auroc, px_ap, aupro = (
             "-" if value is None else f"{value:.4f}"
             for value in (row.pixel_auroc, row.pixel_ap, row.aupro)
         )
-        px_auroc, px_ap, aupro = pixels
+        false_rejects, detected = (
+            "-" if value is None else f"{value:.2%}" for value in (row.false_rejects, row.detected)
+        )
         lines.append(
             f"{row.runtime:12} {row.precision:9} {row.image_auroc:9.4f} {px_auroc:>9} {px_ap:>7} "
-            f"{aupro:>7} {row.agreement:7.2%} {row.p50_ms:7.1f} {row.p99_ms:7.1f}"
+            f"{aupro:>7} {row.agreement:7.2%} {false_rejects:>9} {detected:>8} "
+            f"{row.p50_ms:7.1f} {row.p99_ms:7.1f}"
         )
     lines.append("")
     lines.append("image AUROC by kind, each against the good parts")

@@ -26,29 +26,60 @@ from deploy.folded import GREY, FoldedInspector
 from deploy.qdq import LEVELS, SMALLEST_SCALE, Placement, place
 from training.trainer import Budget
 
+# Codes of an unsigned byte, which CPUs use behind a ReLU.
+UNSIGNED_LEVELS = 255.0
 FRAMES_A_STEP = 4
-WEIGHT_RATE, SCALE_RATE = 1e-4, 1e-3
+# Small: what rounding takes is a few hundredths of a logit, and larger steps stir up more.
+WEIGHT_RATE, SCALE_RATE = 5e-6, 1e-3
 WARM_UP = 0.05
 # The score is one number among a map's many thousand, and the one that verdicts rest on.
-SCORE_WEIGHT = 0.1
+SCORE_WEIGHT = 1.0
 SHIFT, GAIN, OFFSET = 16, 0.1, 10.0
 SAY_EVERY_S = 30.0
 
 
 class _QuantisedConv(nn.Module):
-    """A convolution as INT8 will calculate it, with a step for its input that others may share."""
+    """A convolution as INT8 will calculate it.
 
-    def __init__(self, conv: nn.Conv2d, log_step: nn.Parameter, lowest: float) -> None:
+    Args:
+        read: how its input is coded; others may read the same.
+        written: how its output is coded, where it is.
+    """
+
+    def __init__(self, conv: nn.Conv2d, read: _Grid, written: _Grid | None) -> None:
         super().__init__()
-        self.conv, self.log_step, self.lowest = conv, log_step, lowest
+        self.conv, self.read, self.written = conv, read, written
 
     def forward(self, x: Tensor) -> Tensor:
-        x = _fake_quantise(x, self.log_step.exp(), self.lowest)
         weight = self.conv.weight
         largest = weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True)
         steps = (largest / LEVELS).clamp(min=SMALLEST_SCALE)
-        weight = _fake_quantise(weight, steps, -LEVELS)
-        return F.conv2d(x, weight, self.conv.bias, self.conv.stride, self.conv.padding)
+        weight = _fake_quantise(weight, steps, -LEVELS, LEVELS)
+        bias, stride, padding = self.conv.bias, self.conv.stride, self.conv.padding
+        y = F.conv2d(self.read(x), weight, bias, stride, padding)
+        return self.written(y) if self.written else y
+
+
+class _Grid(nn.Module):
+    """The codes of one group of tensors, on the engine that will run.
+
+    Args:
+        scale: of the bundle; behind a ReLU, a CPU has codes twice as fine.
+    """
+
+    def __init__(self, scale: float, *, unsigned: bool, fixed: bool) -> None:
+        super().__init__()
+        # A picture less its centre reaches from -128 levels to 127.
+        self.lowest, self.highest = (0.0, UNSIGNED_LEVELS) if unsigned else (-LEVELS - 1, LEVELS)
+        step = torch.tensor(scale * LEVELS / self.highest)
+        self.log_step = nn.Parameter(step.log(), requires_grad=not fixed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _fake_quantise(x, self.log_step.exp(), self.lowest, self.highest)
+
+    def scale(self) -> float:
+        """The scale for the bundle."""
+        return float(self.log_step.detach().exp()) * self.highest / LEVELS
 
 
 def finetune(
@@ -77,11 +108,11 @@ def finetune(
         raise InputError("--finetune is for the edge presets: leave it out")
     placement = place(onnx.load_from_string(model))
     student = deepcopy(line)
-    steps = _quantise_module(student, placement, scales)
-    trained = [step for group, step in steps.items() if group not in placement.pictures]
+    grids = _quantise_module(student, placement, scales)
+    steps = [grid.log_step for grid in grids.values() if grid.log_step.requires_grad]
     weights = [p for name, p in student.named_parameters() if not name.endswith("log_step")]
     optimizer = torch.optim.Adam(
-        [{"params": weights, "peak": WEIGHT_RATE}, {"params": trained, "peak": SCALE_RATE}]
+        [{"params": weights, "peak": WEIGHT_RATE}, {"params": steps, "peak": SCALE_RATE}]
     )
     rng = np.random.default_rng(0)
     began = said = time.monotonic()
@@ -97,7 +128,7 @@ def finetune(
             term = _distance(student(frame), exact) / FRAMES_A_STEP
             term.backward()
             loss += float(term.detach())
-        nn.utils.clip_grad_norm_([*weights, *trained], 1.0)
+        nn.utils.clip_grad_norm_([*weights, *steps], 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         count, recent = count + 1, 0.9 * recent + 0.1 * loss if count else loss
@@ -105,28 +136,30 @@ def finetune(
             said = time.monotonic()
             say(f"fine-tuning: {used:.0%}, step {count}, distance from the exact {recent:.4f}")
     say(f"fine-tuned in {count} steps of {FRAMES_A_STEP} frames; distance {recent:.4f}")
-    learnt = {group: float(step.detach().exp()) for group, step in steps.items()}
+    learnt = {group: grid.scale() for group, grid in grids.items()}
     return _unwrap(student).eval(), {**scales, **learnt}
 
 
 def _quantise_module(
     module: nn.Module, placement: Placement, scales: dict[str, float]
-) -> dict[str, nn.Parameter]:
-    """Put the rounding around every convolution of the placement; returns the steps by group."""
-    parameters: dict[str, nn.Parameter] = {}
-    for name, conv in list(module.named_modules()):
-        group = placement.readers.get(f"{name}.weight")
-        if group is None:
-            continue
-        assert isinstance(conv, nn.Conv2d)
+) -> dict[str, _Grid]:
+    """Put the rounding around every convolution of the placement; returns the grids by group."""
+    written = {weight: placement.groups[name] for name, weight in placement.outputs.items()}
+    grids = {}
+    for group in {*placement.readers.values(), *written.values()}:
         picture = group in placement.pictures
-        if group not in parameters:
-            start = GREY if picture else max(scales[group], SMALLEST_SCALE)
-            parameters[group] = nn.Parameter(torch.tensor(start).log(), requires_grad=not picture)
-        # A picture less its centre reaches from -128 levels to 127.
-        lowest = 0.0 if group in placement.unsigned else -LEVELS - 1
-        _replace(module, name, _QuantisedConv(conv, parameters[group], lowest))
-    return parameters
+        grids[group] = _Grid(
+            GREY if picture else max(scales[group], SMALLEST_SCALE),
+            unsigned=group in placement.unsigned,
+            fixed=picture,
+        )
+    for name, conv in list(module.named_modules()):
+        weight = f"{name}.weight"
+        if weight in placement.readers:
+            assert isinstance(conv, nn.Conv2d)
+            read, output = grids[placement.readers[weight]], written.get(weight)
+            _replace(module, name, _QuantisedConv(conv, read, grids[output] if output else None))
+    return grids
 
 
 def _unwrap(module: nn.Module) -> nn.Module:
@@ -141,8 +174,8 @@ def _replace(module: nn.Module, name: str, child: nn.Module) -> None:
     setattr(module.get_submodule(holder), last, child)
 
 
-def _fake_quantise(x: Tensor, step: Tensor, lowest: float) -> Tensor:
-    codes = (x / step).clamp(lowest, LEVELS)
+def _fake_quantise(x: Tensor, step: Tensor, lowest: float, highest: float) -> Tensor:
+    codes = (x / step).clamp(lowest, highest)
     return (codes + (codes.round() - codes).detach()) * step
 
 

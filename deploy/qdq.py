@@ -6,8 +6,8 @@ nodes. ONNX Runtime goes on in INT8 only where codes stand in front of an operat
 so operators that merely move values have them on both sides, all of one scale: no code changes
 on the way.
 
-Behind a ReLU every code is 0 .. 127, and all those tensors name one zero point, UNSIGNED_ZERO:
-`agent.engine.unsigned` turns them into uint8 of the same scale, on CPUs, by the type of that one.
+Behind a ReLU every code is 0 .. 127, and all those tensors name one zero point, UNSIGNED_ZERO, and
+scales that end in UNSIGNED_SCALE: by these `agent.engine.unsigned` turns them into uint8 on CPUs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from agent.engine.unsigned import UNSIGNED_ZERO
+from agent.engine.unsigned import UNSIGNED_SCALE, UNSIGNED_ZERO
 from deploy.folded import GREY, PICTURE_WEIGHTS, SEGMENTATION_WEIGHTS
 
 # Operators that hand values on as they are, or their mean: no value leaves the range.
@@ -32,8 +32,9 @@ PICTURE_CHANNELS = (3, 6)
 # Those of `FoldedContrast` are sums of a few values, and float keeps them exact.
 FLOAT_WEIGHTS = ("contrast.spread", "contrast.gather", "contrast.repeat")
 # Convolutions that no ReLU follows at once, and whose answer is coded nevertheless: ONNX Runtime
-# would calculate them in float.
-CODED_OUTPUTS = ("stem.weight", *SEGMENTATION_WEIGHTS)
+# would calculate them in float. Not that of what stands out from its surroundings: it is the
+# loudest, and so coarse a code would cost more than all others together.
+CODED_OUTPUTS = ("stem.weight", *SEGMENTATION_WEIGHTS[:3])
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,14 @@ class Placement:
     unsigned: groups whose values all come from ReLUs.
     pictures: groups whose scale is a grey level.
     readers: group that every quantised convolution reads, by the name of its weight.
-    outputs: tensors that whoever reads them reads as codes.
+    outputs: tensors that whoever reads them reads as codes, with the weight that made each.
     """
 
     groups: dict[str, str]
     unsigned: frozenset[str]
     pictures: frozenset[str]
     readers: dict[str, str]
-    outputs: frozenset[str] = frozenset()
+    outputs: dict[str, str]
 
 
 def place(model: onnx.ModelProto, *, raw_pictures: bool = False) -> Placement:
@@ -70,8 +71,8 @@ def place(model: onnx.ModelProto, *, raw_pictures: bool = False) -> Placement:
         return name
 
     sources = set()
-    outputs = [node.output[0] for node in convs if node.input[1] in CODED_OUTPUTS]
-    queue = [node.input[0] for node in convs] + outputs
+    outputs = {node.output[0]: node.input[1] for node in convs if node.input[1] in CODED_OUTPUTS}
+    queue = [*(node.input[0] for node in convs), *outputs]
     seen: set[str] = set()
     while queue:
         name = queue.pop()
@@ -95,7 +96,7 @@ def place(model: onnx.ModelProto, *, raw_pictures: bool = False) -> Placement:
         frozenset(groups.values()) - signed,
         frozenset(group for weight, group in readers.items() if weight in PICTURE_WEIGHTS),
         readers,
-        frozenset(outputs),
+        outputs,
     )
 
 
@@ -113,7 +114,8 @@ def insert(model: onnx.ModelProto, placement: Placement, scales: dict[str, float
         graph.initializer.append(numpy_helper.from_array(zero, UNSIGNED_ZERO))
     for group in sorted(set(placement.groups.values())):
         scale = GREY if group in placement.pictures else max(scales[group], SMALLEST_SCALE)
-        graph.initializer.append(numpy_helper.from_array(np.float32(scale), f"{group}_scale"))
+        name = _scale_name(group, placement)
+        graph.initializer.append(numpy_helper.from_array(np.float32(scale), name))
     for name in placement.readers:
         graph.initializer.remove(constants[name])
         codes, steps = quantise_weight(numpy_helper.to_array(constants[name]))
@@ -165,10 +167,14 @@ def _quantised_convs(model: onnx.ModelProto, left_out: tuple[int, ...]) -> list[
     ]
 
 
+def _scale_name(group: str, placement: Placement) -> str:
+    return group + (UNSIGNED_SCALE if group in placement.unsigned else "_scale")
+
+
 def _pair(name: str, placement: Placement) -> list[onnx.NodeProto]:
     group = placement.groups[name]
     zero = UNSIGNED_ZERO if group in placement.unsigned else "zero"
-    grid = [f"{group}_scale", zero]
+    grid = [_scale_name(group, placement), zero]
     return [
         helper.make_node("QuantizeLinear", [name, *grid], [f"{name}_codes"], f"{name}_quantise"),
         helper.make_node(

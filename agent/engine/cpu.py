@@ -7,6 +7,14 @@ from pathlib import Path
 
 SYSFS = Path("/sys/devices/system/cpu")
 CPUINFO = Path("/proc/cpuinfo")
+# Instructions that multiply bytes and add the products in 32 bits, best first.
+BYTE_PRODUCTS = {
+    "amx_int8": "AMX",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx_vnni": "AVX VNNI",
+    "i8mm": "Arm I8MM",
+    "asimddp": "Arm dot product",
+}
 
 
 def physical_cores(sysfs: Path = SYSFS) -> int:
@@ -34,19 +42,18 @@ def cpu_name(cpuinfo: Path = CPUINFO) -> str:
     return _field(cpuinfo, ("model name", "Model", "Hardware")) or "unknown"
 
 
+def adds_bytes_exactly(flags: frozenset[str]) -> bool:
+    """Whether sums of products of bytes cannot overflow with these instruction sets."""
+    return not flags.isdisjoint(BYTE_PRODUCTS)
+
+
 def int8_support(flags: frozenset[str]) -> str:
     """What INT8 models gain on a processor with these instruction sets.
 
     Without a dot product of bytes, x86 adds products in 16 bits, which overflow: INT8 is then
     little faster than fp32, and answers can differ from other machines'.
     """
-    for flag, name in (
-        ("amx_int8", "AMX"),
-        ("avx512_vnni", "AVX-512 VNNI"),
-        ("avx_vnni", "AVX VNNI"),
-        ("i8mm", "Arm I8MM"),
-        ("asimddp", "Arm dot product"),
-    ):
+    for flag, name in BYTE_PRODUCTS.items():
         if flag in flags:
             return f"fast, through {name}"
     widest = next((name for name in ("avx512bw", "avx2") if name in flags), "no wide integers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from deploy import package
 from deploy.commands import evaluate, export
 from deploy.graph import export_graph, line_module
 from tests.deploy.plates import SIDE, plate, write_plates
+from tests.tiny import write_tiny_record
 from training.commands import train
 from training.model import DiffusionAD, FixedNoise
 from training.run import Run, load_run
@@ -143,6 +145,41 @@ def test_evaluation_reports_every_engine(bundle: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert all(name in result.output for name in (*RUNTIMES, *PRECISIONS, "AUPRO", "spot"))
     assert report.is_file()
+
+
+def record_of_onnxruntime(bundle: Path, path: Path, threshold: float) -> Path:
+    opened = open_bundle(bundle)
+    engine = load_engine(opened, runtime="onnxruntime", precision="fp32")
+    engine.close()
+    return write_tiny_record(path, opened, engine.fingerprint, threshold)
+
+
+def test_a_calibrated_engine_is_judged_at_its_threshold(bundle: Path, tmp_path: Path) -> None:
+    data = write_plates(tmp_path / "plates")
+    normal = record_of_onnxruntime(bundle, tmp_path / "normal.json", threshold=1e6)
+    strict = record_of_onnxruntime(bundle, tmp_path / "strict.json", threshold=-1e6)
+    options = [str(bundle), str(data), "--runtime", "onnxruntime", "--precision", "fp32"]
+
+    def rates(record: Path) -> tuple[float, float]:
+        report = tmp_path / "report.json"
+        arguments = [*options, "--calibration", str(record), "--json", str(report)]
+        result = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        (row,) = json.loads(report.read_text())
+        return row["false_rejects"], row["detected"]
+
+    assert rates(normal) == (0.0, 0.0)
+    assert rates(strict) == (1.0, 1.0)
+
+
+def test_a_calibration_of_an_engine_that_is_not_evaluated_is_refused(
+    bundle: Path, tmp_path: Path
+) -> None:
+    data = write_plates(tmp_path / "plates")
+    record = record_of_onnxruntime(bundle, tmp_path / "record.json", threshold=0.0)
+    options = ["--runtime", "openvino", "--precision", "fp32", "--calibration", str(record)]
+    with pytest.raises(InputError, match=r"onnxruntime .* is not evaluated here"):
+        CliRunner().invoke(evaluate, [str(bundle), str(data), *options], catch_exceptions=False)
 
 
 def test_a_kind_that_is_not_there_cannot_be_set_apart(bundle: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from agent.errors import InputError
 from deploy.graph import line_module
 from deploy.half import check_half, extremes, largest_value
-from deploy.parity import Said, check, compare
+from deploy.parity import SHIFT, Said, check, compare, seen_again
 from tests.deploy.networks import random_frames, random_inspector
 from tests.deploy.plates import SIDE
 
@@ -26,6 +26,24 @@ def test_a_model_agrees_with_itself() -> None:
     assert (found.agreement, found.score, found.map, found.span) == (1.0, 0.0, 0.0, 2.0)
     assert found.correlation == pytest.approx(1.0)
     check("it", "fp32", found)
+
+
+def test_frames_seen_again_show_the_same_parts_elsewhere_and_in_other_light() -> None:
+    frames = random_frames(3)
+    again = seen_again(frames)
+    assert again.shape == (12, *frames.shape[1:]) and again.dtype == np.uint8
+    assert np.array_equal(again[:3], frames) and np.array_equal(again, seen_again(frames))
+    for frame, other in zip(np.concatenate([frames] * 3), again[3:], strict=True):
+        inner = frame[SHIFT:-SHIFT, SHIFT:-SHIFT].astype(float)
+        height, width = inner.shape[:2]
+        closest = min(
+            np.abs(
+                inner * other.mean() / frame.mean() - other[y : y + height, x : x + width]
+            ).mean()
+            for y in range(2 * SHIFT + 1)
+            for x in range(2 * SHIFT + 1)
+        )
+        assert closest < 2.0 and not np.array_equal(frame, other)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from agent.engine.unsigned import UNSIGNED_ZERO, unsigned_behind_relu
+from agent.engine.unsigned import UNSIGNED_SCALE, UNSIGNED_ZERO, unsigned_behind_relu
 from agent.errors import InputError
 from deploy.finetune import finetune
 from deploy.graph import export_graph, line_module
@@ -76,9 +76,7 @@ def test_int8_is_close_to_the_exact_model_on_both_runtimes(exported: Exported) -
         assert np.abs(run(model) - exported.maps).mean() < 0.05 * spread
 
 
-def test_onnxruntime_calculates_all_but_the_heads_in_int8(
-    exported: Exported, tmp_path: Path
-) -> None:
+def test_onnxruntime_calculates_nearly_all_in_int8(exported: Exported, tmp_path: Path) -> None:
     """It takes codes only where they stand in front of a convolution and behind it."""
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
@@ -86,19 +84,40 @@ def test_onnxruntime_calculates_all_but_the_heads_in_int8(
     ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     found = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
     everything = sum(node.op_type == "Conv" for node in onnx.load_from_string(model).graph.node)
-    # Both heads, and the six of `FoldedContrast`.
-    assert found["Conv"] + found["FusedConv"] == 8
-    assert found["QLinearConv"] == everything - 8
+    # Both heads, the last of the segmentation's stems, and the six of `FoldedContrast`.
+    assert found["Conv"] + found["FusedConv"] == 9
+    assert found["QLinearConv"] == everything - 9
 
 
-def test_uint8_behind_relu_changes_one_byte_and_no_answer(exported: Exported) -> None:
-    model = unsigned_behind_relu(exported.int8)
+def test_uint8_of_the_same_scale_changes_no_answer(exported: Exported) -> None:
+    model = unsigned_behind_relu(exported.int8, all_levels=False)
     assert sum(a != b for a, b in zip(model, exported.int8, strict=True)) == 1
     onnx.checker.check_model(onnx.load_from_string(model))
     # Frames that the ranges were taken on: nothing is cut off in int8 either. A value half-way
     # between two codes may fall to either, as the two are added up in another order.
     difference = np.abs(by_onnxruntime(model) - by_onnxruntime(exported.int8))
     assert difference.mean() < 1e-5 and (difference > 1e-4).mean() < 0.01
+
+
+def test_all_levels_of_a_byte_round_less(exported: Exported) -> None:
+    """Twice the levels over the same range; on processors that cannot overflow, they are used."""
+    few, all_levels = (
+        unsigned_behind_relu(exported.int8, all_levels=each) for each in (False, True)
+    )
+    graph = onnx.load_from_string(all_levels).graph
+    finer = {
+        tensor.name: float(numpy_helper.to_array(tensor))
+        for tensor in graph.initializer
+        if tensor.name.endswith(UNSIGNED_SCALE)
+    }
+    behind_relu = place(onnx.load_from_string(exported.fp32)).unsigned
+    assert finer.keys() == {group + UNSIGNED_SCALE for group in behind_relu}
+    for name, scale in finer.items():
+        before = exported.scales[name.removesuffix(UNSIGNED_SCALE)]
+        assert scale == pytest.approx(before * 127 / 255)
+    for run in (by_onnxruntime, by_openvino):
+        after, before = (np.abs(run(m) - exported.maps).mean() for m in (all_levels, few))
+        assert after < 0.8 * before
 
 
 def test_a_model_without_such_activations_comes_back_as_it_is(exported: Exported) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.engine.cpu import cpu_flags, cpu_name, int8_support, physical_cores
+from agent.engine.cpu import adds_bytes_exactly, cpu_flags, cpu_name, int8_support, physical_cores
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,4 @@ def test_int8_is_fast_only_with_a_dot_product_of_bytes(
     path.write_text(cpuinfo)
     assert cpu_name(path) == name
     assert int8_support(cpu_flags(path)).startswith(int8)
+    assert adds_bytes_exactly(cpu_flags(path)) == int8.startswith("fast")
