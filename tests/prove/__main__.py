@@ -39,7 +39,7 @@ def main(chosen: tuple[str, ...], json_path: Path | None, folder: Path | None, s
     """
     plan = _plan(chosen)
     with tempfile.TemporaryDirectory(prefix="normline-prove-") as temporary:
-        base = folder or Path(temporary)
+        base = (folder or Path(temporary)).resolve()  # cameras are named by absolute paths
         results = [_run(scenario, count, base, seed) for scenario, count in plan]
     if json_path is not None:
         json_path.parent.mkdir(parents=True, exist_ok=True)
