@@ -16,6 +16,11 @@ from agent.keys import ClientKey
 from agent.states import State
 from agent.verdict import Verdict
 
+# Of verdicts, asked for at once. So many fit into the socket's queue: a client that stops to think
+# never holds up the station, and libzmq aborts (4.3.5, `_input_stopped`) where a queue that was
+# full is read on.
+PAGE = 500
+
 
 class ReplayUnavailable(Exception):
     """The station did not answer, or refused; what is missing can be asked for again later."""
@@ -87,6 +92,10 @@ class ReplayClient:
         Raises:
             ReplayUnavailable: the station falls silent, refuses, or sends what is no verdict.
         """
+        for start in range(first, last + 1, PAGE):
+            yield from self._page(epoch, start, min(start + PAGE - 1, last))
+
+    def _page(self, epoch: int, first: int, last: int) -> Iterator[Verdict]:
         self._send({"op": "replay", "epoch": epoch, "from": first, "to": last})
         while len(frames := self._receive()) == 2:
             try:
