@@ -11,9 +11,8 @@ import click
 
 from agent.bundle import open_bundle
 from agent.engine import PRECISIONS, RUNTIMES, load_engine, self_test
-from agent.errors import InputError
 from agent.files import check_writable, write_atomically
-from agent.record import read_record
+from agent.record import check_record, read_record
 from agent.view import View
 
 FILE = click.Path(path_type=Path)
@@ -113,22 +112,24 @@ def evaluate(
     opened = open_bundle(bundle)
     items = read_dataset(data).test
     evaluation.check_test_set(items, set(apart))
-    limits = evaluation.thresholds([read_record(path) for path in calibration], opened)
+    chosen = [(name, device, each) for name in runtime or HERE for each in precision or PRECISIONS]
+    records = evaluation.by_engine([read_record(path) for path in calibration], opened, chosen)
     view = View.of(opened)
     canvases, masks = load_labelled_images(items, view)
     outcomes = []
-    for name in runtime or HERE:
-        for each in precision or PRECISIONS:
-            engine = load_engine(opened, runtime=name, device=device, precision=each)
-            try:
-                self_test(engine, opened)
-                limit = limits.pop(engine.fingerprint, None)
-                outcomes.append(evaluation.inspect_all(engine, view, canvases, limit))
-            finally:
-                engine.close()
-            click.echo(f"inspected {len(canvases)} images on {engine.fingerprint}", err=True)
-    if limits:
-        raise InputError(f"the calibration is of {next(iter(limits))}, which is not evaluated here")
+    for key in chosen:
+        name, _, each = key
+        engine = load_engine(opened, runtime=name, device=device, precision=each)
+        try:
+            self_test(engine, opened)
+            record = records.get(key)
+            if record is not None:
+                check_record(record, opened, engine.fingerprint)
+            limit = record.threshold if record is not None else None
+            outcomes.append(evaluation.inspect_all(engine, view, canvases, limit))
+        finally:
+            engine.close()
+        click.echo(f"inspected {len(canvases)} images on {engine.fingerprint}", err=True)
     reference = next((o for o in outcomes if o.precision == "fp32"), outcomes[0])
     reports = [
         evaluation.report(outcome, reference, items, masks, view.ignored_on_canvas, set(apart))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.bundle import Bundle
-from agent.engine import Engine, Fingerprint
+from agent.engine import Engine
 from agent.errors import InputError
 from agent.inspection import inspect
 from agent.record import CalibrationRecord, check_record
@@ -19,6 +19,8 @@ from training.metrics import image_auroc, pixel_metrics
 
 WARM_UP = 3
 REFERENCE_RATE = 0.02
+# Runtime, device, precision.
+Choice = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -94,18 +96,25 @@ def inspect_all(
     )
 
 
-def thresholds(records: list[CalibrationRecord], bundle: Bundle) -> dict[Fingerprint, float]:
-    """The threshold of every engine that a record is of.
+def by_engine(
+    records: list[CalibrationRecord], bundle: Bundle, chosen: list[Choice]
+) -> dict[Choice, CalibrationRecord]:
+    """The record of each (runtime, device, precision) that has one.
 
     Raises:
-        InputError: a record is of another bundle, or two are of one engine.
+        InputError: a record is of another bundle, of an engine that is not chosen, or two are of
+            one engine.
     """
-    found: dict[Fingerprint, float] = {}
+    found: dict[Choice, CalibrationRecord] = {}
     for record in records:
         check_record(record, bundle, record.engine)
-        if record.engine in found:
-            raise InputError(f"two calibrations are of {record.engine}: give one of them")
-        found[record.engine] = record.threshold
+        engine = record.engine
+        key = (engine.runtime, engine.device, engine.precision)
+        if key not in chosen:
+            raise InputError(f"the calibration is of {engine}, which is not evaluated here")
+        if key in found:
+            raise InputError(f"two calibrations are of {engine}: give one of them")
+        found[key] = record
     return found
 
 
