@@ -38,7 +38,7 @@ def equalise(line: FoldedInspector, frames: NDArray[np.uint8]) -> FoldedInspecto
     readers: dict[Convs, list[tuple[nn.Conv2d, int]]] = {}
     for network, stems in (
         (line.unet, (line.stem,)),
-        (line.segmentation, tuple(_convs(line.segmentation_stems))),
+        (line.segmentation, (*_convs(line.segmentation_stems), line.lines.mix)),
     ):
         for makers, reader, first in _edges(network, stems):
             readers.setdefault(makers, []).append((reader, first))

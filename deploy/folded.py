@@ -9,7 +9,8 @@ because the stem is linear. So the noising is gone, and one pass of the stem ser
 What the stem reads is then the picture itself, which has 256 levels: less 128 of them, it is int8
 with zero point 0, exactly. The segmentation's stem sees its pictures less CENTRE from the start,
 and is linear too: the sum of one stem for each of the four that it sees. (As one, behind a Concat,
-OpenVINO calculates it in float.) What stands out is brought to the same grey levels.
+OpenVINO calculates it in float.) What stands out is brought to the same grey levels, and the lines
+in it are added to the sum.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from training.networks.edge import EdgeUNet
 GREY = 1 / 255
 # Weights of the convolutions that read pictures less CENTRE.
 SEGMENTATION_WEIGHTS = tuple(f"segmentation_stems.{index}.weight" for index in range(4))
-PICTURE_WEIGHTS = frozenset(("stem.weight", *SEGMENTATION_WEIGHTS))
+PICTURE_WEIGHTS = frozenset(("stem.weight", *SEGMENTATION_WEIGHTS, "lines.find.weight"))
 # What stands out, -1 .. 1, in grey levels less 128.
 CONTRAST = 127 * GREY
 
@@ -66,12 +67,13 @@ class FoldedInspector(nn.Module):
             for stem in stems[2:]:
                 stem.weight /= CONTRAST
             self.segmentation_stems = nn.ModuleList(stems)
+            self.lines = _FoldedLines(model.segmentation)
             _reorder_head(model.unet)
         self.contrast = FoldedContrast(model.segmentation.fold)
         # Their work is done by the stems above; an exported graph and a fine-tuning must not
         # carry them along.
         for network in (self.unet, self.segmentation):
-            del network.stem, network.scale_bias
+            del network.stem, network.scale_bias, network.lines
 
     def halve(self) -> None:
         """Bring all but the arithmetic between the networks to float16, in place."""
@@ -93,6 +95,7 @@ class FoldedInspector(nn.Module):
         y = sum(
             stem(one.to(network)) for stem, one in zip(self.segmentation_stems, seen, strict=True)
         )
+        y = y + self.lines(self.contrast.grey(seen[-1]).to(network))
         logits = self.segmentation.features(F.relu(y)).float()
         levels = (guided * 255.0).round().to(torch.uint8)
         anomaly_map = F.pixel_shuffle(logits, self.segmentation.fold).squeeze(1)
@@ -126,6 +129,23 @@ def unfold(x: Tensor, side: int) -> Tensor:
     squares = x.reshape(1, stacked, rows * columns).transpose(1, 2)
     strips = squares.reshape(1, rows, columns, side, side * channels).transpose(2, 3)
     return strips.reshape(1, rows * side, columns * side, channels)
+
+
+class _FoldedLines(nn.Module):
+    """`training.networks.lines.Lines` as two convolutions, for what stands out in grey levels."""
+
+    def __init__(self, network: EdgeUNet) -> None:
+        super().__init__()
+        lines = network.lines
+        assert lines is not None and isinstance(lines.mix[0], nn.Conv2d)
+        outputs, inputs, side, _ = lines.filters.shape
+        self.find = nn.Conv2d(inputs, outputs, side, padding=side // 2, bias=False)
+        self.find.weight.copy_(lines.filters / CONTRAST)
+        self.mix = lines.mix[0]
+
+    def forward(self, grey: Tensor) -> Tensor:
+        mixed: Tensor = self.mix(F.relu(self.find(grey)))
+        return mixed
 
 
 class _NoiseConstants(nn.Module):

@@ -33,10 +33,13 @@ class FoldedContrast(nn.Module):
         self.spread: Tensor
         self.gather: Tensor
         self.repeat: Tensor
+        self.mean_colour: Tensor
         repeat = torch.eye(COLOURS).repeat(side * side, 1)[..., None, None]
         self.register_buffer("spread", _spread_weight(side))
         self.register_buffer("repeat", repeat)
         self.register_buffer("gather", repeat.transpose(0, 1) / side**2)
+        colours = torch.eye(side * side).repeat_interleave(COLOURS, dim=1) / COLOURS
+        self.register_buffer("mean_colour", colours[..., None, None])
 
     def detail(self, picture: Tensor) -> Tensor:
         """`detail` of a picture [1, S * S * 3, h, w] from `fold`."""
@@ -48,6 +51,10 @@ class FoldedContrast(nn.Module):
         power = near(self._cells(difference.square()), WIDE)
         part = _repeated(1.0 / (LIMIT * torch.sqrt(power + FLOOR**2)))
         return (difference * F.conv2d(part, self.repeat)).clamp(-1.0, 1.0)
+
+    def grey(self, picture: Tensor) -> Tensor:
+        """The mean of the colours, [1, S * S, h, w], of a picture [1, S * S * 3, h, w]."""
+        return F.conv2d(picture, self.mean_colour)
 
     def _cells(self, x: Tensor) -> Tensor:
         """Means of the cells, [1, 3, h / 2, w / 2]."""

@@ -30,11 +30,11 @@ LEVELS = 127.0
 # A convolution of a raw picture, 0..1: signed int8 would leave it seven bits.
 PICTURE_CHANNELS = (3, 6)
 # Those of `FoldedContrast` are sums of a few values, and float keeps them exact.
-FLOAT_WEIGHTS = ("contrast.spread", "contrast.gather", "contrast.repeat")
+FLOAT_WEIGHTS = ("contrast.spread", "contrast.gather", "contrast.repeat", "contrast.mean_colour")
 # Convolutions that no ReLU follows at once, and whose answer is coded nevertheless: ONNX Runtime
 # would calculate them in float. Not that of what stands out from its surroundings: it is the
 # loudest, and so coarse a code would cost more than all others together.
-CODED_OUTPUTS = ("stem.weight", *SEGMENTATION_WEIGHTS[:3])
+CODED_OUTPUTS = ("stem.weight", *SEGMENTATION_WEIGHTS[:3], "lines.mix.weight")
 
 
 @dataclass(frozen=True)

@@ -177,16 +177,19 @@ def _augment(
     move = cv2.getRotationMatrix2D((width / 2, height / 2), turn, zoom)
     move[:, 2] = move[:, 2] + rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
 
-    def moved(picture: NDArray[np.uint8], border: int) -> NDArray[np.uint8]:
+    def moved(picture: NDArray[np.uint8], sampling: int, border: int) -> NDArray[np.uint8]:
         if flip is not None:
             picture = np.asarray(cv2.flip(picture, flip), np.uint8)
-        shifted = cv2.warpAffine(picture, move, (width, height), borderMode=border)
+        shifted = cv2.warpAffine(picture, move, (width, height), flags=sampling, borderMode=border)
         return np.asarray(shifted, np.uint8)
 
+    # Linear interpolation blurs fine grain in bands, which no camera does.
     gain, gamma = 1 + rng.uniform(-GAIN, GAIN), np.exp(rng.uniform(-GAMMA, GAMMA))
     tone = np.linspace(0, 1, 256) ** gamma * gain + rng.uniform(-OFFSET, OFFSET)
     tone = np.clip(tone, 0, 1) * 255
-    lit = cv2.LUT(moved(image, cv2.BORDER_REFLECT), np.round(tone).astype(np.uint8))
+    lit = cv2.LUT(
+        moved(image, cv2.INTER_LANCZOS4, cv2.BORDER_REFLECT), np.round(tone).astype(np.uint8)
+    )
     if foreground is not None:
-        foreground = moved(foreground.astype(np.uint8), cv2.BORDER_CONSTANT) > 0
+        foreground = moved(foreground.astype(np.uint8), cv2.INTER_LINEAR, cv2.BORDER_CONSTANT) > 0
     return np.asarray(lit, np.uint8), foreground

@@ -72,7 +72,7 @@ class DiffusionAD(nn.Module):
             self.segmentation = SegmentationNet(**segmentation)
         else:
             self.unet = EdgeUNet(3, 3, timed=True, **unet)
-            self.segmentation = EdgeUNet(12, 1, timed=False, **segmentation)
+            self.segmentation = EdgeUNet(12, 1, timed=False, lines=True, **segmentation)
 
     def checkpoint_activations(self, wanted: bool) -> None:
         """Whether training trades time for memory; only the paper's network is that large."""

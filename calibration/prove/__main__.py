@@ -31,12 +31,12 @@ THIRD = 1 / 3
 
 
 @click.command()
-@click.option("--repeats", default=1000, show_default=True, help="Calibrations to draw.")
+@click.option("--repeats", default=10_000, show_default=True, help="Calibrations to draw.")
 @click.option("--normals", default=1000, show_default=True, help="Good parts to render and score.")
 @click.option("--defects", default=600, show_default=True, help="Defective parts, likewise.")
 @click.option("--streams", default=200, show_default=True, help="In-control streams.")
 @click.option("--parts", default=1_000_000, show_default=True, help="Parts of each stream.")
-@click.option("--delays", default=40, show_default=True, help="Changes to detect, of each kind.")
+@click.option("--delays", default=200, show_default=True, help="Changes to detect, of each kind.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write figures here.")
 def main(
     repeats: int,

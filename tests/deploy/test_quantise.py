@@ -65,7 +65,7 @@ def test_the_graph_keeps_tensorrts_rules(exported: Exported) -> None:
     graph = onnx.load_from_string(exported.int8).graph
     kinds = [node.op_type for node in graph.node]
     # Every convolution but those of `FoldedContrast`: its data, shared or not, and its own weight.
-    assert kinds.count("DequantizeLinear") > 2 * (kinds.count("Conv") - 6) - 2
+    assert kinds.count("DequantizeLinear") > 2 * (kinds.count("Conv") - 7) - 2
     assert UNSIGNED_ZERO in {tensor.name for tensor in graph.initializer}
 
 
@@ -84,9 +84,9 @@ def test_onnxruntime_calculates_nearly_all_in_int8(exported: Exported, tmp_path:
     ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     found = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
     everything = sum(node.op_type == "Conv" for node in onnx.load_from_string(model).graph.node)
-    # Both heads, the last of the segmentation's stems, and the six of `FoldedContrast`.
-    assert found["Conv"] + found["FusedConv"] == 9
-    assert found["QLinearConv"] == everything - 9
+    # Both heads, the last of the segmentation's stems, and the seven of `FoldedContrast`.
+    assert found["Conv"] + found["FusedConv"] == 10
+    assert found["QLinearConv"] == everything - 10
 
 
 def test_uint8_of_the_same_scale_changes_no_answer(exported: Exported) -> None:
@@ -94,9 +94,11 @@ def test_uint8_of_the_same_scale_changes_no_answer(exported: Exported) -> None:
     assert sum(a != b for a, b in zip(model, exported.int8, strict=True)) == 1
     onnx.checker.check_model(onnx.load_from_string(model))
     # Frames that the ranges were taken on: nothing is cut off in int8 either. A value half-way
-    # between two codes may fall to either, as the two are added up in another order.
-    difference = np.abs(by_onnxruntime(model) - by_onnxruntime(exported.int8))
-    assert difference.mean() < 1e-5 and (difference > 1e-4).mean() < 0.01
+    # between two codes may fall to either, as the two are added up in another order: few frames
+    # have one, and those are moved less than the rounding moves them.
+    difference = np.abs(by_onnxruntime(model) - by_onnxruntime(exported.int8)).mean((1, 2))
+    rounding = np.abs(by_onnxruntime(exported.int8) - exported.maps).mean()
+    assert np.median(difference) < 1e-5 and difference.max() < rounding
 
 
 def test_all_levels_of_a_byte_round_less(exported: Exported) -> None:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.networks.lines import Lines
+
 # Brings t, 0 .. 999, into 0 .. 1.
 T_SPAN = 1000.0
 
@@ -37,6 +39,7 @@ class EdgeUNet(nn.Module):
         widths: channels of each level, finest first; each level halves the one before.
         blocks: convolution blocks a level, on the way down and again on the way up.
         timed: whether the network takes a noise scale t.
+        lines: whether it is told of thin lines in the last three channels of the image.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class EdgeUNet(nn.Module):
         widths: tuple[int, ...],
         blocks: int,
         timed: bool,
+        lines: bool = False,
     ) -> None:
         super().__init__()
         self.fold = fold
@@ -58,6 +62,7 @@ class EdgeUNet(nn.Module):
         self.scale_bias = (
             nn.Sequential(nn.Linear(1, 64), nn.ReLU(), nn.Linear(64, widths[0])) if timed else None
         )
+        self.lines = Lines(fold, widths[0]) if lines else None
         self.down = nn.ModuleList()
         for level, width in enumerate(widths):
             first = (
@@ -81,8 +86,14 @@ class EdgeUNet(nn.Module):
         return F.pixel_shuffle(x, self.fold)
 
     def stem_features(self, image: Tensor, t: Tensor | None = None) -> Tensor:
-        """What the stem makes of the image, with the bias of t: linear in the image, no ReLU."""
+        """What the stem makes of the image, with the bias of t and the lines; no ReLU.
+
+        Linear in the image where no lines are looked for.
+        """
         x: Tensor = self.stem(F.pixel_unshuffle(image, self.fold))
+        if self.lines is not None:
+            grey = image[:, -3:].mean(1, keepdim=True)
+            x = x + self.lines(F.pixel_unshuffle(grey, self.fold))
         if self.scale_bias is not None:
             if t is None:
                 raise ValueError("this network needs the noise scale t")

@@ -21,14 +21,18 @@ Field = NDArray[np.float32]
 Painter = Callable[[Field, tuple[int, int], Generator], tuple[Field, Field]]
 SUBPIXEL_BITS = 4
 # Cracks follow the grain more often than chance.
-ALONG_GRAIN = 0.4
+ALONG_GRAIN = 0.5
+# Radians by which a line in the grain strays from it.
+HAIR_JITTER = 0.015
 # Grain is judged within this many pixels of a defect.
 REACH = 24
 
 
 def crack(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
-    """A wandering line, mostly dark, of uneven width, sometimes branched."""
+    """A wandering line, mostly dark, of uneven width, perhaps branched; or a hair in the grain."""
     heading = _grain_direction(image, at) if rng.random() < ALONG_GRAIN else None
+    if heading is not None and rng.random() < 0.5:
+        return _shifted(image, rng, darker=0.85), _hair(image.shape, at, rng, heading)
     alpha = _line(image.shape, at, rng, heading, wander=rng.uniform(0.05, 0.6), thickest=4)
     if rng.random() < 0.25:
         branch = _line(image.shape, at, rng, None, wander=0.5, thickest=2)
@@ -38,8 +42,10 @@ def crack(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Fie
 
 def scratch(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
     """A nearly straight, thin line, bright or dark."""
-    alpha = _line(image.shape, at, rng, None, wander=rng.uniform(0.0, 0.06), thickest=2)
-    return _shifted(image, rng, darker=0.5), alpha
+    painted = _shifted(image, rng, darker=0.5)
+    if rng.random() < ALONG_GRAIN:
+        return painted, _hair(image.shape, at, rng, _grain_direction(image, at))
+    return painted, _line(image.shape, at, rng, None, wander=rng.uniform(0.0, 0.06), thickest=2)
 
 
 def spot(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
@@ -163,6 +169,24 @@ def _line(
         start = end - 1
     if rng.random() < 0.4:
         alpha = np.minimum(cv2.GaussianBlur(alpha, (0, 0), 0.7) * 1.4, 1.0)
+    return alpha
+
+
+def _hair(shape: tuple[int, ...], at: tuple[int, int], rng: Generator, heading: float) -> Field:
+    """A straight line one or two pixels wide that keeps to `heading`, of any length.
+
+    Where it stays within the grain it is as long, thin and straight as no other defect; half of
+    them have pixels without a soft edge, as a sharp picture has.
+    """
+    length = min(shape[:2]) * float(np.exp(rng.uniform(np.log(0.06), np.log(0.9))))
+    angle = heading + rng.normal(0.0, HAIR_JITTER)
+    half = np.array((np.cos(angle), np.sin(angle))) * length / 2
+    middle = np.array((at[1], at[0]), np.float64)
+    alpha = np.zeros(shape[:2], np.float32)
+    thickness = 1 if rng.random() < 0.7 else 2
+    kind = cv2.LINE_AA if rng.random() < 0.5 else cv2.LINE_8
+    ends = _fixed_point(np.stack((middle - half, middle + half)))
+    cv2.polylines(alpha, [ends], False, 1.0, thickness, kind, SUBPIXEL_BITS)
     return alpha
 
 

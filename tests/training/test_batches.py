@@ -1,0 +1,24 @@
+"""What training sees of a good image is a good image still."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from training.batches import _augment
+
+
+def test_a_moved_and_turned_image_is_as_sharp_as_the_camera_made_it() -> None:
+    """Blurred by the turning, fine grain would be another texture than the one at the line."""
+    rng = np.random.default_rng(0)
+    noise = cv2.GaussianBlur(rng.normal(128, 60, (128, 128, 3)), (0, 0), 0.7)
+    image = np.clip(noise, 0, 255).astype(np.uint8)
+
+    def sharpness(picture: np.ndarray) -> float:
+        return float(cv2.Laplacian(picture[16:-16, 16:-16], cv2.CV_32F).std() / picture.std())
+
+    ratios = [
+        sharpness(_augment(image, None, None, np.random.default_rng(seed))[0]) / sharpness(image)
+        for seed in range(10)
+    ]
+    assert min(ratios) > 0.85 and max(ratios) < 1.15
