@@ -107,6 +107,10 @@ class Engine(ABC):
             raise EngineFault(f"the score or the map is not finite (score {score})")
         return Inspection(score, anomaly_map, outputs[RECONSTRUCTION][0].copy())
 
+    def stir(self) -> None:
+        """Keep awake what answers slowly after a rest; a moment's work, where it helps."""
+        return None
+
     def sibling(self) -> Engine:
         """Another engine over the same compiled model, with buffers of its own.
 

@@ -57,6 +57,10 @@ class Inspector:
         monitor = self._standard.monitor
         return monitor.report if monitor.able else None
 
+    def stir(self) -> None:
+        """Keep the engine awake between two frames."""
+        self._engine.stir()
+
     def watch_drift(self) -> None:
         """Show the part that was inspected last to the drift monitor."""
         seen, self._seen = self._seen, None

@@ -20,6 +20,8 @@ from agent.verdict import Durations
 HUNG_TIMES = 10
 LEAST_HUNG_S = 1.0
 END_S = 5.0
+# Between parts the engine is kept awake, as long as the line moves.
+REST_S, AWAKE_S = 0.01, 2.0
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,17 @@ class Worker:
         if not self._thread.is_alive():
             os.close(self.descriptor)
 
+    def _next(self) -> tuple[str, Captured] | None:
+        until_s = time.monotonic() + AWAKE_S
+        while time.monotonic() < until_s:
+            try:
+                return self._work.get(timeout=REST_S)
+            except queue.Empty:
+                self._inspector.stir()
+        return self._work.get()
+
     def _run(self) -> None:
-        while (work := self._work.get()) is not None:
+        while (work := self._next()) is not None:
             token, captured = work
             try:
                 decision, durations = self._inspector.inspect(captured.frame)

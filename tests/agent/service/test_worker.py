@@ -26,6 +26,9 @@ class Stub:
     def watch_drift(self) -> None:
         pass
 
+    def stir(self) -> None:
+        pass
+
 
 class Shot:
     frame = None
@@ -59,4 +62,42 @@ def test_a_finding_taken_before_its_signal_has_come_is_no_fault(
     assert is_signalled(worker, LIMIT_S)
     assert worker.take() is None
     assert not is_signalled(worker)
+    worker.close()
+
+
+class Restless(Stub):
+    """An inspector that counts how often it is kept awake."""
+
+    def __init__(self) -> None:
+        self.stirred = 0
+
+    def stir(self) -> None:
+        self.stirred += 1
+
+
+def test_the_engine_is_kept_awake_between_parts_and_rests_when_the_line_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A core that slept between two parts answers late; one that never sleeps is for nothing."""
+    monkeypatch.setattr("agent.service.worker.REST_S", 0.001)
+    monkeypatch.setattr("agent.service.worker.AWAKE_S", 0.3)
+    inspector = Restless()
+    worker = Worker(cast(Inspector, inspector))
+    rested = []
+    for part in ("A17", "A18"):
+        before = inspector.stirred
+        worker.inspect(part, cast(Captured, Shot()))
+        assert is_signalled(worker, LIMIT_S)
+        assert worker.take() is not None
+        end_s = time.monotonic() + LIMIT_S
+        while inspector.stirred < before + 10:
+            assert time.monotonic() < end_s
+            threading.Event().wait(0.001)
+        stirred = -1
+        while inspector.stirred != stirred:
+            assert time.monotonic() < end_s
+            stirred = inspector.stirred
+            threading.Event().wait(0.4)
+        rested.append(stirred)
+    assert rested[0] < rested[1] < 1000
     worker.close()
