@@ -126,7 +126,7 @@ class OpenVinoEngine(Engine):
         fingerprint = Fingerprint(
             runtime="openvino", version=version(), device=device, precision=precision
         )
-        moment = _moment(core, options) if device == "CPU" else None
+        moment = _moment(core) if device == "CPU" else None
         self._set_up(compiled, moment, fingerprint, input_size)
 
     def _set_up(
@@ -171,12 +171,14 @@ class OpenVinoEngine(Engine):
         del self._request, self._ports, self._compiled, self._stirring, self._moment
 
 
-def _moment(core: ov.Core, options: dict[str, Any]) -> ov.CompiledModel:
-    """A model of one small convolution, for the threads that `options` name."""
+def _moment(core: ov.Core) -> ov.CompiledModel:
+    """A model of one small convolution, which no cache has to keep."""
     picture = ops.parameter([1, MOMENT_CHANNELS, MOMENT_SIDE, MOMENT_SIDE], np.float32)
     weight = np.ones((MOMENT_CHANNELS, MOMENT_CHANNELS, 1, 1), np.float32)
     made = ops.convolution(picture, ops.constant(weight), [1, 1], [0, 0], [0, 0], [1, 1])
-    return core.compile_model(ov.Model([made], [picture]), "CPU", options)
+    return core.compile_model(
+        ov.Model([made], [picture]), "CPU", compile_options("CPU", "fp32", physical_cores())
+    )
 
 
 def _tensors(ports: list[Any]) -> Tensors:

@@ -21,7 +21,7 @@ HUNG_TIMES = 10
 LEAST_HUNG_S = 1.0
 END_S = 5.0
 # Between parts the engine is kept awake, as long as the line moves.
-REST_S, AWAKE_S = 0.01, 2.0
+REST_S, AWAKE_S = 0.005, 2.0
 
 
 @dataclass(frozen=True)
