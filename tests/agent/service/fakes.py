@@ -99,6 +99,9 @@ class ScriptedEngine:
         self.goes_on = threading.Event()
         self.goes_on.set()
 
+    def stir(self) -> None:
+        pass
+
     def infer(self, frame: np.ndarray) -> Inspection:
         self.goes_on.wait(10)
         score = self.scores.popleft() if self.scores else -1.0
