@@ -261,7 +261,13 @@ class Trainer:
         for name, tensor in tensors.items():
             part, key = name.split(".", 1)
             parts.setdefault(part, {})[key] = tensor
-        self.model.load_state_dict(parts["model"])
+        try:
+            self.model.load_state_dict(parts["model"])
+        except RuntimeError:
+            raise InputError(
+                f"{self.folder} cannot be resumed: it was begun with other networks, by another "
+                "version of normline; finish it with that, or train anew with another --out"
+            ) from None
         self.average.load(parts["average"], counters["step"])
         self.best = parts.get("best", {})
         state = self.optimizer.state_dict()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import queue
 import threading
@@ -16,8 +15,6 @@ from agent.drift import DriftReport
 from agent.record import CalibrationRecord
 from agent.service.inspect import Inspector
 from agent.verdict import Durations
-
-log = logging.getLogger(__name__)
 
 # An inspection that takes so many times as long as the slowest before it will not end any more.
 HUNG_TIMES = 10
@@ -100,26 +97,22 @@ class Worker:
         if not self._thread.is_alive():
             os.close(self.descriptor)
 
-    def _stir(self) -> None:
-        try:
-            self._inspector.stir()
-        except Exception:
-            # Only of use to the next frame, which tells of its own if the engine is broken.
-            log.exception("the engine could not be kept awake")
-
     def _next(self) -> tuple[str, Captured] | None:
         until_s = time.monotonic() + AWAKE_S
         while time.monotonic() < until_s:
             try:
                 return self._work.get(timeout=REST_S)
             except queue.Empty:
-                self._stir()
+                self._inspector.stir()
         return self._work.get()
 
     def _run(self) -> None:
-        while (work := self._next()) is not None:
-            token, captured = work
+        while True:
             try:
+                work = self._next()
+                if work is None:
+                    return
+                token, captured = work
                 decision, durations = self._inspector.inspect(captured.frame)
                 self._done.put(Finding(token, captured, decision, durations, time.monotonic_ns()))
             except BaseException as error:  # A defect of ours must end the station, not hang it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from training.commands import train
 from training.errors import InputError
 from training.presets import PRESETS
 from training.run import load_frames, load_run
-from training.state import load_state
+from training.state import STATE, load_state, save_state
 
 STEPS = 4
 
@@ -106,6 +107,20 @@ def test_a_finished_run_resumes_to_itself(trained: Path, parts: Path) -> None:
     run_train(parts, trained, "--steps", str(STEPS), "--resume")
     after = load_file(trained / "weights.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_run_begun_with_other_networks_is_not_resumed(
+    trained: Path, parts: Path, tmp_path: Path
+) -> None:
+    """An update between the evening and the morning: what is there stays, and one line says why."""
+    out = tmp_path / "old"
+    shutil.copytree(trained, out)
+    tensors, counters = load_state(out) or ({}, {})
+    save_state(out, {k: v for k, v in tensors.items() if ".lines." not in k}, counters)
+    before = (out / STATE).read_bytes()
+    with pytest.raises(InputError, match="other networks"):
+        run_train(parts, out, "--steps", str(STEPS), "--resume")
+    assert (out / STATE).read_bytes() == before
 
 
 def test_the_clock_ends_a_time_budget(parts: Path, tmp_path: Path) -> None:

@@ -101,3 +101,19 @@ def test_the_engine_is_kept_awake_between_parts_and_rests_when_the_line_stands(
         rested.append(stirred)
     assert rested[0] < rested[1] < 1000
     worker.close()
+
+
+class Broken(Stub):
+    """An inspector that cannot even be kept awake."""
+
+    def stir(self) -> None:
+        raise LookupError("no such engine")
+
+
+def test_a_defect_between_parts_ends_the_station_and_does_not_hang_it() -> None:
+    """A thread that died unseen would leave every part after it without an answer."""
+    worker = Worker(cast(Inspector, Broken()))
+    assert is_signalled(worker, LIMIT_S)
+    with pytest.raises(LookupError):
+        worker.take()
+    worker.close()
