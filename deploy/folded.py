@@ -33,6 +33,7 @@ from training.model import (
     FixedNoise,
 )
 from training.networks.edge import EdgeUNet
+from training.networks.lines import KINDS
 
 GREY = 1 / 255
 # Weights of the convolutions that read pictures less CENTRE.
@@ -144,7 +145,8 @@ class _FoldedLines(nn.Module):
         self.mix = lines.mix[0]
 
     def forward(self, grey: Tensor) -> Tensor:
-        mixed: Tensor = self.mix(F.relu(self.find(grey)))
+        found = F.relu(self.find(grey))
+        mixed: Tensor = self.mix(found.unflatten(1, (KINDS, -1)).amax(2))
         return mixed
 
 

@@ -22,8 +22,15 @@ from onnx import helper, numpy_helper
 from agent.engine.unsigned import UNSIGNED_SCALE, UNSIGNED_ZERO
 from deploy.folded import GREY, PICTURE_WEIGHTS, SEGMENTATION_WEIGHTS
 
-# Operators that hand values on as they are, or their mean: no value leaves the range.
-MOVERS = {"Resize": 1, "Concat": None, "Reshape": 1, "Transpose": 1, "AveragePool": 1}
+# Operators that hand values on as they are, some of them, or their mean: none leaves the range.
+MOVERS = {
+    "Resize": 1,
+    "Concat": None,
+    "Reshape": 1,
+    "Transpose": 1,
+    "AveragePool": 1,
+    "ReduceMax": 1,
+}
 # Below this a scale is that of nothing at all; float32 holds it with room to spare.
 SMALLEST_SCALE = 1e-8
 LEVELS = 127.0

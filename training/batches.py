@@ -183,13 +183,16 @@ def _augment(
         shifted = cv2.warpAffine(picture, move, (width, height), flags=sampling, borderMode=border)
         return np.asarray(shifted, np.uint8)
 
-    # Linear interpolation blurs fine grain in bands, which no camera does.
+    grey = bool((image == image[..., :1]).all())
     gain, gamma = 1 + rng.uniform(-GAIN, GAIN), np.exp(rng.uniform(-GAMMA, GAMMA))
     tone = np.linspace(0, 1, 256) ** gamma * gain + rng.uniform(-OFFSET, OFFSET)
     tone = np.clip(tone, 0, 1) * 255
-    lit = cv2.LUT(
-        moved(image, cv2.INTER_LANCZOS4, cv2.BORDER_REFLECT), np.round(tone).astype(np.uint8)
-    )
+    # Linear interpolation blurs fine grain in bands, which no camera does; the better one costs as
+    # much as all that is drawn on the image, for each channel.
+    shown = moved(image[..., 0] if grey else image, cv2.INTER_LANCZOS4, cv2.BORDER_REFLECT)
+    lit = cv2.LUT(shown, np.round(tone).astype(np.uint8))
+    if grey:
+        lit = cv2.cvtColor(lit, cv2.COLOR_GRAY2BGR)
     if foreground is not None:
         foreground = moved(foreground.astype(np.uint8), cv2.INTER_LINEAR, cv2.BORDER_CONSTANT) > 0
     return np.asarray(lit, np.uint8), foreground

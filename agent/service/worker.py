@@ -103,6 +103,8 @@ class Worker:
             try:
                 return self._work.get(timeout=REST_S)
             except queue.Empty:
+                # Only now: the verdict before must not wait for it.
+                self._inspector.watch_drift()
                 self._inspector.stir()
         return self._work.get()
 
@@ -113,10 +115,9 @@ class Worker:
                 if work is None:
                     return
                 token, captured = work
+                self._inspector.watch_drift()  # on a line that never rests
                 decision, durations = self._inspector.inspect(captured.frame)
                 self._done.put(Finding(token, captured, decision, durations, time.monotonic_ns()))
             except BaseException as error:  # A defect of ours must end the station, not hang it.
                 self._done.put(error)
             os.eventfd_write(self.descriptor, 1)
-            # Only now: the verdict does not wait for it.
-            self._inspector.watch_drift()

@@ -82,12 +82,16 @@ def _coverage(good: NDArray[np.float64], repeats: int, random: Generator) -> lis
     click.echo(f"\ncoverage: {repeats} calibrations each; rate realised on the pool")
     pools = {f"{len(good)} engine scores": good, **simulated_pools(random)}
     rows = list(coverage(pools, repeats, random))
-    click.echo(f"{'pool':26}{'n':>5} {'rate':>6}  {'reading':10}{'k':>4}{'mean':>9}{'above':>8}")
+    click.echo(
+        f"{'pool':26}{'n':>5} {'rate':>6}  {'reading':10}{'k':>4}"
+        f"{'mean':>9}{'above':>8}{'exact':>8}"
+    )
     for row in rows:
         reading = "expected" if row.confidence is None else percent(row.confidence)
         click.echo(
             f"{row.pool:26}{row.n:5} {percent(row.rate):>6}  {reading:10}{row.k:4}"
-            f"{row.mean_rate:9.3%}{row.exceeded:8.1%}{'' if row.kept else '  NOT KEPT'}"
+            f"{row.mean_rate:9.3%}{row.exceeded:8.1%}"
+            f"{row.calculated:8.1%}{'' if row.kept else '  NOT KEPT'}"
         )
     return [asdict(row) for row in rows]
 

@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from agent.errors import InputError
-from calibration.threshold import rank, supported_rate
+from calibration.threshold import at_least, rank, supported_rate
 
 SIZES = (50, 100, 300, 1000)
 RATES = (0.05, 0.01, 0.003)
@@ -37,6 +37,11 @@ class Coverage:
     standard_error: float
     repeats: int
     exceeded: float
+
+    @property
+    def calculated(self) -> float:
+        """What `exceeded` would be over endless calibrations, for scores that never tie."""
+        return 1 - at_least(self.n, self.rate, self.k)
 
     @property
     def kept(self) -> bool:

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 DIRECTIONS = 8
-# Pixels: from the middle of a filter to its edge, and the deviations of its profile.
-REACH = 8
+# Bright and dark.
+KINDS = 2 * DIRECTIONS
+# Squares of pixels that a filter reads, each way; deviations of a ridge's profile, in pixels.
+SQUARES = 5
 ACROSS, ALONG = 1.0, 4.0
 
 
@@ -23,55 +25,47 @@ class Lines(nn.Module):
     """Channels of a folded picture for the lines that cross it.
 
     Args:
-        fold: side of the square of pixels folded into channels; `REACH` is a multiple of it.
+        fold: side of the square of pixels folded into channels.
         outputs: channels that what is found is mixed to.
     """
 
     def __init__(self, fold: int, outputs: int) -> None:
         super().__init__()
-        filters = folded_line_filters(fold)
+        filters = line_filters(fold)
         self.filters: Tensor
         self.register_buffer("filters", filters, persistent=False)
         self.mix = nn.Sequential(
-            nn.Conv2d(len(filters), outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+            nn.Conv2d(KINDS, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
         )
 
     def forward(self, grey: Tensor) -> Tensor:
         """grey: [B, fold * fold, h, w], what stands out -> [B, outputs, h, w], no ReLU."""
-        found = F.conv2d(grey, self.filters.to(grey.dtype), padding=self.filters.shape[-1] // 2)
-        mixed: Tensor = self.mix(F.relu(found))
+        found = F.conv2d(grey, self.filters.to(grey.dtype), padding=SQUARES // 2)
+        # The one that fits, and not the sum of all: the others say nothing but noise.
+        strongest = found.unflatten(1, (KINDS, -1)).amax(2)
+        mixed: Tensor = self.mix(F.relu(strongest))
         return mixed
 
 
-def line_filters() -> Tensor:
-    """[DIRECTIONS, side, side]: bright ridges of unit norm and no mean."""
-    pixels = torch.arange(-REACH, REACH + 1, dtype=torch.float32)
+def line_filters(fold: int) -> Tensor:
+    """Ridges of unit norm and no mean, bright and dark, for pixels folded into channels.
+
+    [KINDS * fold, fold * fold, SQUARES, SQUARES], those of a kind together: a line crosses a
+    square as a whole, so that it has one filter for each direction and each pixel across, none
+    for each pixel along.
+    """
+    pixels = torch.arange(SQUARES * fold) - (SQUARES * fold - 1) / 2
     y, x = torch.meshgrid(pixels, pixels, indexing="ij")
     filters = []
     for direction in range(DIRECTIONS):
         angle = math.pi * direction / DIRECTIONS
         along = (x * math.cos(angle) + y * math.sin(angle)) / ALONG
-        across = (y * math.cos(angle) - x * math.sin(angle)) / ACROSS
-        ridge = (1.0 - across**2) * torch.exp(-(across**2 + along**2) / 2)
-        ridge = ridge - ridge.mean()
-        filters.append(ridge / ridge.norm())
-    return torch.stack(filters)
-
-
-def folded_line_filters(fold: int) -> Tensor:
-    """The filters, bright and dark, for pixels folded into channels.
-
-    [2 * DIRECTIONS * fold * fold, fold * fold, K, K]: each pixel of a square has filters of its
-    own, placed where it is, in the order of `pixel_unshuffle`.
-    """
-    filters = line_filters()
-    placed = torch.stack(
-        [
-            F.pad(filters, (x, fold - 1 - x, y, fold - 1 - y))
-            for y in range(fold)
-            for x in range(fold)
-        ],
-        dim=1,
-    )
-    bright = F.pixel_unshuffle(placed.flatten(0, 1)[:, None], fold)
+        for offset in range(fold):
+            middle = offset - (fold - 1) / 2
+            across = (y * math.cos(angle) - x * math.sin(angle) - middle) / ACROSS
+            ridge = (1.0 - across**2) * torch.exp(-(across**2 + along**2) / 2)
+            ridge = ridge - ridge.mean()
+            filters.append(ridge / ridge.norm())
+    bright = F.pixel_unshuffle(torch.stack(filters)[:, None], fold)
     return torch.cat((bright, -bright))

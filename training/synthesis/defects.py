@@ -20,8 +20,8 @@ from training.synthesis.noise import perlin
 Field = NDArray[np.float32]
 Painter = Callable[[Field, tuple[int, int], Generator], tuple[Field, Field]]
 SUBPIXEL_BITS = 4
-# Cracks follow the grain more often than chance.
-ALONG_GRAIN = 0.5
+# Cracks follow the grain more often than chance, and are then hairs more often than not.
+ALONG_GRAIN, HAIR = 0.7, 0.9
 # Radians by which a line in the grain strays from it.
 HAIR_JITTER = 0.015
 # Grain is judged within this many pixels of a defect.
@@ -31,7 +31,7 @@ REACH = 24
 def crack(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
     """A wandering line, mostly dark, of uneven width, perhaps branched; or a hair in the grain."""
     heading = _grain_direction(image, at) if rng.random() < ALONG_GRAIN else None
-    if heading is not None and rng.random() < 0.5:
+    if heading is not None and rng.random() < HAIR:
         return _shifted(image, rng, darker=0.85), _hair(image.shape, at, rng, heading)
     alpha = _line(image.shape, at, rng, heading, wander=rng.uniform(0.05, 0.6), thickest=4)
     if rng.random() < 0.25:

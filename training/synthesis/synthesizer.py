@@ -18,6 +18,8 @@ TEXTURE_SHARE = 0.3
 # Anomalies an image, drawn evenly from these. Several in one image teach the segmentation net
 # several times as much a step; single ones teach the score what one small defect is worth.
 COUNTS = (1, 2, 3, 5, 8)
+# A pixel more each way is marked, as a person would: a hair is too little to learn from.
+MARGIN = np.ones((3, 3), np.uint8)
 PATCH_GRID = 8
 MOST_TRIES = 100
 
@@ -71,8 +73,10 @@ class Synthesizer:
             after = np.clip(before + alpha[place][..., None] * (foreign - before), 0.0, 1.0)
             if np.abs(after - before)[area[place]].mean() * 255 >= VISIBLE_LEVELS:
                 result[place] = after
-                mask |= area
+                mask |= cv2.dilate(area.astype(np.uint8), MARGIN) > 0
                 pasted += 1
+        if foreground is not None:
+            mask &= foreground
         return np.round(result * 255).astype(np.uint8), mask
 
     def _one(

@@ -35,6 +35,10 @@ def test_every_size_and_rate_that_is_supported_is_tried() -> None:
     tried = {(row.n, row.rate, row.confidence) for row in rows}
     assert len(tried) == len(rows) == 14
     assert (300, 0.01, 0.95) in tried and (100, 0.01, 0.95) not in tried
+    for row in rows:
+        error = np.sqrt(row.calculated * (1 - row.calculated) / 200)
+        assert abs(row.exceeded - row.calculated) < 4.5 * error
+        assert row.confidence is None or row.calculated <= 1 - row.confidence
 
 
 def test_the_streams_at_once_follow_the_rules_of_one() -> None:
