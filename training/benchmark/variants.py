@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from training.benchmark.inspectors import Inspector, two_scales
 from training.diffusion import Step
 from training.model import DiffusionAD, FixedNoise, Reconstruction, contrast
+from training.networks.edge import EdgeUNet
 from training.order import AS_PRESET, Variant
 from training.presets import Preset
 from training.selection import SelectionScore, SelectionSet
@@ -94,6 +95,13 @@ def seeing(reconstruction: bool, surroundings: bool) -> Variant:
     return Variant(build=build)
 
 
+def _without_lines(preset: Preset) -> DiffusionAD:
+    model = AS_PRESET.build(preset)
+    if isinstance(model.segmentation, EdgeUNet):
+        model.segmentation.lines = None
+    return model
+
+
 def guided_by(weight: float) -> Variant:
     """The preset with another guidance weight."""
     return Variant(build=lambda preset: _guided(preset, weight))
@@ -118,6 +126,7 @@ def at_scales(t_normal: int, t_noisier: int) -> Variant:
 PRESET = AS_PRESET
 SMALLER_SCALE, LARGER_SCALE = _one_scale(noisier=False), _one_scale(noisier=True)
 WIDE = Variant(lambda preset: replace(preset, t_normal=WIDE_NORMAL, t_noisier=WIDE_NOISIER))
+NO_LINES = Variant(build=_without_lines)
 NO_DIFFUSION = Variant(build=BlurredCopy)
 NO_SYNTHESIS = Variant(
     lambda preset: replace(preset, score_weight=0.0),

@@ -99,6 +99,13 @@ def test_the_net_sees_what_its_variant_lets_stand_out() -> None:
         assert bool(seen[:, 3:].any()) is surroundings
 
 
+def test_a_net_that_is_told_of_no_lines_answers_without() -> None:
+    image = torch.rand(2, 3, 64, 64)
+    model = variants.NO_LINES.build(preset("edge-s"))
+    assert not any(".lines." in name for name in model.state_dict())
+    assert model.segment(image, image).shape == (2, 1, 64, 64)
+
+
 def test_without_synthesis_nothing_is_pasted() -> None:
     normals = np.stack([part(seed)[0][:64, :64] for seed in range(4)])
     rng = np.random.default_rng(0)
