@@ -33,7 +33,7 @@ from training.model import (
     FixedNoise,
 )
 from training.networks.edge import EdgeUNet
-from training.networks.lines import KINDS
+from training.networks.lines import strongest
 
 GREY = 1 / 255
 # Weights of the convolutions that read pictures less CENTRE.
@@ -145,8 +145,7 @@ class _FoldedLines(nn.Module):
         self.mix = lines.mix[0]
 
     def forward(self, grey: Tensor) -> Tensor:
-        found = F.relu(self.find(grey))
-        mixed: Tensor = self.mix(found.unflatten(1, (KINDS, -1)).amax(2))
+        mixed: Tensor = self.mix(strongest(F.relu(self.find(grey))))
         return mixed
 
 

@@ -42,10 +42,16 @@ class Lines(nn.Module):
     def forward(self, grey: Tensor) -> Tensor:
         """grey: [B, fold * fold, h, w], what stands out -> [B, outputs, h, w], no ReLU."""
         found = F.conv2d(grey, self.filters.to(grey.dtype), padding=SQUARES // 2)
-        # The one that fits, and not the sum of all: the others say nothing but noise.
-        strongest = found.unflatten(1, (KINDS, -1)).amax(2)
-        mixed: Tensor = self.mix(F.relu(strongest))
+        mixed: Tensor = self.mix(strongest(F.relu(found)))
         return mixed
+
+
+def strongest(found: Tensor) -> Tensor:
+    """Of what each filter finds, [B, KINDS * fold, h, w], the most of each kind [B, KINDS, h, w].
+
+    Not the sum: those that do not fit the line say nothing but noise.
+    """
+    return found.unflatten(1, (KINDS, -1)).amax(2)
 
 
 def line_filters(fold: int) -> Tensor:

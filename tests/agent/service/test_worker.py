@@ -65,6 +65,34 @@ def test_a_finding_taken_before_its_signal_has_come_is_no_fault(
     worker.close()
 
 
+class Watched(Stub):
+    """An inspector that notes what it is asked to do."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def inspect(self, frame: Any) -> tuple[None, None]:
+        self.asked.append("inspect")
+        return None, None
+
+    def watch_drift(self) -> None:
+        self.asked.append("watch")
+
+
+def test_no_verdict_waits_for_the_drift_monitor_and_no_part_escapes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a line that never rests, each part is watched when the next one is there."""
+    monkeypatch.setattr("agent.service.worker.REST_S", LIMIT_S)
+    inspector = Watched()
+    worker = Worker(cast(Inspector, inspector))
+    for token in ("A1", "A2", "A3"):
+        worker.inspect(token, cast(Captured, Shot()))
+        assert is_signalled(worker, LIMIT_S) and worker.take() is not None
+    worker.close()
+    assert inspector.asked == ["watch", "inspect"] * 3
+
+
 class Restless(Stub):
     """An inspector that counts how often it is kept awake."""
 

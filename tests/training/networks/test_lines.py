@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from training.networks.lines import DIRECTIONS, SQUARES, Lines, line_filters
+from training.networks.lines import DIRECTIONS, SQUARES, Lines, line_filters, strongest
 
 FOLD = 4
 SIDE = 64
@@ -21,7 +21,7 @@ def noise() -> torch.Tensor:
 def response(picture: torch.Tensor) -> torch.Tensor:
     """[2, DIRECTIONS, rows, columns] of squares: the most that a filter of either kind says."""
     found = F.conv2d(F.pixel_unshuffle(picture, FOLD), line_filters(FOLD), padding=SQUARES // 2)
-    return found.view(2, DIRECTIONS, FOLD, SIDE // FOLD, SIDE // FOLD).amax(2)
+    return strongest(found).view(2, DIRECTIONS, SIDE // FOLD, SIDE // FOLD)
 
 
 @pytest.mark.parametrize("place", [-1.5, 0.0, 0.7, 2.0])

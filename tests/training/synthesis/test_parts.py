@@ -59,6 +59,17 @@ def test_nothing_is_pasted_where_nothing_is_inspected() -> None:
         np.testing.assert_array_equal(image[:40], parts.tiles[index][:40])
 
 
+def test_a_hair_is_marked_three_pixels_wide() -> None:
+    """As a person would; at its own width it is too little to learn from."""
+    parts = cut_parts(grain(4, 176), View(SIZE, ROW))
+    synthesizer = Synthesizer(parts, None, np.random.default_rng(0))
+    rng = np.random.default_rng(2)
+    for index in range(len(parts)):
+        mask = synthesizer.paste(parts.tiles[index], None, rng)[1].astype(np.uint8)
+        opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        np.testing.assert_array_equal(opened[2:-2, 2:-2], mask[2:-2, 2:-2])
+
+
 def test_a_sliver_of_part_ends_in_no_anomaly_rather_than_never() -> None:
     tiles = grain(1, 64)
     where = np.zeros((1, 64, 64), np.bool_)
