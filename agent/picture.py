@@ -24,13 +24,26 @@ MOST_SHIFT = 8
 
 
 @dataclass(frozen=True)
-class Look:
-    """One picture in numbers.
+class Glance:
+    """What shows at once whether a picture can be judged; no more, as the part's verdict waits.
 
-    brightness: mean grey level, 0..255; sharpness: standard deviation of the Laplacian of the
-    denoised grey picture over brightness, so that light does not count as focus; saturated: share
-    of pixels at or above grey level 250; thumbnail: float32 [64, 64], grey levels.
+    grey: uint8 [H, W]; brightness: its mean level, 0..255; sharpness: standard deviation of the
+    Laplacian of the denoised grey picture over brightness, so that light does not count as focus.
     """
+
+    grey: NDArray[np.uint8]
+    brightness: float
+    sharpness: float
+
+    @property
+    def saturated(self) -> float:
+        """Share of pixels at or above grey level 250."""
+        return int(np.count_nonzero(self.grey >= SATURATED)) / self.grey.size
+
+
+@dataclass(frozen=True)
+class Look:
+    """A picture in numbers: those of `Glance`, and a thumbnail, float32 [64, 64] grey levels."""
 
     brightness: float
     sharpness: float
@@ -42,18 +55,25 @@ class Look:
         return float(cv2.norm(self.thumbnail, other.thumbnail, cv2.NORM_L1)) / THUMBNAIL**2
 
 
-def look_at(canvas: NDArray[np.uint8]) -> Look:
-    """Measure a canvas uint8 [H, W, 3] BGR, as `agent.view.View.canvas` gives it.
-
-    Half a millisecond for 256 x 256.
-    """
-    grey = cv2.cvtColor(canvas, cv2.COLOR_BGR2GRAY)
+def glance_at(canvas: NDArray[np.uint8]) -> Glance:
+    """Measure light and focus of a canvas uint8 [H, W, 3] BGR, as `agent.view.View` gives it."""
+    grey = np.asarray(cv2.cvtColor(canvas, cv2.COLOR_BGR2GRAY), np.uint8)
     brightness = float(cv2.mean(grey)[0])
     smooth = cv2.GaussianBlur(grey, (5, 5), DENOISE_PX)
     edges = float(cv2.meanStdDev(cv2.Laplacian(smooth, cv2.CV_16S))[1][0, 0])
-    white = int(np.count_nonzero(grey >= SATURATED))
-    small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    return Look(brightness, edges / (brightness + 1), white / grey.size, small.astype(np.float32))
+    return Glance(grey, brightness, edges / (brightness + 1))
+
+
+def study(glance: Glance) -> Look:
+    """The whole look of a picture that was glanced at."""
+    small = cv2.resize(glance.grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    thumbnail = small.astype(np.float32)
+    return Look(glance.brightness, glance.sharpness, glance.saturated, thumbnail)
+
+
+def look_at(canvas: NDArray[np.uint8]) -> Look:
+    """All of a canvas, uint8 [H, W, 3] BGR, at once."""
+    return study(glance_at(canvas))
 
 
 def encode_thumbnail(thumbnail: NDArray[np.floating]) -> str:

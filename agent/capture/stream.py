@@ -36,6 +36,7 @@ class Stream:
         self.opened: Opened | None = None
         self._started_s = time.monotonic()
         self._ring = Ring(slots)
+        self._read: int | None = None
         self._connection, childs_end = FORKS.Pipe()
         self._process = FORKS.Process(
             target=run, args=(uri, mode, childs_end, self._ring), name="capture", daemon=True
@@ -74,6 +75,9 @@ class Stream:
 
         A process that has died or that shows no life any more reads as `Failed`.
         """
+        if self._read is not None:
+            slot, self._read = self._read, None
+            self.send(Release(slot))
         try:
             if self._connection.poll(timeout_s):
                 message: FromChild = self._connection.recv()
@@ -93,10 +97,12 @@ class Stream:
             return
 
     def take_image(self, ready: Ready) -> NDArray[Any]:
-        """A copy of the image in a slot, which is the process's again from here on."""
-        image = self._ring.read(ready.slot, ready.shape, ready.dtype)
-        self.send(Release(ready.slot))
-        return image
+        """A copy of the image in a slot, which the process has back with the next `receive`.
+
+        Not at once: it would wake up while the part that it took is being inspected.
+        """
+        self._read = ready.slot
+        return self._ring.read(ready.slot, ready.shape, ready.dtype)
 
     def close(self) -> None:
         """Kill the process: it may hang, and it keeps nothing that a clean end would save."""

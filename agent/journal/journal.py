@@ -6,6 +6,7 @@ import fcntl
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -130,10 +131,21 @@ class Journal:
         """Remember a part until it is answered; returns a ticket for `is_durable`."""
         return self._submit(_opening(part), ["open", part.part_id, part.deadline_ms])
 
-    def record(self, seq: int, topic: bytes, payload: bytes, answers: str | None = None) -> None:
-        """Store a verdict; an open part that it `answers` is closed in the same commit."""
+    def record(
+        self,
+        seq: int,
+        topic: bytes,
+        payload: bytes,
+        answers: str | None = None,
+        announce: Callable[[], None] | None = None,
+    ) -> None:
+        """Store a verdict; an open part that it `answers` is closed in the same commit.
+
+        `announce` is called as soon as no end of this process can take the verdict away, and
+        before the writing begins, which would be in its way.
+        """
         content: list[Any] = [seq, topic.decode(), payload.decode(), answers]
-        self._submit(_verdict(self.epoch, *content), ["verdict", *content])
+        self._submit(_verdict(self.epoch, *content), ["verdict", *content], announce)
 
     def record_late(self, seq: int, payload: bytes) -> None:
         """Store what was found too late on the part that verdict `seq` had answered."""
@@ -180,13 +192,23 @@ class Journal:
         self._lock.close()
         return done
 
-    def _submit(self, change: Change, content: list[Any] | None = None) -> int:
+    def _submit(
+        self,
+        change: Change,
+        content: list[Any] | None = None,
+        announce: Callable[[], None] | None = None,
+    ) -> int:
         """Queue a change; with `content` also keep it ahead, from where `_redo` makes it again."""
         with self._submitting:
             ticket = self._writer.next_ticket()
             if content is not None:
                 self._ahead.add(Entry(self.epoch, ticket, content), self._writer.committed)
-            return ticket if self._writer.submit(ticket, change) else NEVER
+            try:
+                if announce is not None:
+                    announce()
+            finally:
+                submitted = self._writer.submit(ticket, change)
+            return ticket if submitted else NEVER
 
 
 def _change(sql: str, *values: Any, seq: int | None = None) -> Change:

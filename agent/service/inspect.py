@@ -11,7 +11,7 @@ from agent.drift import DriftMonitor, DriftReport
 from agent.engine import Engine, EngineFault
 from agent.errors import InputError
 from agent.inspection import inspect
-from agent.picture import Look, look_at
+from agent.picture import Glance, glance_at, study
 from agent.record import CalibrationRecord
 from agent.service.picture import PictureCheck
 from agent.verdict import Durations, Reason, elapsed_ms
@@ -41,7 +41,7 @@ class Inspector:
         """`view` is what the model saw of an image when it was trained."""
         self._engine = engine
         self._view = view
-        self._seen: tuple[float, Look, tuple[int, int]] | None = None
+        self._seen: tuple[float, Glance, tuple[int, int]] | None = None
         self.attempted = 0
         self.completed = 0
         self.adopt(record)
@@ -65,8 +65,8 @@ class Inspector:
         """Show the part that was inspected last to the drift monitor."""
         seen, self._seen = self._seen, None
         if seen is not None:
-            score, look, size = seen
-            self._standard.monitor.observe(score, look, size)
+            score, glance, size = seen
+            self._standard.monitor.observe(score, study(glance), size)
 
     def inspect(self, frame: Frame) -> tuple[Decision, Durations]:
         """What is found on a frame, and the durations of queue, inference and decide."""
@@ -77,8 +77,8 @@ class Inspector:
             canvas = self._view.canvas(frame.image)
         except InputError as error:
             return self._unusable(frame, str(error)), Durations(queue=queue_ms)
-        look = look_at(canvas)
-        fault = standard.check.fault(frame.image, look)
+        glance = glance_at(canvas)
+        fault = standard.check.fault(frame.image, glance)
         if fault is not None:
             return self._unusable(frame, fault), Durations(queue=queue_ms)
         self.attempted += 1
@@ -94,7 +94,7 @@ class Inspector:
         decision = decide(inspection, standard.record, (height, width), roi)
         if decision.score is not None:
             size = (roi.height, roi.width) if roi is not None else (height, width)
-            self._seen = decision.score, look, size
+            self._seen = decision.score, glance, size
         return decision, Durations(
             queue=queue_ms,
             inference=elapsed_ms(start_ns, inferred_ns),

@@ -44,6 +44,7 @@ class Line:
         self._overdue: dict[str, Verdict] = {}
         self._camera_parts = 0
         self._started = False
+        self._hurried = False
         self._halt: str | None = None
 
     @property
@@ -78,7 +79,11 @@ class Line:
         """Wait for what comes first, and deal with it. False at the end."""
         self._wait(commands)
         self._take_finding()
-        self._take_frames()
+        # A part that is on its way now wants the interpreter and the cores for itself; what else
+        # there is to see to can wait for one turn.
+        self._hurried = self._take_frames() and not self._hurried
+        if self._hurried:
+            return True
         self._answer_hopeless()
         self._follow_faults()
         # A worker that hangs is as good as a dead station.
@@ -185,7 +190,8 @@ class Line:
             return not self.is_busy
         return self._equipment.mode == "camera_triggered" or not self._waiting
 
-    def _take_frames(self) -> None:
+    def _take_frames(self) -> bool:
+        """Take what the camera has; whether the worker has got a frame of it."""
         captured = self._capture.take(0, want=self._wants_frames)
         while captured is not None:
             self._admit(captured)
@@ -198,6 +204,8 @@ class Line:
             token, captured = self._waiting.popleft()
             if self._open.holds_token(token):
                 self._worker.inspect(token, captured)
+                return True
+        return False
 
     def _admit(self, captured: Captured) -> None:
         """Let a frame wait for the worker, under the token of its part."""

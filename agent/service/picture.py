@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.picture import Look
+from agent.picture import Glance, Look
 from agent.record import Picture, Spread
 
 ROOM = 0.75
@@ -26,8 +26,11 @@ class PictureCheck:
         # Where normal pictures repeat each other, repetition tells nothing.
         self._repeats = normal is not None and normal.difference.percentile(0) == 0
         self._previous: NDArray[np.uint8] | None = None
+        # Once, as a verdict waits for every check.
+        self._brightness = None if normal is None else _bounds(normal.brightness)
+        self._bluntest = None if normal is None else _bounds(normal.sharpness)[0]
 
-    def fault(self, image: NDArray[np.uint8], look: Look) -> str | None:
+    def fault(self, image: NDArray[np.uint8], look: Glance | Look) -> str | None:
         """What is wrong with a picture; None when it can be judged.
 
         Args:
@@ -38,18 +41,17 @@ class PictureCheck:
         if not self._repeats and previous is not None and _same(image, previous):
             # No two exposures agree in every pixel's noise.
             return "frozen: the same picture as before"
-        if self._normal is None:
+        if self._normal is None or self._brightness is None or self._bluntest is None:
             return None
-        darkest, brightest = _bounds(self._normal.brightness)
+        darkest, brightest = self._brightness
         if look.brightness < darkest:
             return f"dark: mean level {look.brightness:.0f}, normal from {darkest:.0f}"
         if look.brightness > brightest:
             clipped = look.saturated > self._normal.saturated.percentile(100)
             word = "saturated" if clipped else "bright"
             return f"{word}: mean level {look.brightness:.0f}, normal to {brightest:.0f}"
-        bluntest, _ = _bounds(self._normal.sharpness)
-        if look.sharpness < bluntest:
-            return f"blurred: sharpness {look.sharpness:.3f}, normal from {bluntest:.3f}"
+        if look.sharpness < self._bluntest:
+            return f"blurred: sharpness {look.sharpness:.3f}, normal from {self._bluntest:.3f}"
         return None
 
 

@@ -99,11 +99,14 @@ class Results:
             simulated=self._recipe.simulated,
         )
         payload = verdict.to_json()
-        # First, so that no end of this process takes away what somebody has received.
+
+        def announce() -> None:
+            self._send(self._recipe.topic, payload)
+            self._publish_ms = elapsed_ms(found_ns or now_ns, time.monotonic_ns())
+
+        # Kept first, so that no end of this process takes away what somebody has received.
         answers = part.part_id if part.is_open else None
-        self._journal.record(seq, self._recipe.topic, payload, answers)
-        self._send(self._recipe.topic, payload)
-        self._publish_ms = elapsed_ms(found_ns or now_ns, time.monotonic_ns())
+        self._journal.record(seq, self._recipe.topic, payload, answers, announce)
         if self._evidence is not None and frame is not None:
             self._evidence.keep(verdict, frame.image)
         if verdict.reason is not None:

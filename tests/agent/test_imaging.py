@@ -114,6 +114,22 @@ def test_shrinking_averages_and_enlarging_interpolates(picture: np.ndarray) -> N
     assert len(np.unique(enlarged[:, :, 0])) > 4
 
 
+def test_a_large_picture_is_averaged_over_areas_and_keeps_its_place() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (512, 1024, 3), np.uint8)
+    areas = noise.reshape(64, 8, 64, 16, 3).mean((1, 3))
+    # Rounded at each halving.
+    assert np.abs(resize(noise, (64, 64)) - areas).max() < 2
+    # A size that halves with a rest: what is in the middle stays there.
+    y, x = np.mgrid[:1023, :771]
+    spot = 255 * np.exp(-((y - 511) ** 2 + (x - 385) ** 2) / 2 / 60**2)
+    small = resize(np.repeat(spot[..., None].astype(np.uint8), 3, 2), (100, 75))[..., 0].astype(
+        float
+    )
+    rows, columns = np.mgrid[:100, :75]
+    assert (small * rows).sum() / small.sum() == pytest.approx(49.5, abs=0.1)
+    assert (small * columns).sum() / small.sum() == pytest.approx(37, abs=0.1)
+
+
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3)], ids=["grey", "axis", "BGR"])
 def test_grey_and_colour_become_bgr(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(

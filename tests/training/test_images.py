@@ -110,6 +110,7 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
         ((20, 200), (64, 64)),  # grows and shrinks
         ((64, 64), (64, 64)),  # stays
         ((250, 100), (48, 80)),  # to another shape
+        ((611, 1023), (64, 64)),  # is halved more than once, with sides that are odd
     ],
 )
 def test_frames_are_those_of_the_agent(before: tuple[int, int], after: tuple[int, int]) -> None:

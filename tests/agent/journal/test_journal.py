@@ -292,6 +292,40 @@ def test_what_was_not_yet_committed_when_the_process_was_killed_is_there_after_i
         journal.close()
 
 
+KILLED_WHILE_ANNOUNCING = """
+import os, sys
+from pathlib import Path
+from agent.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+journal.record(journal.next_seq(), b"topic/", b"told", announce=lambda: os._exit(9))
+"""
+
+
+def test_what_was_announced_is_there_even_if_nothing_came_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    killed = [sys.executable, "-c", KILLED_WHILE_ANNOUNCING, str(path)]
+    assert subprocess.run(killed, cwd=ROOT, check=False).returncode == 9
+    journal = Journal(path)
+    reader = journal.reader()
+    (former,), _ = reader.epochs()
+    assert [each.payload for each in reader.page(former.epoch, 0, 2**53, limit=10)] == [b"told"]
+    reader.close()
+    journal.close()
+
+
+def test_an_announcement_that_fails_costs_no_verdict(journal: Journal) -> None:
+    def fail() -> None:
+        raise OSError("no socket")
+
+    with pytest.raises(OSError, match="no socket"):
+        journal.record(journal.next_seq(), TOPIC, b"kept", announce=fail)
+    settle(journal)
+    reader = journal.reader()
+    found = reader.page(journal.epoch, 0, 2**53, limit=10)
+    assert [stored.payload for stored in found] == [b"kept"]
+    reader.close()
+
+
 @pytest.fixture
 def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """No file of this process may grow beyond 1 MB."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -140,6 +141,19 @@ def test_a_line_whose_engine_works_hears_triggers_and_beats(rig: Rig) -> None:
     rig.camera.deliver()
     rig.turn()
     assert [part for part, _, _ in rig.verdicts] == ["A", "B"]
+
+
+def test_a_line_that_has_a_part_in_every_turn_beats_and_keeps_deadlines(make_rig: MakeRig) -> None:
+    rig = make_rig("free_run")
+    rig.line.begin()
+    beats = len(rig.heartbeats)
+    due_s = time.monotonic() + 3 * HEARTBEAT_S
+    while len(rig.heartbeats) == beats and time.monotonic() < due_s:
+        rig.camera.deliver(triggered=False)
+        rig.line.turn()
+        assert rig.worker.token is not None
+        select.select([rig.worker.descriptor], [], [], 10)
+    assert len(rig.heartbeats) > beats
 
 
 def test_an_engine_that_hangs_silences_the_heartbeat(
