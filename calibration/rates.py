@@ -1,4 +1,4 @@
-"""Rates as people write them on a command line."""
+"""Rates as people write and read them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 import click
+
+
+def percent(rate: float) -> str:
+    """1 %, 0.3 %, 250 ppm, 99.99 %: as short as it is exact to three digits, or to what is left."""
+    if rate < 1e-3:
+        return f"{rate * 1e6:.3g} ppm"
+    return f"{rate * 100:.6g} %" if rate > 0.99 else f"{rate * 100:.3g} %"
 
 
 class Rate(click.ParamType):

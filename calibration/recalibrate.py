@@ -18,10 +18,11 @@ from agent.record import CalibrationRecord, check_record, read_record
 from calibration.evidence import Evidence, Promise
 from calibration.history import find_former, former_records, replace_record
 from calibration.normals import Normals
+from calibration.rates import percent
 from calibration.report import FORMATS, make_report, write_report
 from calibration.session import Options, checked_engine, from_source
 from calibration.threshold import at_least
-from calibration.words import describe, percent
+from calibration.words import describe
 
 FILE = click.Path(path_type=Path)
 # A station beats five times a second and looks for a new record twice a second.

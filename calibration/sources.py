@@ -125,7 +125,10 @@ def read_exclusions(path: Path, names: Collection[str]) -> set[str]:
         found = line if line in names else resolved.get(str(Path(line).resolve()))
         found = found or resolved.get(beside)
         if found is None:
-            raise InputError(f"{path} names {line}, which is not among the pictures given")
+            raise InputError(
+                f"{path} names {line}, which is not among the pictures given: name a picture as "
+                f"the report does, such as {min(names, default='good/0017.png')}"
+            )
         excluded.add(found)
     return excluded
 

@@ -20,6 +20,7 @@ from fractions import Fraction
 from math import ceil, exp, floor, isfinite, log, log1p
 
 from agent.errors import InputError
+from calibration.rates import percent
 
 BISECTIONS = 60
 
@@ -66,11 +67,11 @@ def rank(n: int, rate: float, confidence: float | None = None, *, best_effort: b
     if n >= 1 and (k >= 1 or best_effort):
         return max(k, 1)
     needed = samples_needed(rate, confidence)
-    sure = "" if confidence is None else f" with {confidence:.4%} confidence"
+    sure = "" if confidence is None else f" with {percent(confidence)} confidence"
     raise InputError(
-        f"{n} normal samples do not support a false-reject rate of {rate:.6g}{sure}: "
-        f"at least {needed} are needed, {needed - n} more; give more, ask for a higher rate, "
-        "or use --best-effort to take the lowest rate that they support"
+        f"{n} normal sample{'' if n == 1 else 's'} cannot support a false-reject rate of "
+        f"{percent(rate)}{sure}: at least {needed} are needed, {needed - n} more; give more, ask "
+        "for a higher rate, or use --best-effort to take the lowest rate that they support"
     )
 
 

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from agent.record import CalibrationRecord
+from calibration.rates import percent
 from calibration.tail import estimate_limit
 from calibration.threshold import rank, samples_needed, supported_rate
 
 CONFIDENCE = 0.95
 SURE = "95 % confidence"
-
-
-def percent(rate: float) -> str:
-    """1 %, 0.3 %, 250 ppm: as short as it is exact to three digits."""
-    if rate < 1e-3:
-        return f"{rate * 1e6:.3g} ppm"
-    return f"{rate * 100:.3g} %"
 
 
 def promise(record: CalibrationRecord) -> list[str]:

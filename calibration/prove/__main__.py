@@ -24,7 +24,7 @@ from calibration.prove.coverage import coverage, simulated_pools
 from calibration.prove.cross import cross_coverage
 from calibration.prove.drift import Draw, alarm_after, highest_capitals, smoothed
 from calibration.prove.power import power
-from calibration.words import percent
+from calibration.rates import percent
 
 SEED = 4242
 THIRD = 1 / 3

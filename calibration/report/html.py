@@ -8,10 +8,10 @@ from pathlib import Path
 
 from agent.record import CalibrationRecord
 from calibration.defects import CONTRAST, Detection
+from calibration.rates import percent
 from calibration.report.content import Report
 from calibration.report.histogram import histogram
 from calibration.report.pictures import picture_pair
-from calibration.words import percent
 
 STYLE = (Path(__file__).parent / "style.css").read_text("utf-8")
 

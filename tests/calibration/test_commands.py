@@ -75,7 +75,7 @@ def test_too_few_parts_are_refused_before_any_is_scored(
     out = tmp_path / "tiny.cal.json"
     assert calibrate(bundle, normals, "--false-reject-rate", "1%", "--out", out) == 2
     error = capsys.readouterr().err
-    assert "30 normal samples do not support" in error
+    assert "30 normal samples cannot support" in error
     assert "at least 99 are needed" in error
     assert not out.exists()
 
@@ -143,7 +143,7 @@ def test_a_camera_that_ends_early_leaves_too_few_parts(
     out = tmp_path / "tiny.cal.json"
     arguments = ("--false-reject-rate", "1%", "--out", out, "--count", "99")
     assert calibrate(bundle, "v4l2:///dev/video0", *arguments) == 2
-    assert "25 normal samples do not support" in capsys.readouterr().err
+    assert "25 normal samples cannot support" in capsys.readouterr().err
     assert camera.closed
     assert not out.exists()
 
@@ -192,7 +192,7 @@ def _of_two_sizes(folder: Path) -> list[str | Path]:
         (lambda folder: [folder / "missing"], "is not a folder"),
         (_empty, "holds no images"),
         (_data_set, "whole data set"),
-        (_the_same_part, "1 normal samples do not support"),
+        (_the_same_part, "1 normal sample cannot support"),
         (_in_the_dark, "none of the pictures"),
         (_of_two_sizes, "b.png is 32x64, 11 of 12 images are 64x64"),
         (lambda folder: [folder, "--fold", "a.nlb", "b"], "either IMAGES_OR_CAMERA, or --fold"),
