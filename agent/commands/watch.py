@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from agent.client import Event, Gap, Silence, Subscriber
+from agent.client import Event, Gap, Position, Silence, Subscriber
 from agent.errors import InputError
 from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
 from agent.verdict import Outcome, Verdict
@@ -23,6 +23,7 @@ COLOURS = {Outcome.PASS: "green", Outcome.REJECT: "red", Outcome.NO_DECISION: "y
 @click.command(short_help="follow a station: verdicts, gaps, heartbeats")
 @click.argument("endpoint")
 @click.option("--replay", help="The station's replay endpoint: fill gaps from its journal.")
+@click.option("--all", "all_stored", is_flag=True, help="First all that the journal holds.")
 @click.option(
     "--key",
     type=click.Path(path_type=Path),
@@ -41,6 +42,7 @@ COLOURS = {Outcome.PASS: "green", Outcome.REJECT: "red", Outcome.NO_DECISION: "y
 def watch(
     endpoint: str,
     replay: str | None,
+    all_stored: bool,
     key: Path | None,
     as_json: bool,
     count: int | None,
@@ -56,7 +58,10 @@ def watch(
     Example:
       normline watch tcp://127.0.0.1:5556 --replay tcp://127.0.0.1:5557
     """
-    with Subscriber(endpoint, replay, key=key, patience_s=PATIENCE_S) as station:
+    if all_stored and replay is None:
+        raise click.UsageError("--all needs --replay, where the journal is read")
+    start = Position(0, 0) if all_stored else None
+    with Subscriber(endpoint, replay, position=start, key=key, patience_s=PATIENCE_S) as station:
         first = _first_sign_of_life(station, timeout_s)
         if first is None:
             raise InputError(

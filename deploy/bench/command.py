@@ -20,7 +20,8 @@ CAMERA_SECONDS = 2.0
 
 
 @click.command()
-@click.argument("bundles", nargs=-1, required=True, type=FILE)
+@click.argument("bundles", nargs=-1, type=FILE)
+@click.option("--family", is_flag=True, help="Every edge preset and resolution, random weights.")
 @click.option("--rounds", default=12, show_default=True, type=click.IntRange(1))
 @click.option("--data", type=FILE, help="Labelled images (MVTec-AD layout): accuracy beside time.")
 @click.option("--apart", multiple=True, metavar="KIND", help="Kind left out of the accuracy.")
@@ -30,6 +31,7 @@ CAMERA_SECONDS = 2.0
 @click.option("--picture", type=FILE, help="Draw latency against accuracy (.png, .svg, .pdf).")
 def bench(
     bundles: tuple[Path, ...],
+    family: bool,
     rounds: int,
     data: Path | None,
     apart: tuple[str, ...],
@@ -47,6 +49,7 @@ def bench(
     \b
     Example:
       normline bench tile.nlb --data data/tile --picture tile.png
+      normline bench --family --no-official
     """
     from tqdm import tqdm
 
@@ -54,9 +57,12 @@ def bench(
     from deploy.bench import measure
     from deploy.bench.accuracy import accuracies
     from deploy.bench.cameras import measure_cameras
+    from deploy.bench.family import family_contestants, members
     from deploy.bench.picture import draw
     from deploy.bench.rounds import run_rounds
 
+    if not bundles and not family:
+        raise click.UsageError("give a bundle, or --family")
     for path in (json_file, picture):
         if path:
             check_writable(path)
@@ -70,22 +76,25 @@ def bench(
             for name, bundle in opened.items()
             for contestant in measure.bundle_contestants(name, bundle, here, stack)
         ]
+        if family:
+            contestants += family_contestants(_say)
         accuracy = accuracies(opened, here, data, set(apart), _say) if data else {}
         if references and "openvino" not in here:
             _say("no OpenVINO here: the reference graphs are left out")
         elif references:
-            size = next(iter(opened.values())).manifest.input_size
-            contestants += measure.reference_contestants(size, official, _say)
+            contestants += measure.reference_contestants(_size(opened), official, _say)
         run_rounds(contestants, rounds, lambda turns: tqdm(turns, unit="round"))
-    first = next(iter(opened.values()))
     streams = physical_cores()
     cameras = [
         measure_cameras(first, here[0], _fastest(first), count, each, CAMERA_SECONDS)
+        for first in list(opened.values())[:1]
         for count in CAMERAS
         for each in sorted({1, streams})
     ]
     found = measure.Bench(cpu_name(), streams, measure.rows(contestants, accuracy), cameras)
     click.echo(measure.table(found))
+    if family:
+        click.echo("\n" + "\n".join(members()))
     for name, bundle in opened.items():
         tiles = len(View.of(bundle).places)
         if tiles > 1:
@@ -100,6 +109,11 @@ def _name(path: Path, bundles: tuple[Path, ...]) -> str:
     """The file's name, and its folder's where two share it."""
     alone = sum(other.name == path.name for other in bundles) == 1
     return path.stem if alone else f"{path.parent.name}/{path.stem}"
+
+
+def _size(opened: dict[str, Bundle]) -> tuple[int, int]:
+    """Of the frames of the first bundle; the presets' own without one."""
+    return next((bundle.manifest.input_size for bundle in opened.values()), (256, 256))
 
 
 def _fastest(bundle: Bundle) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import zmq
 from click.testing import CliRunner, Result
 
+from agent.client import Subscriber
 from agent.commands.watch import watch
 from agent.errors import InputError
 from agent.messaging.door import Door
@@ -17,6 +19,7 @@ from agent.messaging.publisher import Publisher
 from agent.messaging.topics import Address
 from agent.verdict import Outcome, Reason
 from tests.agent.factories import make_verdict
+from tests.agent.service.process import StationProcess, write_station
 
 ADDRESS = Address("a", "b", "c")
 TOPIC = ADDRESS.verdict("tiny")
@@ -112,3 +115,21 @@ def test_a_station_that_falls_silent_is_told(
 def test_an_endpoint_of_the_wrong_form_is_an_error() -> None:
     result = run("5556")
     assert isinstance(result.exception, InputError)
+
+
+def test_what_came_before_it_was_started_is_shown_when_asked_for(tmp_path: Path) -> None:
+    station_file = write_station(tmp_path, {"uri": "synthetic://?rate=60"})
+    with StationProcess(station_file) as station:
+        with Subscriber(station.publish["verdicts"]) as other:
+            next(verdict for verdict in other.verdicts() if verdict.seq >= 20)
+        verdicts, replay = station.publish["verdicts"], station.publish["replay"]
+        result = run(verdicts, "--replay", replay, "--all", "--count", "30", "--json")
+    assert result.exit_code == 0, result.output
+    messages = [json.loads(line) for line in result.output.splitlines()]
+    seqs = [message["seq"] for message in messages if "seq" in message]
+    assert seqs == list(range(seqs[0], seqs[0] + 30)) and seqs[0] == 1
+
+
+def test_all_of_a_journal_that_cannot_be_read_is_refused() -> None:
+    result = run("tcp://127.0.0.1:5556", "--all")
+    assert result.exit_code == 2 and "--all needs --replay" in result.output

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from agent.bundle import open_bundle
 from agent.engine import PRECISIONS, RUNTIMES
-from deploy.bench import rounds
+from deploy.bench import family, rounds
 from deploy.bench.cameras import measure_cameras
 from deploy.bench.command import bench
 from deploy.bench.measure import EFFICIENTAD, OFFICIAL, PEAK, openvino_call, rows
@@ -106,3 +106,24 @@ def test_a_picture_without_accuracy_is_refused(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "tiny.nlb")
     result = CliRunner().invoke(bench, [str(bundle), "--picture", str(tmp_path / "x.png")])
     assert result.exit_code == 2 and "--data" in result.output
+
+
+def test_the_family_is_timed_before_anybody_trains_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(family, "MEMBERS", ("edge-s",))
+    monkeypatch.setattr(family, "SIDES", (64, 128))
+    report = tmp_path / "family.json"
+    options = ["--family", "--rounds", "1", "--no-references", "--json", str(report)]
+    result = CliRunner().invoke(bench, options, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "edge-s: 0.82 million parameters" in result.output
+    found = {(row["name"], row["runtime"]): row for row in json.loads(report.read_text())["rows"]}
+    assert set(found) == {(f"edge-s {s}x{s}", runtime) for s in (64, 128) for runtime in RUNTIMES}
+    small, large = (found[f"edge-s {side}x{side}", "openvino"] for side in (64, 128))
+    assert large["gflop"] == pytest.approx(4 * small["gflop"], rel=0.01)
+
+
+def test_a_bench_of_nothing_is_refused() -> None:
+    result = CliRunner().invoke(bench, [])
+    assert result.exit_code == 2 and "give a bundle, or --family" in result.output
