@@ -58,19 +58,20 @@ class FoldedInspector(nn.Module):
         model = inspector.model
         assert isinstance(model.unet, EdgeUNet) and isinstance(model.segmentation, EdgeUNet)
         self.input_size = input_size
+        self.colours = model.colours
         self.unet, self.segmentation = model.unet, model.segmentation
         self.pull = GUIDANCE * float(model.schedule.noise_level(T_NORMAL, torch.empty(0))) ** 2
         with torch.no_grad():
             self.constants = _NoiseConstants(model, inspector, input_size)
-            self.stem = _picture_convs(model.unet)[0]
+            self.stem = _noised_conv(model.unet, model.colours)
             # Of image, reconstruction, and what stands out against either.
-            stems = _picture_convs(model.segmentation)
+            stems = _picture_convs(model.segmentation, model.colours)
             for stem in stems[2:]:
                 stem.weight /= CONTRAST
             self.segmentation_stems = nn.ModuleList(stems)
             self.lines = _FoldedLines(model.segmentation)
-            _reorder_head(model.unet)
-        self.contrast = FoldedContrast(model.segmentation.fold)
+            _reorder_head(model.unet, model.colours)
+        self.contrast = FoldedContrast(model.segmentation.fold, model.colours)
         # Their work is done by the stems above; an exported graph and a fine-tuning must not
         # carry them along.
         for network in (self.unet, self.segmentation):
@@ -85,7 +86,7 @@ class FoldedInspector(nn.Module):
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """frame: uint8 [1, H, W, 3] BGR; the outputs are those of `FixedNoise`."""
         network = self.constants.signal.dtype
-        picture = (frame.float() - 128.0) * GREY
+        picture = (self._painted(frame.float()) - 128.0) * GREY
         folded = fold(picture, self.unet.fold).to(network)
         x = F.relu(self.stem(folded) * self.constants.signal + self.constants.noise)
         normal, noisier = self.unet.features(x).float().chunk(2)
@@ -98,9 +99,13 @@ class FoldedInspector(nn.Module):
         )
         y = y + self.lines(self.contrast.grey(seen[-1]).to(network))
         logits = self.segmentation.features(F.relu(y)).float()
-        levels = (guided * 255.0).round().to(torch.uint8)
+        levels = (guided.expand(-1, -1, -1, 3) * 255.0).round().to(torch.uint8)
         anomaly_map = F.pixel_shuffle(logits, self.segmentation.fold).squeeze(1)
         return anomaly_map, folded_window_score(logits), levels
+
+    def _painted(self, frame: Tensor) -> Tensor:
+        """`DiffusionAD.painted` of a frame [1, H, W, 3]: of a grey one, one colour is all."""
+        return frame if self.colours == 3 else frame[..., 1:2]
 
     def _seen(self, picture: Tensor, guided: Tensor) -> list[Tensor]:
         """What the segmentation's stems read, of the folded picture and the reconstruction."""
@@ -183,7 +188,18 @@ def _stem(network: EdgeUNet) -> nn.Conv2d:
     return first
 
 
-def _picture_convs(network: EdgeUNet) -> list[nn.Conv2d]:
+def _noised_conv(network: EdgeUNet, colours: int) -> nn.Conv2d:
+    """The stem of the reconstruction network for a picture; grey is the same three times."""
+    (conv,) = _picture_convs(network, 3)
+    if colours == 1:
+        outputs, inputs, height, width = conv.weight.shape
+        weight = conv.weight.view(outputs, -1, 3, height, width).sum(2)
+        conv = nn.Conv2d(inputs // 3, outputs, (height, width), padding=(1, 1), bias=False)
+        conv.weight.copy_(weight)
+    return conv
+
+
+def _picture_convs(network: EdgeUNet, colours: int) -> list[nn.Conv2d]:
     """The stem of a network as one for each picture, for BGR pictures from `fold`.
 
     The network's own order of channels is (picture, RGB, y, x), theirs (y, x, BGR). The first of
@@ -191,7 +207,7 @@ def _picture_convs(network: EdgeUNet) -> list[nn.Conv2d]:
     """
     first, side = _stem(network), network.fold
     outputs, _, height, width = first.weight.shape
-    weights = first.weight.view(outputs, -1, 3, side, side, height, width)
+    weights = first.weight.view(outputs, -1, colours, side, side, height, width)
     weights = weights.flip(2).permute(1, 0, 3, 4, 2, 5, 6)
     convs = []
     for weight in weights.reshape(len(weights), outputs, -1, height, width):
@@ -203,9 +219,10 @@ def _picture_convs(network: EdgeUNet) -> list[nn.Conv2d]:
     return convs
 
 
-def _reorder_head(network: EdgeUNet) -> None:
+def _reorder_head(network: EdgeUNet, colours: int) -> None:
     """Let the last convolution give its channels in the order of `fold`, blue first."""
     side = network.fold
-    order = torch.arange(3 * side**2).view(3, side, side).flip(0).permute(1, 2, 0).reshape(-1)
+    order = torch.arange(colours * side**2).view(colours, side, side)
+    order = order.flip(0).permute(1, 2, 0).reshape(-1)
     for tensor in network.head.parameters():
         tensor.copy_(tensor[order].clone())

@@ -13,8 +13,6 @@ from torch.nn import functional as F
 from training.losses import WINDOW
 from training.networks.contrast import CELL, FLOOR, LIMIT, NEAR, WIDE, near
 
-COLOURS = 3
-
 
 class FoldedContrast(nn.Module):
     """Constants of the size of a fold, and what is calculated with them.
@@ -24,9 +22,10 @@ class FoldedContrast(nn.Module):
 
     Args:
         side: of the squares of pixels that are channels, half a cell.
+        colours: of a pixel.
     """
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, colours: int) -> None:
         super().__init__()
         if 2 * side != CELL:
             raise ValueError(f"pixels are folded by {CELL // 2}, not by {side}")
@@ -34,30 +33,31 @@ class FoldedContrast(nn.Module):
         self.gather: Tensor
         self.repeat: Tensor
         self.mean_colour: Tensor
-        repeat = torch.eye(COLOURS).repeat(side * side, 1)[..., None, None]
-        self.register_buffer("spread", _spread_weight(side))
+        self.colours = colours
+        repeat = torch.eye(colours).repeat(side * side, 1)[..., None, None]
+        self.register_buffer("spread", _spread_weight(side, colours))
         self.register_buffer("repeat", repeat)
         self.register_buffer("gather", repeat.transpose(0, 1) / side**2)
-        colours = torch.eye(side * side).repeat_interleave(COLOURS, dim=1) / COLOURS
-        self.register_buffer("mean_colour", colours[..., None, None])
+        mean = torch.eye(side * side).repeat_interleave(colours, dim=1) / colours
+        self.register_buffer("mean_colour", mean[..., None, None])
 
     def detail(self, picture: Tensor) -> Tensor:
-        """`detail` of a picture [1, S * S * 3, h, w] from `fold`."""
+        """`detail` of a picture [1, S * S * C, h, w] from `fold`."""
         means = _repeated(near(self._cells(picture), NEAR))
         return picture - F.conv2d(F.pad(means, (1, 1, 1, 1), mode="replicate"), self.spread)
 
     def standing_out(self, difference: Tensor) -> Tensor:
-        """`standing_out` of differences [1, S * S * 3, h, w] in the order of `fold`."""
+        """`standing_out` of differences [1, S * S * C, h, w] in the order of `fold`."""
         power = near(self._cells(difference.square()), WIDE)
         part = _repeated(1.0 / (LIMIT * torch.sqrt(power + FLOOR**2)))
         return (difference * F.conv2d(part, self.repeat)).clamp(-1.0, 1.0)
 
     def grey(self, picture: Tensor) -> Tensor:
-        """The mean of the colours, [1, S * S, h, w], of a picture [1, S * S * 3, h, w]."""
-        return F.conv2d(picture, self.mean_colour)
+        """The mean of the colours, [1, S * S, h, w], of a picture [1, S * S * C, h, w]."""
+        return picture if self.colours == 1 else F.conv2d(picture, self.mean_colour)
 
     def _cells(self, x: Tensor) -> Tensor:
-        """Means of the cells, [1, 3, h / 2, w / 2]."""
+        """Means of the cells, [1, C, h / 2, w / 2]."""
         return F.avg_pool2d(F.conv2d(x, self.gather), 2)
 
 
@@ -69,8 +69,8 @@ def folded_window_score(logits: Tensor) -> Tensor:
     return F.avg_pool2d(halves, 2, 1).flatten(1).amax(1)
 
 
-def _spread_weight(side: int) -> Tensor:
-    """Weight [side * side * 3, 3, 3, 3] of the convolution that spreads means over pixels.
+def _spread_weight(side: int, colours: int) -> Tensor:
+    """Weight [S * S * colours, colours, 3, 3] of the convolution that spreads means over pixels.
 
     It reads means that stand twice in a row, and interpolates them linearly: of the three that a
     square sees along either axis two are always the same mean, so that the weights do not depend
@@ -79,8 +79,8 @@ def _spread_weight(side: int) -> Tensor:
     place = (torch.arange(side) + 0.5) / CELL
     along = torch.stack((0.5 - place, torch.full((side,), 0.5), place), dim=1)
     pixels = torch.einsum("yi,xj->yxij", along, along)
-    weight = torch.einsum("yxij,ck->yxckij", pixels, torch.eye(COLOURS))
-    return weight.reshape(side * side * COLOURS, COLOURS, 3, 3)
+    weight = torch.einsum("yxij,ck->yxckij", pixels, torch.eye(colours))
+    return weight.reshape(side * side * colours, colours, 3, 3)
 
 
 def _repeated(cells: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from training.distributed import ALONE, Group, own_places
+from training.images import is_grey
 from training.symmetry import FLIPS
 from training.synthesis import Synthesizer
 
@@ -183,7 +184,7 @@ def _augment(
         shifted = cv2.warpAffine(picture, move, (width, height), flags=sampling, borderMode=border)
         return np.asarray(shifted, np.uint8)
 
-    grey = bool((image == image[..., :1]).all())
+    grey = is_grey(image)
     gain, gamma = 1 + rng.uniform(-GAIN, GAIN), np.exp(rng.uniform(-GAMMA, GAMMA))
     tone = np.linspace(0, 1, 256) ** gamma * gain + rng.uniform(-OFFSET, OFFSET)
     tone = np.clip(tone, 0, 1) * 255

@@ -56,6 +56,11 @@ def read_mask(
     return mask >= level
 
 
+def is_grey(images: NDArray[np.uint8]) -> bool:
+    """Whether all colours of images [..., 3] are the same."""
+    return bool((images == images[..., :1]).all())
+
+
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Resize uint8 [h, w, 3] to `size` (height, width), as the station does.
 

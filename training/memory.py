@@ -64,7 +64,9 @@ def training_memory(
     """
     Schedule.linear()  # its table holds real numbers, made before tensors become fake
     with FakeTensorMode(allow_non_fake_inputs=True):
-        model = DiffusionAD(recipe.family, recipe.unet, recipe.segmentation, recipe.prediction)
+        model = DiffusionAD(
+            recipe.family, recipe.unet, recipe.segmentation, recipe.prediction, recipe.colours
+        )
         model.checkpoint_activations(checkpointing)
         parameters = sum(p.numel() * p.element_size() for p in model.parameters())
         image = torch.rand(batch_size, 3, *input_size)
@@ -104,8 +106,9 @@ def _step(model: DiffusionAD, recipe: Preset, image: Tensor, mask: Tensor, bfloa
         logits = model.segment(image, predicted.guided)
     loss = segmentation_loss(logits, mask)
     if predicted.eps is None:
-        loss = loss + (predicted.normal - image).square().mean()
-        loss = loss + (predicted.noisier - image).square().mean()
+        clean = model.painted(image)
+        loss = loss + (predicted.normal - clean).square().mean()
+        loss = loss + (predicted.noisier - clean).square().mean()
     else:
         normal = torch.zeros(len(image), dtype=torch.bool)
         loss = loss + noise_loss(predicted.eps[0], noises[0], predicted.eps[1], noises[1], normal)

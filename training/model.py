@@ -36,7 +36,7 @@ NOISE_GRID = 32.0
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """One-step predictions of x_0, each [B, 3, H, W]: of either scale, and guided.
+    """One-step predictions of x_0, each [B, colours, H, W]: of either scale, and guided.
 
     `eps` holds the predicted noise of the smaller and the larger scale, where the network
     predicts noise.
@@ -49,7 +49,12 @@ class Reconstruction:
 
 
 class DiffusionAD(nn.Module):
-    """The two networks and the arithmetic between them."""
+    """The two networks and the arithmetic between them.
+
+    With one colour, images are grey, [B, 3, H, W] all the same (of others green is seen). Each of
+    the three is noised by itself nevertheless, as three looks at a picture tell more of it than
+    one; what is painted and compared is one picture.
+    """
 
     def __init__(
         self,
@@ -57,9 +62,11 @@ class DiffusionAD(nn.Module):
         unet: dict[str, Any],
         segmentation: dict[str, Any],
         prediction: Prediction,
+        colours: int = 3,
     ) -> None:
         super().__init__()
         self.family = family
+        self.colours = colours
         self.prediction = prediction
         self.guidance = GUIDANCE
         self.contrast: Callable[[Tensor, Tensor], Tensor] = contrast
@@ -71,13 +78,18 @@ class DiffusionAD(nn.Module):
             self.unet = UNet(**unet)
             self.segmentation = SegmentationNet(**segmentation)
         else:
-            self.unet = EdgeUNet(3, 3, timed=True, **unet)
-            self.segmentation = EdgeUNet(12, 1, timed=False, lines=True, **segmentation)
+            self.unet = EdgeUNet(3, colours, timed=True, **unet)
+            # Image, reconstruction, and what stands out from either.
+            self.segmentation = EdgeUNet(4 * colours, 1, timed=False, lines=True, **segmentation)
 
     def checkpoint_activations(self, wanted: bool) -> None:
         """Whether training trades time for memory; only the paper's network is that large."""
         if isinstance(self.unet, UNet):
             self.unet.checkpointing = wanted
+
+    def painted(self, image: Tensor) -> Tensor:
+        """Of an image [B, 3 or colours, H, W] what is painted and compared, [B, colours, H, W]."""
+        return image if image.shape[1] == self.colours else image[:, 1:2]
 
     def reconstruct(
         self,
@@ -88,6 +100,7 @@ class DiffusionAD(nn.Module):
         noise_noisier: Tensor,
     ) -> Reconstruction:
         """Noise `image` [B, 3, H, W] (RGB, 0..1) to both scales and predict it back from each."""
+        image = self.painted(image).expand_as(image)
         x_normal = self.schedule.add_noise(image, t_normal, noise_normal)
         x_noisier = self.schedule.add_noise(image, t_noisier, noise_noisier)
         # Both scales are independent passes of one network, so one batch of two.
@@ -115,6 +128,7 @@ class DiffusionAD(nn.Module):
 
         The edge net also sees what stands out (`contrast`).
         """
+        image, reconstruction = self.painted(image), self.painted(reconstruction)
         seen = torch.cat((image, reconstruction), dim=1) - self.centre
         if self.family == "edge":
             seen = torch.cat((seen, self.contrast(image, reconstruction)), dim=1)
@@ -159,14 +173,15 @@ class FixedNoise(nn.Module):
             image, T_NORMAL, T_NOISIER, noise_normal, noise_noisier
         ).guided
         logits = self.model.segment(image, guided).squeeze(1)
-        picture = (guided.flip(1).clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
+        bgr = guided.expand_as(image).flip(1).clamp(0.0, 1.0)
+        picture = (bgr * 255.0).round().to(torch.uint8)
         return logits, self.model.score(logits), picture.permute(0, 2, 3, 1)
 
 
 def contrast(image: Tensor, reconstruction: Tensor) -> Tensor:
-    """What stands out in an image [B, 3, H, W], float32 [B, 6, H, W] in -1 .. 1.
+    """What stands out in an image [B, C, H, W], float32 [B, 2 C, H, W] in -1 .. 1.
 
-    The first three channels: against the reconstruction; the others: against its surroundings.
+    The first half of the channels: against the reconstruction; the other: its surroundings.
     """
     image, reconstruction = image.float(), reconstruction.float()
     return torch.cat((standing_out(image - reconstruction), standing_out(detail(image))), dim=1)

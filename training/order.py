@@ -37,7 +37,7 @@ class Variant:
 
     recipe: Callable[[Preset], Preset] = lambda recipe: recipe
     build: Callable[[Preset], DiffusionAD] = lambda recipe: DiffusionAD(
-        recipe.family, recipe.unet, recipe.segmentation, recipe.prediction
+        recipe.family, recipe.unet, recipe.segmentation, recipe.prediction, recipe.colours
     )
     synthesizer: type[Synthesizer] = Synthesizer
     selection: type[SelectionSet] = SelectionSet

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from training.errors import InputError
@@ -24,6 +24,7 @@ class Preset:
         batch_size: images a step.
         learning_rate: of the reconstruction network and of the segmentation network.
         score_weight: weight of the loss on the image score itself (0: none, as in the paper).
+        colours: that the edge networks paint and compare; 1 where all images are grey.
     """
 
     family: Literal["official", "edge"]
@@ -35,6 +36,11 @@ class Preset:
     batch_size: int
     learning_rate: tuple[float, float]
     score_weight: float
+    colours: int = 3
+
+    def for_grey(self) -> Preset:
+        """The same for grey images, whose colours are one. The paper's network knows no such."""
+        return self if self.family == "official" else replace(self, colours=1)
 
 
 def _edge(unet: dict[str, Any], segmentation: dict[str, Any]) -> Preset:

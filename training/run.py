@@ -49,6 +49,7 @@ class RunSettings(BaseModel):
     unet: dict[str, Any]
     segmentation: dict[str, Any]
     prediction: Prediction
+    colours: Literal[1, 3] = 3
     input_size: tuple[int, int]
     view: ViewSettings = ViewSettings()
     noise_seed: int = 0
@@ -89,7 +90,13 @@ def write_settings(folder: Path, settings: RunSettings) -> None:
 def load_run(folder: Path) -> Run:
     """Read a run; InputError where it is none, or its weights are not those of its settings."""
     settings = read_settings(folder)
-    model = DiffusionAD(settings.family, settings.unet, settings.segmentation, settings.prediction)
+    model = DiffusionAD(
+        settings.family,
+        settings.unet,
+        settings.segmentation,
+        settings.prediction,
+        settings.colours,
+    )
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except FileNotFoundError:

@@ -18,7 +18,7 @@ from training.device import choose_device, has_fast_bfloat16, spare_cores
 from training.distributed import Group, share_statistics, training_group
 from training.errors import InputError
 from training.framing import choose_view
-from training.images import list_images, read_image
+from training.images import is_grey, list_images, read_image
 from training.model import FixedNoise
 from training.order import AS_PRESET, Order, Variant
 from training.pictures import LOSSES, SAMPLES, draw_losses, draw_samples
@@ -78,6 +78,11 @@ def _train(
         f"choose the checkpoint with, {len(calibration)} set aside for the threshold"
     )
     view = choose_view(order.view, good, order.input_size, say)
+    # Read before the folder is taken: a refused image can be replaced and the order repeated.
+    parts = cut_parts(load_images(train, view), view)
+    held_out = cut_parts(load_images(selection, view), view).sample(MAX_SELECTION, order.seed)
+    if is_grey(parts.tiles):
+        recipe = recipe.for_grey()
     settings = RunSettings(
         product=order.product,
         preset=order.preset,
@@ -85,6 +90,7 @@ def _train(
         unet=recipe.unet,
         segmentation=recipe.segmentation,
         prediction=recipe.prediction,
+        colours=recipe.colours,
         input_size=order.input_size,
         view=view.settings,
         code_version=code_version(),
@@ -99,9 +105,6 @@ def _train(
             "score_weight": recipe.score_weight,
         },
     )
-    # Read before the folder is taken: a refused image can be replaced and the order repeated.
-    parts = cut_parts(load_images(train, view), view)
-    held_out = cut_parts(load_images(selection, view), view).sample(MAX_SELECTION, order.seed)
     if group.leads:
         _claim(order, settings)
         lines = "".join(f"{path.resolve()}\n" for path in calibration)

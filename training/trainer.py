@@ -191,6 +191,7 @@ class Trainer:
         else:
             # Towards the clean image, under a pasted anomaly too: what the paper hopes the noise
             # removes is here asked for.
+            clean = self.model.painted(clean)
             error = F.mse_loss(predicted.normal, clean) + F.mse_loss(predicted.noisier, clean)
             terms["image"] = IMAGE_WEIGHT * error
         if recipe.score_weight:

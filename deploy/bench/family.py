@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
+from itertools import product
 
 import numpy as np
 import torch
@@ -15,30 +16,32 @@ from deploy.bench.rounds import Contestant
 from deploy.graph import export_graph, line_module
 from deploy.quantise import measure_scales, quantise
 from training.model import DiffusionAD, FixedNoise
+from training.order import AS_PRESET
 from training.presets import PRESETS, preset
 
 MEMBERS = tuple(name for name in PRESETS if name != "paper")
-SIDES = (128, 256, 384, 512)
+SIDES = (128, 256, 512)
+COLOURS = {"grey": True, "colour": False}
 FRAMES = 4
 
 
 def members() -> Iterator[str]:
     """What each member is, a line each."""
     for name in MEMBERS:
-        parameters = sum(p.numel() for p in _model(name).parameters())
-        yield f"{name}: {parameters / 1e6:.2f} million parameters"
+        for colour, grey in COLOURS.items():
+            parameters = sum(p.numel() for p in _model(name, grey).parameters())
+            yield f"{name} {colour}: {parameters / 1e6:.2f} million parameters"
 
 
 def family_contestants(say: Callable[[str], None]) -> list[Contestant]:
     """Every member at every resolution, in INT8 on the runtimes that are here."""
     contestants = []
-    for name in MEMBERS:
-        for side in SIDES:
-            say(f"building {name} for {side} x {side}")
-            graph = _int8(name, side)
-            for runtime, call in _calls(graph, side):
-                title = f"{name} {side}x{side}"
-                contestants.append(Contestant(title, runtime, "int8", graph_gflop(graph), call))
+    for name, (colour, grey), side in product(MEMBERS, COLOURS.items(), SIDES):
+        title = f"{name} {colour} {side}x{side}"
+        say(f"building {title}")
+        graph = _int8(_model(name, grey), side)
+        for runtime, call in _calls(graph, side):
+            contestants.append(Contestant(title, runtime, "int8", graph_gflop(graph), call))
     return contestants
 
 
@@ -52,16 +55,16 @@ def _calls(graph: bytes, side: int) -> Iterator[tuple[str, Callable[[], object]]
         yield "onnxruntime", partial(engine.infer, _frames(side)[0])
 
 
-def _int8(name: str, side: int) -> bytes:
-    line = line_module(FixedNoise(_model(name), (side, side), seed=0).eval(), (side, side))
+def _int8(model: DiffusionAD, side: int) -> bytes:
+    line = line_module(FixedNoise(model, (side, side), seed=0).eval(), (side, side))
     exact = export_graph(line, (side, side), "fp32")
     return quantise(exact, measure_scales(exact, _frames(side)))
 
 
-def _model(name: str) -> DiffusionAD:
+def _model(name: str, grey: bool) -> DiffusionAD:
     torch.manual_seed(0)
     recipe = preset(name)
-    return DiffusionAD(recipe.family, recipe.unet, recipe.segmentation, recipe.prediction).eval()
+    return AS_PRESET.build(recipe.for_grey() if grey else recipe).eval()
 
 
 def _frames(side: int) -> np.ndarray:

@@ -14,10 +14,10 @@ UNET = {"fold": 8, "widths": (32, 48), "blocks": 1}
 SEGMENTATION = {"fold": 4, "widths": (32, 48), "blocks": 1}
 
 
-def random_inspector(size: tuple[int, int] = (SIDE, SIDE)) -> FixedNoise:
+def random_inspector(size: tuple[int, int] = (SIDE, SIDE), colours: int = 3) -> FixedNoise:
     """Random weights and normalisation, so that nothing cancels by chance."""
     torch.manual_seed(0)
-    model = DiffusionAD("edge", UNET, SEGMENTATION, "image")
+    model = DiffusionAD("edge", UNET, SEGMENTATION, "image", colours)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             # The default start would make all frames alike after a few layers.

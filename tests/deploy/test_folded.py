@@ -13,19 +13,21 @@ from tests.deploy.networks import random_frames, random_inspector
 from tests.deploy.plates import SIDE
 
 
+@pytest.mark.parametrize("colours", [1, 3], ids=["grey", "colour"])
 @pytest.mark.parametrize(
     "frame",
     [*random_frames(2), *extremes((SIDE, SIDE))],
     ids=["spot", "plate", "black", "white", "board", "noise"],
 )
-def test_the_answers_are_the_same(frame: NDArray[np.uint8]) -> None:
-    trained = random_inspector()
+def test_the_answers_are_the_same(frame: NDArray[np.uint8], colours: int) -> None:
+    trained = random_inspector(colours=colours)
     folded = FoldedInspector(trained, (SIDE, SIDE))
     with torch.inference_mode():
         expected = trained(torch.from_numpy(frame[None]))
         found = folded(torch.from_numpy(frame[None]))
     for one, other in zip(found[:2], expected[:2], strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    assert found[2].shape == expected[2].shape == (1, SIDE, SIDE, 3)
     assert (found[2].int() - expected[2].int()).abs().max() <= 1
 
 

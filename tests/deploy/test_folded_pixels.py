@@ -13,11 +13,12 @@ from training.networks.contrast import detail, standing_out
 SIDE = 4
 
 
+@pytest.mark.parametrize("colours", [1, 3], ids=["grey", "colour"])
 @pytest.mark.parametrize("size", [(64, 64), (96, 32)], ids=["square", "tall"])
-def test_folding_changes_nothing(size: tuple[int, int]) -> None:
-    picture = torch.rand(1, *size, 3, generator=torch.Generator().manual_seed(0))
+def test_folding_changes_nothing(size: tuple[int, int], colours: int) -> None:
+    picture = torch.rand(1, *size, colours, generator=torch.Generator().manual_seed(0))
     planes = picture.permute(0, 3, 1, 2)
-    contrast = FoldedContrast(SIDE)
+    contrast = FoldedContrast(SIDE, colours)
     fine = contrast.detail(fold(picture, SIDE))
     found = unfold(fine, SIDE).permute(0, 3, 1, 2)
     torch.testing.assert_close(found, detail(planes), atol=1e-5, rtol=0)
@@ -33,6 +34,6 @@ def test_the_score_is_that_of_the_unfolded_map() -> None:
 
 def test_another_fold_is_refused_and_not_miscalculated() -> None:
     with pytest.raises(ValueError, match="folded by 4"):
-        FoldedContrast(8)
+        FoldedContrast(8, 3)
     with pytest.raises(ValueError, match="twice the fold"):
         folded_window_score(torch.zeros(1, 64, 8, 8))

@@ -40,9 +40,9 @@ class Exported:
     maps: NDArray[np.float32]
 
 
-@pytest.fixture(scope="module")
-def exported() -> Exported:
-    line = line_module(random_inspector(), (SIDE, SIDE))
+@pytest.fixture(scope="module", params=[1, 3], ids=["grey", "colour"])
+def exported(request: pytest.FixtureRequest) -> Exported:
+    line = line_module(random_inspector(colours=request.param), (SIDE, SIDE))
     fp32 = export_graph(line, (SIDE, SIDE), "fp32")
     scales = measure_scales(fp32, FRAMES)
     return Exported(line, fp32, quantise(fp32, scales), scales, ask_module(line, FRAMES).maps)

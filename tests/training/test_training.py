@@ -69,6 +69,24 @@ def test_a_run_scores_frames_and_says_where_it_came_from(trained: Path) -> None:
     assert 0 <= run.settings.training["waiting_share"] <= 1
 
 
+def test_grey_parts_have_a_model_of_one_colour_and_coloured_ones_of_three(
+    trained: Path, parts: Path, tmp_path: Path
+) -> None:
+    assert load_run(trained).settings.colours == 1
+    coloured = tmp_path / "coloured"
+    coloured.mkdir()
+    for path in parts.iterdir():
+        image = cv2.imread(str(path))
+        image[..., 0] //= 2
+        cv2.imwrite(str(coloured / path.name), image)
+    run_train(coloured, tmp_path / "run", "--steps", "1")
+    run = load_run(tmp_path / "run")
+    assert run.settings.colours == 3
+    with torch.inference_mode():
+        _, _, picture = run.inspector(torch.from_numpy(cv2.imread(str(path))[None, :64, :64]))
+    assert picture.shape == (1, 64, 64, 3)
+
+
 def test_the_threshold_gets_images_that_training_never_saw(trained: Path, parts: Path) -> None:
     kept = (trained / "calibration.txt").read_text().split()
     assert kept and all(Path(path).parent == parts for path in kept)

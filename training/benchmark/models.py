@@ -28,7 +28,10 @@ def trained_model(
         say(f"{order.out}: trained before")
     else:
         train_run(order, good, say, variant)
-    model = variant.build(variant.recipe(preset(order.preset)))
+    recipe = variant.recipe(preset(order.preset))
+    if read_settings(order.out).colours == 1:
+        recipe = recipe.for_grey()
+    model = variant.build(recipe)
     model.load_state_dict(load_file(order.out / WEIGHTS))
     return model.to(choose_device(order.device)).eval()
 

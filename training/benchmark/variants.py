@@ -33,7 +33,9 @@ class BlurredCopy(DiffusionAD):
     """
 
     def __init__(self, recipe: Preset) -> None:
-        super().__init__(recipe.family, recipe.unet, recipe.segmentation, recipe.prediction)
+        super().__init__(
+            recipe.family, recipe.unet, recipe.segmentation, recipe.prediction, recipe.colours
+        )
         self.unet = nn.Identity()
 
     def reconstruct(
@@ -46,7 +48,7 @@ class BlurredCopy(DiffusionAD):
     ) -> Reconstruction:
         """The blurred copy, in the place of all three reconstructions."""
         padded = F.pad(image, (BLUR // 2,) * 4, mode="reflect")
-        blurred = F.avg_pool2d(padded, BLUR, stride=1)
+        blurred = self.painted(F.avg_pool2d(padded, BLUR, stride=1))
         return Reconstruction(blurred, blurred, blurred)
 
 
@@ -88,7 +90,8 @@ def seeing(reconstruction: bool, surroundings: bool) -> Variant:
 
     def build(preset: Preset) -> DiffusionAD:
         model = AS_PRESET.build(preset)
-        kept = torch.tensor((reconstruction,) * 3 + (surroundings,) * 3).view(1, 6, 1, 1)
+        either = torch.tensor((reconstruction, surroundings))
+        kept = either.repeat_interleave(model.colours).view(1, -1, 1, 1)
         model.contrast = lambda image, rebuilt: contrast(image, rebuilt) * kept.to(image.device)
         return model
 

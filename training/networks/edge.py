@@ -39,7 +39,7 @@ class EdgeUNet(nn.Module):
         widths: channels of each level, finest first; each level halves the one before.
         blocks: convolution blocks a level, on the way down and again on the way up.
         timed: whether the network takes a noise scale t.
-        lines: whether it is told of thin lines in the last three channels of the image.
+        lines: whether it is told of thin lines in the last quarter of the image's channels.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class EdgeUNet(nn.Module):
         """
         x: Tensor = self.stem(F.pixel_unshuffle(image, self.fold))
         if self.lines is not None:
-            grey = image[:, -3:].mean(1, keepdim=True)
+            grey = image.chunk(4, 1)[-1].mean(1, keepdim=True)
             x = x + self.lines(F.pixel_unshuffle(grey, self.fold))
         if self.scale_bias is not None:
             if t is None:

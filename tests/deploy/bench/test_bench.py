@@ -113,14 +113,17 @@ def test_the_family_is_timed_before_anybody_trains_it(
 ) -> None:
     monkeypatch.setattr(family, "MEMBERS", ("edge-s",))
     monkeypatch.setattr(family, "SIDES", (64, 128))
+    monkeypatch.setattr(family, "COLOURS", {"grey": True})
     report = tmp_path / "family.json"
     options = ["--family", "--rounds", "1", "--no-references", "--json", str(report)]
     result = CliRunner().invoke(bench, options, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert "edge-s: 0.82 million parameters" in result.output
+    assert "edge-s grey: 0.78 million parameters" in result.output
     found = {(row["name"], row["runtime"]): row for row in json.loads(report.read_text())["rows"]}
-    assert set(found) == {(f"edge-s {s}x{s}", runtime) for s in (64, 128) for runtime in RUNTIMES}
-    small, large = (found[f"edge-s {side}x{side}", "openvino"] for side in (64, 128))
+    assert set(found) == {
+        (f"edge-s grey {s}x{s}", runtime) for s in (64, 128) for runtime in RUNTIMES
+    }
+    small, large = (found[f"edge-s grey {side}x{side}", "openvino"] for side in (64, 128))
     assert large["gflop"] == pytest.approx(4 * small["gflop"], rel=0.01)
 
 
