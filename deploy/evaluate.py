@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -54,7 +54,7 @@ class Report:
 
     auroc_by_kind: image AUROC of each kind of defect against the good parts.
     agreement: share of images with the verdict that the reference gives, each at its own threshold,
-        as each is calibrated by itself.
+        as each is calibrated by itself; where one is not calibrated, both at that of the other.
     false_rejects, detected: share of the good parts, and of the defective ones that count for the
         headline, that are rejected at the calibrated threshold; None without one.
     """
@@ -153,12 +153,19 @@ def report(
         pixels.ap if pixels else None,
         pixels.aupro if pixels else None,
         by_kind,
-        float(np.mean(rejects == reference.rejects(defective))),
+        _agreement(outcome, reference, defective),
         float(rejects[~defective].mean()) if calibrated else None,
         float(rejects[defective & headline].mean()) if calibrated else None,
         float(np.percentile(outcome.latency_ms, 50)),
         float(np.percentile(outcome.latency_ms, 99)),
     )
+
+
+def _agreement(outcome: Outcome, reference: Outcome, defective: NDArray[np.bool_]) -> float:
+    limits = [limit for limit in (outcome.threshold, reference.threshold) if limit is not None]
+    if len(limits) == 1:
+        outcome, reference = (replace(each, threshold=limits[0]) for each in (outcome, reference))
+    return float(np.mean(outcome.rejects(defective) == reference.rejects(defective)))
 
 
 def check_test_set(items: list[LabelledImage], apart: set[str]) -> None:
