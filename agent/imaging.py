@@ -115,6 +115,12 @@ def to_bgr8(image: NDArray[Any], window: tuple[int, int] | None, name: str) -> N
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if grey else image, np.uint8)
 
 
+def is_grey(image: NDArray[np.uint8]) -> bool:
+    """Whether the colours of uint8 [H, W, 3] are all the same."""
+    blue, green, red = cv2.split(image)
+    return all(cv2.norm(blue, other, cv2.NORM_INF) == 0 for other in (green, red))
+
+
 def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Resize uint8 [h, w, 3] to `size` (height, width).
 

@@ -70,6 +70,10 @@ class Manifest(BaseModel):
     window: tuple[int, int] | None = Field(
         None, description="levels of 16-bit images that become 0 and 255; None for 8-bit images"
     )
+    grey: bool = Field(
+        False,
+        description="whether the model knows no colours; images that have any are refused",
+    )
     score_pixels: int | None = Field(
         None, ge=1, description="how many of a frame's largest logits make its score"
     )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from agent.bundle import Bundle
 from agent.errors import InputError
-from agent.imaging import Roi, check_image, decode_mask, resize, to_bgr8
+from agent.imaging import Roi, check_image, decode_mask, is_grey, resize, to_bgr8
 from agent.manifest import Tiles
 
 # Ignored pixels are painted in one grey: whatever is there, the model sees the same.
@@ -37,6 +37,7 @@ class View:
         ignored: bool, of the images' size, true where nothing is inspected; None: nowhere.
         tiles: grid over the region of interest.
         window: levels of a 16-bit image that become 0 and 255; None for 8-bit images.
+        grey: whether images must be without colours, as the model sees none.
         score_pixels: how many of a frame's largest logits make its score; or
         score_window: side of the square of pixels whose mean logit does, where that is largest.
             Where some pixels are ignored, the score is taken over the others.
@@ -48,6 +49,7 @@ class View:
     ignored: NDArray[np.bool_] | None = None
     tiles: Tiles = Tiles()
     window: tuple[int, int] | None = None
+    grey: bool = False
     score_pixels: int | None = None
     score_window: int | None = None
 
@@ -69,6 +71,7 @@ class View:
             ignored,
             manifest.tiles,
             manifest.window,
+            manifest.grey,
             manifest.score_pixels,
             manifest.score_window,
         )
@@ -116,15 +119,20 @@ class View:
             name: of the image, for what is said of it.
 
         Raises:
-            InputError: another shape, size or depth than the model was trained on, or a region of
-                interest outside the image.
+            InputError: another shape, size or depth than the model was trained on, colours where
+                there were none, or a region of interest outside the image.
         """
         check_image(image, name)
         region = to_bgr8(self._crop(image, name), self.window, name)
         if self._inspected is not None:
             painted = np.full_like(region, PAINT)
             region = np.asarray(cv2.copyTo(region, self._inspected, painted), np.uint8)
-        return resize(region, self.canvas_size)
+        canvas = resize(region, self.canvas_size)
+        if self.grey and not is_grey(canvas):
+            raise InputError(
+                f"{name} is in colour, the training images were grey: set the camera as it was"
+            )
+        return canvas
 
     def mask_on_canvas(self, mask: NDArray[np.bool_], name: str) -> NDArray[np.bool_]:
         """A mask of a camera image, bool [h, w], on the canvas: the nearest pixel decides."""

@@ -11,7 +11,7 @@ from training.run import IGNORE_MASK, Run
 
 def view_fields(run: Run) -> dict[str, Any]:
     """The manifest's fields on what the model sees of an image."""
-    fields = run.view.settings.model_dump()
+    fields = {**run.view.settings.model_dump(), "grey": run.settings.colours == 1}
     if fields["ignore_mask"] is not None:
         fields["ignore_mask"] = IGNORE_MASK
     if run.settings.family == "edge":

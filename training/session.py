@@ -18,7 +18,7 @@ from training.device import choose_device, has_fast_bfloat16, spare_cores
 from training.distributed import Group, share_statistics, training_group
 from training.errors import InputError
 from training.framing import choose_view
-from training.images import is_grey, list_images, read_image
+from training.images import list_images, read_image
 from training.model import FixedNoise
 from training.order import AS_PRESET, Order, Variant
 from training.pictures import LOSSES, SAMPLES, draw_losses, draw_samples
@@ -81,7 +81,7 @@ def _train(
     # Read before the folder is taken: a refused image can be replaced and the order repeated.
     parts = cut_parts(load_images(train, view), view)
     held_out = cut_parts(load_images(selection, view), view).sample(MAX_SELECTION, order.seed)
-    if is_grey(parts.tiles):
+    if parts.is_grey:
         recipe = recipe.for_grey()
     settings = RunSettings(
         product=order.product,

@@ -11,7 +11,7 @@ import numpy as np
 from agent.drift.causes import causes
 from agent.drift.martingale import ALARM, HORIZON, Martingale
 from agent.drift.ranks import Ranks
-from agent.picture import Look
+from agent.picture import Glance, Look, study
 from agent.record import CalibrationRecord
 
 RECENT = 50
@@ -64,12 +64,12 @@ class DriftMonitor:
             return self._raised
         return DriftReport(False, self._martingale.capital, (), self._martingale.parts)
 
-    def observe(self, score: float, look: Look, size: tuple[int, int]) -> bool:
+    def observe(self, score: float, glance: Glance, size: tuple[int, int]) -> bool:
         """Take in one inspected part.
 
         Args:
             score: of the part.
-            look: of its picture.
+            glance: at its picture.
             size: (height, width) of what the picture shows, in camera pixels.
 
         Returns:
@@ -79,7 +79,7 @@ class DriftMonitor:
             return False
         if self._martingale.parts == HORIZON:
             self._begin()
-        self._recent.append(look)
+        self._recent.append(study(glance))
         self._martingale.take(self._ranks.p_value(score) if score <= self._limit else None)
         if self._martingale.capital < ALARM:
             return False

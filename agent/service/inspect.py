@@ -11,7 +11,7 @@ from agent.drift import DriftMonitor, DriftReport
 from agent.engine import Engine, EngineFault
 from agent.errors import InputError
 from agent.inspection import inspect
-from agent.picture import Glance, glance_at, study
+from agent.picture import Glance, glance_at
 from agent.record import CalibrationRecord
 from agent.service.picture import PictureCheck
 from agent.verdict import Durations, Reason, elapsed_ms
@@ -66,7 +66,7 @@ class Inspector:
         seen, self._seen = self._seen, None
         if seen is not None:
             score, glance, size = seen
-            self._standard.monitor.observe(score, study(glance), size)
+            self._standard.monitor.observe(score, glance, size)
 
     def inspect(self, frame: Frame) -> tuple[Decision, Durations]:
         """What is found on a frame, and the durations of queue, inference and decide."""

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.picture import Glance, Look
+from agent.picture import Glance
 from agent.record import Picture, Spread
 
 ROOM = 0.75
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """Beyond these a picture is at fault; whitest: the largest normal share of saturated pixels."""
+
+    darkest: float
+    brightest: float
+    bluntest: float
+    whitest: float
+
+    @classmethod
+    def of(cls, normal: Picture) -> _Limits:
+        darkest, brightest = _bounds(normal.brightness)
+        bluntest, _ = _bounds(normal.sharpness)
+        return cls(darkest, brightest, bluntest, normal.saturated.percentile(100))
 
 
 class PictureCheck:
@@ -22,36 +40,33 @@ class PictureCheck:
 
     def __init__(self, normal: Picture | None) -> None:
         """normal: of the calibration record; without it only a frozen camera can be told."""
-        self._normal = normal
+        # Once, as a verdict waits for every check.
+        self._limits = None if normal is None else _Limits.of(normal)
         # Where normal pictures repeat each other, repetition tells nothing.
         self._repeats = normal is not None and normal.difference.percentile(0) == 0
         self._previous: NDArray[np.uint8] | None = None
-        # Once, as a verdict waits for every check.
-        self._brightness = None if normal is None else _bounds(normal.brightness)
-        self._bluntest = None if normal is None else _bounds(normal.sharpness)[0]
 
-    def fault(self, image: NDArray[np.uint8], look: Glance | Look) -> str | None:
+    def fault(self, image: NDArray[np.uint8], seen: Glance) -> str | None:
         """What is wrong with a picture; None when it can be judged.
 
         Args:
             image: of the camera, uint8 [H, W, 3].
-            look: of what the model gets of it.
+            seen: of what the model gets of it.
         """
         previous, self._previous = self._previous, image
         if not self._repeats and previous is not None and _same(image, previous):
             # No two exposures agree in every pixel's noise.
             return "frozen: the same picture as before"
-        if self._normal is None or self._brightness is None or self._bluntest is None:
+        limits = self._limits
+        if limits is None:
             return None
-        darkest, brightest = self._brightness
-        if look.brightness < darkest:
-            return f"dark: mean level {look.brightness:.0f}, normal from {darkest:.0f}"
-        if look.brightness > brightest:
-            clipped = look.saturated > self._normal.saturated.percentile(100)
-            word = "saturated" if clipped else "bright"
-            return f"{word}: mean level {look.brightness:.0f}, normal to {brightest:.0f}"
-        if look.sharpness < self._bluntest:
-            return f"blurred: sharpness {look.sharpness:.3f}, normal from {self._bluntest:.3f}"
+        if seen.brightness < limits.darkest:
+            return f"dark: mean level {seen.brightness:.0f}, normal from {limits.darkest:.0f}"
+        if seen.brightness > limits.brightest:
+            word = "saturated" if seen.saturated > limits.whitest else "bright"
+            return f"{word}: mean level {seen.brightness:.0f}, normal to {limits.brightest:.0f}"
+        if seen.sharpness < limits.bluntest:
+            return f"blurred: sharpness {seen.sharpness:.3f}, normal from {limits.bluntest:.3f}"
         return None
 
 

@@ -63,6 +63,8 @@ def bench(
 
     if not bundles and not family:
         raise click.UsageError("give a bundle, or --family")
+    if data and not bundles:
+        raise click.UsageError("--data needs a bundle: random weights have no accuracy")
     for path in (json_file, picture):
         if path:
             check_writable(path)

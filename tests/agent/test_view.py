@@ -159,3 +159,14 @@ def test_a_manifest_with_an_impossible_view_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         write_tiny_bundle(tmp_path / "tiny.nlb", view=view)
+
+
+def test_a_model_that_knows_no_colours_is_shown_none(picture: NDArray[np.uint8]) -> None:
+    view = View((40, 50), grey=True)
+    grey = np.repeat(picture[..., :1], 3, axis=2)
+    np.testing.assert_array_equal(view.canvas(picture[..., :1]), view.canvas(grey))
+    stained = grey.copy()
+    stained[10:14, 20:24, 2] ^= 64  # red alone, which a model of one colour would not see
+    with pytest.raises(InputError, match="is in colour, the training images were grey"):
+        view.canvas(stained)
+    View((40, 50)).canvas(stained)

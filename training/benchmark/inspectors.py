@@ -11,7 +11,7 @@ from training.diffusion import Schedule
 from training.iterative import NoisePredictor, ancestral_x0, implicit_x0
 from training.model import NOISE_GRID, T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, to_images
 
-# From the inspector and images [B, 3, H, W] to reconstructions [B, 3, H, W].
+# From the inspector and images [B, 3, H, W] to reconstructions [B, 3 or colours, H, W].
 Rebuild = Callable[["Inspector", Tensor], Tensor]
 
 
@@ -42,7 +42,7 @@ class Inspector(FixedNoise):
         return self.noise_normal.float() / NOISE_GRID, self.noise_noisier.float() / NOISE_GRID
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `FixedNoise`, with the reconstruction as float32 [B, 3, H, W] RGB."""
+        """As `FixedNoise`, with the reconstruction as float32 [B, 3 or colours, H, W]."""
         image = to_images(frame, frame.device)
         rebuilt = self.rebuild(self, image)
         if self.segments:

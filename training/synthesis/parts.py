@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.images import is_grey
 from training.synthesis.foreground import find_foregrounds
 from training.view import View
 
@@ -30,6 +32,11 @@ class Parts:
 
     def __len__(self) -> int:
         return len(self.tiles)
+
+    @cached_property
+    def is_grey(self) -> bool:
+        """Whether no tile has any colour."""
+        return is_grey(self.tiles)
 
     def sample(self, count: int, seed: int) -> Parts:
         """At most `count` of them, drawn by `seed`, in their order."""

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from training.images import is_grey
 from training.synthesis.defects import PAINTERS
 from training.synthesis.noise import perlin_blobs
 from training.synthesis.parts import Parts
@@ -40,7 +39,7 @@ class Synthesizer:
         drawn = procedural_bank(height, width, rng)
         self.textures = drawn if textures is None else np.concatenate((drawn, textures))
         # On grey images a coloured anomaly would be no test: foreign colour goes.
-        self.grey = is_grey(normals)
+        self.grey = parts.is_grey
         self.is_object = parts.is_object
         self.foregrounds = parts.defectable
 

@@ -9,13 +9,14 @@ import pytest
 from agent.camera.product import render
 from agent.drift import DriftMonitor
 from agent.drift.causes import causes
-from agent.picture import Look, encode_thumbnail, look_at
+from agent.picture import Glance, Look, encode_thumbnail, glance_at, study
 from agent.record import CalibrationRecord, Picture, Spread
 from tests.agent.factories import make_record
 
 SIZE = (320, 320)
 PARTS = [render(11, index, 0.0)[0] for index in range(60)]
-LOOKS = [look_at(part) for part in PARTS]
+GLANCES = [glance_at(part) for part in PARTS]
+LOOKS = [study(glance) for glance in GLANCES]
 
 
 def spread(name: str) -> Spread:
@@ -37,8 +38,12 @@ def record_of(scores: np.ndarray, **changes: object) -> CalibrationRecord:
     return record.model_copy(update={"picture": PICTURE, **changes})
 
 
+def glances_after(change: object) -> list[Glance]:
+    return [glance_at(change(render(12, index, 0.0)[0])) for index in range(40)]
+
+
 def looks_after(change: object) -> list[Look]:
-    return [look_at(change(render(12, index, 0.0)[0])) for index in range(40)]
+    return [study(glance) for glance in glances_after(change)]
 
 
 @pytest.mark.parametrize(
@@ -75,14 +80,16 @@ def test_an_unchanged_line_with_defects_raises_nothing() -> None:
     monitor = DriftMonitor(record_of(random.normal(size=300)))
     for part in range(4000):
         defect = part % 10 == 0
-        assert not monitor.observe(float(random.normal(8 if defect else 0)), LOOKS[part % 60], SIZE)
+        assert not monitor.observe(
+            float(random.normal(8 if defect else 0)), GLANCES[part % 60], SIZE
+        )
     assert not monitor.report.drifting and monitor.report.parts == 4000
 
 
 def test_drift_is_raised_once_and_stays_with_its_cause() -> None:
     random = np.random.default_rng(2)
     monitor = DriftMonitor(record_of(random.normal(size=300)))
-    darker = looks_after(lambda part: (part * 0.8).astype(np.uint8))
+    darker = glances_after(lambda part: (part * 0.8).astype(np.uint8))
     raised = [
         monitor.observe(float(random.normal(0 if part < 300 else 1)), darker[part % 40], SIZE)
         for part in range(600)
@@ -96,7 +103,7 @@ def test_drift_is_raised_once_and_stays_with_its_cause() -> None:
 def test_a_line_that_rejects_everything_is_told() -> None:
     random = np.random.default_rng(3)
     monitor = DriftMonitor(record_of(random.normal(size=300)))
-    assert any(monitor.observe(50.0, LOOKS[0], SIZE) for _ in range(40))
+    assert any(monitor.observe(50.0, GLANCES[0], SIZE) for _ in range(40))
     assert monitor.report.changes[-1] == "most parts are rejected"
 
 
@@ -110,11 +117,11 @@ def test_what_cannot_be_compared_is_not_watched(
 ) -> None:
     monitor = DriftMonitor(record_of(scores, **changes))
     assert not monitor.able
-    assert not any(monitor.observe(1000.0, LOOKS[0], SIZE) for _ in range(100))
+    assert not any(monitor.observe(1000.0, GLANCES[0], SIZE) for _ in range(100))
 
 
 def test_a_record_without_pictures_is_watched_by_its_scores() -> None:
     random = np.random.default_rng(4)
     monitor = DriftMonitor(record_of(random.normal(size=300), picture=None))
-    assert any(monitor.observe(float(random.normal(2)), LOOKS[0], SIZE) for _ in range(200))
+    assert any(monitor.observe(float(random.normal(2)), GLANCES[0], SIZE) for _ in range(200))
     assert monitor.report.changes == ("scores higher",)

@@ -143,7 +143,7 @@ def test_a_line_whose_engine_works_hears_triggers_and_beats(rig: Rig) -> None:
     assert [part for part, _, _ in rig.verdicts] == ["A", "B"]
 
 
-def test_a_line_that_has_a_part_in_every_turn_beats_and_keeps_deadlines(make_rig: MakeRig) -> None:
+def test_a_line_that_has_a_part_in_every_turn_beats(make_rig: MakeRig) -> None:
     rig = make_rig("free_run")
     rig.line.begin()
     beats = len(rig.heartbeats)

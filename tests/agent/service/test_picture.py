@@ -7,7 +7,7 @@ import pytest
 
 from agent.camera import product
 from agent.camera.rehearsal import PICTURE_FAULTS
-from agent.picture import encode_thumbnail, look_at
+from agent.picture import encode_thumbnail, glance_at, look_at
 from agent.record import Picture, Spread
 from agent.service.picture import PictureCheck
 from agent.view import View
@@ -41,7 +41,7 @@ def normals() -> list[np.ndarray]:
 
 
 def fault(check: PictureCheck, image: np.ndarray) -> str | None:
-    return check.fault(image, look_at(model_frame(image)))
+    return check.fault(image, glance_at(model_frame(image)))
 
 
 @pytest.mark.parametrize("kind", PICTURE_FAULTS)

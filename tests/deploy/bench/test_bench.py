@@ -130,3 +130,8 @@ def test_the_family_is_timed_before_anybody_trains_it(
 def test_a_bench_of_nothing_is_refused() -> None:
     result = CliRunner().invoke(bench, [])
     assert result.exit_code == 2 and "give a bundle, or --family" in result.output
+
+
+def test_the_accuracy_of_random_weights_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(bench, ["--family", "--data", str(tmp_path)])
+    assert result.exit_code == 2 and "--data needs a bundle" in result.output
