@@ -9,6 +9,8 @@ from deploy.bench.measure import Row
 
 MARKERS = {"openvino": "o", "onnxruntime": "s"}
 COLOURS = {"fp32": "tab:grey", "fp16": "tab:blue", "int8": "tab:red"}
+# Less is no difference that a picture should make look like one.
+LEAST_SPAN = 0.02
 
 
 def draw(rows: list[Row], path: Path) -> None:
@@ -25,22 +27,22 @@ def draw(rows: list[Row], path: Path) -> None:
     known = [(row, row.image_auroc) for row in rows if row.image_auroc is not None]
     if not known:
         raise InputError("--picture needs --data: without accuracy there is nothing to draw")
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), constrained_layout=True)
+    figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
     for row, auroc in known:
         axes.plot(
             row.p50_ms,
             auroc,
             MARKERS.get(row.runtime, "^"),
             color=COLOURS[row.precision],
+            label=f"{row.name} {row.precision} {row.runtime}, {row.p50_ms:.1f} ms",
         )
-        axes.annotate(
-            f"{row.name} {row.precision} {row.runtime}",
-            (row.p50_ms, auroc),
-            xytext=(5, 4),
-            textcoords="offset points",
-            fontsize=7,
-        )
+    low, high = axes.get_ylim()
+    room = max(0.0, LEAST_SPAN - (high - low)) / 2
+    axes.set_ylim(low - room, high + room)
     axes.set_xscale("log")
+    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis("{x:g}")
+    figure.legend(loc="outside right upper", fontsize=7)
     axes.set_xlabel("p50 of one frame, ms")
     axes.set_ylabel("image AUROC")
     axes.grid(alpha=0.3)
