@@ -12,7 +12,7 @@ from training.commands import parse_budget, parse_size
 from training.presets import EDGE, NAMES, PRESETS, preset, resolve
 
 FOLDER = click.Path(path_type=Path)
-COMPARED = ("denoising", "scales", "w", "t", "synthesis", "contrast")
+COMPARED = ("denoising", "scales", "w", "t", "synthesis", "contrast", "anomalies")
 SMALL_STEPS = 300
 
 
@@ -89,8 +89,9 @@ def compare(
     """Repeat one of the paper's comparisons, or ours, on a folder in MVTec-AD layout.
 
     One step against iterative denoising, one noise scale against two, the guidance weight w, the
-    scales t, synthesis on and off, what stands out shown and not (contrast). Without --full,
-    models are trained for 300 steps: enough to see the command work, not to rank what it compares.
+    scales t, synthesis on and off, what stands out shown and not (contrast), what is pasted
+    (anomalies). Without --full, models are trained for 300 steps: enough to see the command work,
+    not to rank what it compares.
     """
     from training.benchmark.compare import run_comparison
     from training.dataset import read_dataset

@@ -121,6 +121,16 @@ def contrast(full: bool) -> list[Row]:
     ]
 
 
+def anomalies(full: bool) -> list[Row]:
+    """What is pasted: drawn defects as a camera shows them, and that with one trait taken away."""
+    return [
+        Row("drawn defects and textures", "preset", variants.PRESET, two_scales()),
+        Row("sharper than the pictures", "sharp", variants.SHARP, two_scales()),
+        Row("seen or not", "even-unseen", variants.EVEN_UNSEEN, two_scales()),
+        Row("textures alone", "textures-alone", variants.TEXTURES_ALONE, two_scales()),
+    ]
+
+
 COMPARISONS: dict[str, Callable[[bool], list[Row]]] = {
     "denoising": denoising,
     "scales": scales,
@@ -128,6 +138,7 @@ COMPARISONS: dict[str, Callable[[bool], list[Row]]] = {
     "t": t,
     "synthesis": synthesis,
     "contrast": contrast,
+    "anomalies": anomalies,
 }
 
 

@@ -62,6 +62,33 @@ class Unchanged(Synthesizer):
         return image, np.zeros(image.shape[:2], np.bool_)
 
 
+class TexturesAlone(Synthesizer):
+    """The anomalies of the paper, and no drawn defects."""
+
+    texture_share = 1.0
+
+
+class Sharp(Synthesizer):
+    """Outlines as sharp as they are drawn, whatever the camera shows."""
+
+    def focused(self, opacity: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
+        """The outline as it is."""
+        return opacity
+
+
+class EvenUnseen(Synthesizer):
+    """All that is pasted is marked, whether it can be seen or not."""
+
+    def seen(
+        self,
+        area: NDArray[np.bool_],
+        change: NDArray[np.float32],
+        strength: NDArray[np.float32],
+    ) -> NDArray[np.bool_]:
+        """All of it."""
+        return area
+
+
 class ByDifference(SelectionSet):
     """Judges checkpoints, on synthetic anomalies too, by image minus reconstruction."""
 
@@ -131,6 +158,9 @@ SMALLER_SCALE, LARGER_SCALE = _one_scale(noisier=False), _one_scale(noisier=True
 WIDE = Variant(lambda preset: replace(preset, t_normal=WIDE_NORMAL, t_noisier=WIDE_NOISIER))
 NO_LINES = Variant(build=_without_lines)
 NO_DIFFUSION = Variant(build=BlurredCopy)
+TEXTURES_ALONE = Variant(synthesizer=TexturesAlone)
+SHARP = Variant(synthesizer=Sharp)
+EVEN_UNSEEN = Variant(synthesizer=EvenUnseen)
 NO_SYNTHESIS = Variant(
     lambda preset: replace(preset, score_weight=0.0),
     synthesizer=Unchanged,

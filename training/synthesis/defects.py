@@ -1,115 +1,156 @@
-"""Drawn defects: cracks, scratches, spots, stains, worn patches, dents, chips, displaced pieces.
+"""Drawn defects: cracks, scratches, spots, broken edges, chips, stains, worn patches, dents,
+displaced pieces.
 
-Each painter takes an image float32 [H, W, 3] in 0..1, and gives (painted, alpha): the picture of
-the defect and its opacity float32 [H, W]; the caller mixes them. Strength is drawn relative to
-the picture's own contrast, from just visible upwards, so that one recipe serves dull castings
-and bright prints.
+Each painter takes an image float32 [H, W, 3] in 0..1 and gives a `Patch` of it. Most defects let
+less light back than a good surface (they are holes, gaps and dirt), so that most are painted
+darker; and most have an inside of their own: another tone, a rim, a slope of light.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from training.synthesis.noise import perlin
+from training.synthesis.shapes import (
+    Blob,
+    Field,
+    Place,
+    around,
+    blob,
+    bounds,
+    edge_point,
+    grain_direction,
+    hair,
+    log_uniform,
+    polygon,
+    uneven,
+    wandering,
+)
 
-Field = NDArray[np.float32]
-Painter = Callable[[Field, tuple[int, int], Generator], tuple[Field, Field]]
-SUBPIXEL_BITS = 4
 # Cracks follow the grain more often than chance, and are then hairs more often than not.
 ALONG_GRAIN, HAIR = 0.7, 0.9
-# Radians by which a line in the grain strays from it.
-HAIR_JITTER = 0.015
-# Grain is judged within this many pixels of a defect.
-REACH = 24
 
 
-def crack(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+@dataclass(frozen=True)
+class Patch:
+    """A rectangle of the picture with a defect: what is painted, float32 [h, w, 3], and how
+    opaque it is, float32 [h, w] in 0..1."""
+
+    place: Place
+    painted: Field
+    opacity: Field
+
+
+Painter = Callable[[Field, tuple[int, int], Generator], Patch]
+
+
+def crack(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """A wandering line, mostly dark, of uneven width, perhaps branched; or a hair in the grain."""
-    heading = _grain_direction(image, at) if rng.random() < ALONG_GRAIN else None
+    heading = grain_direction(image, at) if rng.random() < ALONG_GRAIN else None
     if heading is not None and rng.random() < HAIR:
-        return _shifted(image, rng, darker=0.85), _hair(image.shape, at, rng, heading)
-    alpha = _line(image.shape, at, rng, heading, wander=rng.uniform(0.05, 0.6), thickest=4)
+        return _line(image, hair(image.shape, at, rng, heading), rng, darker=0.9)
+    wander = rng.uniform(0.05, 0.6)
+    alpha = wandering(image.shape, at, rng, heading, wander=wander, thickest=4)
     if rng.random() < 0.25:
-        branch = _line(image.shape, at, rng, None, wander=0.5, thickest=2)
+        branch = wandering(image.shape, at, rng, None, wander=0.5, thickest=2)
         alpha = np.maximum(alpha, branch)
-    return _shifted(image, rng, darker=0.85), alpha
+    return _line(image, alpha, rng, darker=0.9)
 
 
-def scratch(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+def scratch(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """A nearly straight, thin line, bright or dark."""
-    painted = _shifted(image, rng, darker=0.5)
     if rng.random() < ALONG_GRAIN:
-        return painted, _hair(image.shape, at, rng, _grain_direction(image, at))
-    return painted, _line(image.shape, at, rng, None, wander=rng.uniform(0.0, 0.06), thickest=2)
+        alpha = hair(image.shape, at, rng, grain_direction(image, at))
+    else:
+        wander = rng.uniform(0.0, 0.06)
+        alpha = wandering(image.shape, at, rng, None, wander=wander, thickest=2)
+    return _line(image, alpha, rng, darker=0.5)
 
 
-def spot(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
-    """A hole or inclusion: a small ragged ellipse, often with a rim."""
-    alpha = _ellipse(image.shape, at, rng, radius=(1.5, 14.0))
-    painted = _shifted(image, rng, darker=0.75)
-    if rng.random() < 0.3:
-        rim = cv2.dilate(alpha, np.ones((3, 3), np.uint8)) - alpha
-        painted = painted + rim[..., None] * np.float32(rng.choice((-0.3, 0.3)))
-        alpha = np.maximum(alpha, rim)
-    return painted, alpha
+def spot(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
+    """A hole or inclusion: a small ragged ellipse, often along or across the grain."""
+    size, stretch = log_uniform(rng, 2.0, 16.0), log_uniform(rng, 1.0, 4.0)
+    angle = rng.uniform(0, np.pi)
+    if rng.random() < 0.4:
+        angle = grain_direction(image, at) + rng.normal(0, 0.2) + rng.choice((0.0, np.pi / 2))
+    shape = blob(image.shape, at, rng, size=size, stretch=stretch, angle=angle)
+    tone = image[around(image.shape, at, max(6, int(1.5 * size)))].mean(axis=(0, 1))
+    return _hole(image, shape, tone, rng, darker=0.8)
 
 
-def stain(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+def broken_edge(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
+    """A piece broken out of an edge of the part, or of the picture; wherever one is, not `at`."""
+    row, column, towards = edge_point(image, rng)
+    depth = log_uniform(rng, 2.5, 18.0)
+    length = depth * log_uniform(rng, 0.7, 7.0)
+    sine, cosine = np.sin(towards), np.cos(towards)
+    inward = (row + 0.4 * depth * sine, column + 0.4 * depth * cosine)
+    shape = blob(
+        image.shape,
+        inward,
+        rng,
+        size=float(np.sqrt(depth * length)),
+        stretch=max(depth, length) / min(depth, length),
+        angle=towards + (np.pi / 2 if length > depth else 0.0),
+        rough=0.9,
+    )
+    reach = rng.uniform(5, 14)
+    beside = (row + reach * sine, column + reach * cosine)
+    tone = image[around(image.shape, beside, 3)].mean(axis=(0, 1))
+    return _hole(image, shape, tone, rng, darker=0.9)
+
+
+def stain(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """A wide patch of changed tone with a soft or a sharp edge; the grain shows through."""
-    alpha = _ellipse(image.shape, at, rng, radius=(10.0, 70.0))
-    if rng.random() < 0.5:
-        alpha = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(1, 6))).astype(np.float32)
+    shape = _round(image, at, rng, size=(10.0, 70.0))
     gain = rng.choice((rng.uniform(0.45, 0.9), rng.uniform(1.1, 1.7)))
     tint = 1.0 + rng.normal(0.0, 0.06, 3) * (rng.random() < 0.5)
-    return image * (gain * tint).astype(np.float32), alpha
+    painted = image[shape.place] * (gain * tint).astype(np.float32)
+    return Patch(shape.place, painted, _perhaps_soft(shape.opacity, rng, most=6.0))
 
 
-def worn(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+def worn(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """A patch whose grain is rubbed away or filled, at about the tone that it had."""
-    alpha = _ellipse(image.shape, at, rng, radius=(6.0, 60.0))
-    if rng.random() < 0.5:
-        alpha = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(1, 4))).astype(np.float32)
-    smooth = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(2, 8)))
-    return (smooth * rng.uniform(0.7, 1.15)).astype(np.float32), alpha
+    shape = _round(image, at, rng, size=(6.0, 60.0))
+    smooth = cv2.GaussianBlur(image[shape.place], (0, 0), float(rng.uniform(2, 8)))
+    painted = smooth * np.float32(rng.uniform(0.7, 1.15))
+    return Patch(shape.place, painted, _perhaps_soft(shape.opacity, rng, most=4.0))
 
 
-def dent(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+def dent(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """A hollow or a bump: bright on the side that faces the light, dark on the other."""
-    height, width = image.shape[:2]
-    radius = float(np.exp(rng.uniform(np.log(3.0), np.log(24.0))))
-    y = (np.arange(height, dtype=np.float32)[:, None] - at[0]) / radius
-    x = (np.arange(width, dtype=np.float32)[None, :] - at[1]) / radius
+    radius = log_uniform(rng, 3.0, 24.0)
+    round_ = blob(image.shape, at, rng, size=1.6 * radius, stretch=1.0, angle=0.0, rough=0.0)
+    y, x = round_.y / np.float32(radius), round_.x / np.float32(radius)
     angle = rng.uniform(0, 2 * np.pi)
     slope = (x * np.cos(angle) + y * np.sin(angle)) * np.exp(0.5 - (x**2 + y**2) / 2)
-    depth = np.float32(_contrast(image) * np.exp(rng.uniform(np.log(0.7), np.log(4.0))))
-    painted = image + depth * slope[..., None].astype(np.float32)
-    return painted, (x**2 + y**2 < 2.5).astype(np.float32)
+    depth = np.float32((float(image.std()) + 0.02) * log_uniform(rng, 0.7, 4.0))
+    painted = image[round_.place] + depth * slope[..., None].astype(np.float32)
+    return Patch(round_.place, painted, round_.opacity)
 
 
-def chip(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+def chip(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """A piece broken out: a polygon with straight flanks, filled with a flat, shaded tone."""
-    height, width = image.shape[:2]
     if rng.random() < 0.4:
         at = _to_border(image.shape, at, rng)
     corners = int(rng.integers(3, 7))
-    radius = rng.uniform(5, 40)
     angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
-    radii = radius * rng.uniform(0.4, 1.0, corners)
+    radii = rng.uniform(5, 40) * rng.uniform(0.4, 1.0, corners)
     points = np.stack((at[1] + radii * np.cos(angles), at[0] + radii * np.sin(angles)), axis=-1)
-    alpha = np.zeros((height, width), np.float32)
-    cv2.fillPoly(alpha, [_fixed_point(points)], 1.0, cv2.LINE_AA, SUBPIXEL_BITS)
+    alpha = polygon(image.shape, points)
     tone = image[at] if rng.random() < 0.3 else image.reshape(-1, 3).min(axis=0)
     tone = tone * rng.uniform(0.5, 1.2) + rng.uniform(0.0, 0.15)
-    shade = 1.0 + 0.3 * perlin(height, width, (4, 4), rng)[..., None]
-    return (tone * shade).astype(np.float32), alpha
+    place = bounds(alpha)
+    shade = 1.0 + 0.3 * uneven(alpha[place].shape, image.shape[0] / 4, rng)[..., None]
+    return Patch(place, (tone * shade).astype(np.float32), alpha[place])
 
 
-def displaced(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field, Field]:
+def displaced(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """A piece of the part itself in the wrong place, turned or mirrored."""
     height, width = image.shape[:2]
     moved = np.roll(
@@ -126,77 +167,88 @@ def displaced(image: Field, at: tuple[int, int], rng: Generator) -> tuple[Field,
         turned = cv2.warpAffine(moved, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
         moved = turned.astype(np.float32)
     if rng.random() < 0.5:
-        return moved, _ellipse(image.shape, at, rng, radius=(6.0, 50.0))
-    alpha = np.zeros((height, width), np.float32)
+        shape = _round(image, at, rng, size=(6.0, 50.0))
+        return Patch(shape.place, moved[shape.place], shape.opacity)
     half_y, half_x = rng.uniform(4, 50, 2)
     box = cv2.boxPoints(((at[1], at[0]), (2 * half_x, 2 * half_y), float(rng.uniform(0, 90))))
-    cv2.fillPoly(
-        alpha, [_fixed_point(np.asarray(box, np.float64))], 1.0, cv2.LINE_AA, SUBPIXEL_BITS
-    )
-    return moved, alpha
+    alpha = polygon(image.shape, np.asarray(box, np.float64))
+    place = bounds(alpha)
+    return Patch(place, moved[place], alpha[place])
 
 
-PAINTERS: dict[str, Painter] = {
-    painter.__name__: painter
-    for painter in (crack, scratch, spot, stain, worn, dent, chip, displaced)
+# How often each is drawn. Those that a surface is rejected for on most lines come first; whoever
+# learns too much of faint and wide changes finds them everywhere.
+PAINTERS: dict[Painter, float] = {
+    crack: 4.0,
+    spot: 4.0,
+    broken_edge: 4.0,
+    scratch: 3.0,
+    chip: 3.0,
+    stain: 0.5,
+    worn: 0.5,
+    dent: 0.5,
+    displaced: 4.0,
 }
 
 
-def _line(
-    shape: tuple[int, ...],
-    at: tuple[int, int],
-    rng: Generator,
-    heading: float | None,
-    *,
-    wander: float,
-    thickest: int,
-) -> Field:
-    """A line that wanders from `at`, at first along `heading` (radians; None: any way)."""
-    height, width = shape[:2]
-    length = min(height, width) * float(np.exp(rng.uniform(np.log(0.06), np.log(0.9))))
-    steps = max(3, int(length / 5))
-    first = rng.uniform(0, 2 * np.pi) if heading is None else heading + rng.normal(0.0, 0.15)
-    headings = first + np.cumsum(rng.normal(0.0, wander, steps))
-    x = at[1] + np.cumsum(5 * np.cos(headings))
-    y = at[0] + np.cumsum(5 * np.sin(headings))
-    points = _fixed_point(np.stack((x, y), axis=-1))
-    alpha = np.zeros((height, width), np.float32)
-    start = 0
-    while start < steps - 1:
-        end = min(steps, start + int(rng.integers(3, 12)))
-        thickness = 1 + min(int(rng.exponential(0.7)), thickest - 1)
-        cv2.polylines(alpha, [points[start:end]], False, 1.0, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
-        start = end - 1
-    if rng.random() < 0.4:
-        alpha = np.minimum(cv2.GaussianBlur(alpha, (0, 0), 0.7) * 1.4, 1.0)
-    return alpha
+def _line(image: Field, alpha: Field, rng: Generator, *, darker: float) -> Patch:
+    """A line that is now deep and now shallow, as wide as drawn or a pixel wider."""
+    place = bounds(alpha)
+    opacity = alpha[place]
+    if opacity.size == 0:
+        return Patch(place, image[place], opacity)
+    if rng.random() < 0.3:
+        opacity = cv2.dilate(opacity, np.ones((2, 2), np.uint8)).astype(np.float32)
+    deep = 1.15 + rng.uniform(0, 1.2) * uneven(opacity.shape, rng.uniform(6, 24), rng)
+    opacity = np.clip(opacity * deep, 0.0, 1.0).astype(np.float32)
+    return Patch(place, _other_tone(image[place], rng, darker), opacity)
 
 
-def _hair(shape: tuple[int, ...], at: tuple[int, int], rng: Generator, heading: float) -> Field:
-    """A straight line one or two pixels wide that keeps to `heading`, of any length.
+def _hole(
+    image: Field, shape: Blob, tone: NDArray[np.floating], rng: Generator, *, darker: float
+) -> Patch:
+    """What a hole shows: the grain darkened, blurred or gone, lit from one side, with a rim."""
+    under = image[shape.place]
+    kind = rng.random()
+    if kind < 0.42:
+        under = np.broadcast_to(tone, under.shape).astype(np.float32)
+    elif kind < 0.7:
+        under = cv2.GaussianBlur(under, (0, 0), float(rng.uniform(1, 4))).astype(np.float32)
+    turn = rng.uniform(0, 2 * np.pi)
+    slope = (shape.x * np.cos(turn) + shape.y * np.sin(turn)) / shape.size
+    light = 1.0 + rng.uniform(0, 0.35) * np.clip(slope, -1.5, 1.5)
+    if rng.random() < 0.6:
+        depth = (1.0 - shape.distance) * shape.minor
+        light += rng.uniform(-0.35, 0.3) * np.exp(-((depth / 1.5) ** 2))
+    light *= 1.0 + rng.uniform(0, 0.6) * uneven(light.shape, rng.uniform(3, 10), rng)
+    painted = _other_tone(under, rng, darker) * light[..., None].astype(np.float32)
+    return Patch(shape.place, painted.astype(np.float32), shape.opacity)
 
-    Where it stays within the grain it is as long, thin and straight as no other defect; half of
-    them have pixels without a soft edge, as a sharp picture has.
-    """
-    length = min(shape[:2]) * float(np.exp(rng.uniform(np.log(0.06), np.log(0.9))))
-    angle = heading + rng.normal(0.0, HAIR_JITTER)
-    half = np.array((np.cos(angle), np.sin(angle))) * length / 2
-    middle = np.array((at[1], at[0]), np.float64)
-    alpha = np.zeros(shape[:2], np.float32)
-    thickness = 1 if rng.random() < 0.7 else 2
-    kind = cv2.LINE_AA if rng.random() < 0.5 else cv2.LINE_8
-    ends = _fixed_point(np.stack((middle - half, middle + half)))
-    cv2.polylines(alpha, [ends], False, 1.0, thickness, kind, SUBPIXEL_BITS)
-    return alpha
+
+def _other_tone(picture: Field, rng: Generator, darker: float) -> Field:
+    """The picture nearer to black (with that probability) or to white, by a visible amount."""
+    if rng.random() < darker:
+        return picture * np.float32(rng.uniform(0.2, 0.8))
+    return picture + (1.0 - picture) * np.float32(rng.uniform(0.1, 0.5))
 
 
-def _grain_direction(image: Field, at: tuple[int, int]) -> float:
-    """Direction, in radians, along which the picture changes least around `at`."""
-    grey = _around(image, at).mean(axis=-1)
-    dx, dy = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
-    xx, yy, xy = float((dx * dx).sum()), float((dy * dy).sum()), float((dx * dy).sum())
-    across = 0.5 * np.arctan2(2.0 * xy, xx - yy)
-    return float(across + np.pi / 2)
+def _round(image: Field, at: tuple[int, int], rng: Generator, *, size: tuple[float, float]) -> Blob:
+    stretch = log_uniform(rng, 1.0, 3.0)
+    return blob(
+        image.shape,
+        at,
+        rng,
+        size=log_uniform(rng, *size),
+        stretch=stretch,
+        angle=rng.uniform(0, np.pi),
+    )
+
+
+def _perhaps_soft(alpha: Field, rng: Generator, *, most: float) -> Field:
+    if rng.random() < 0.5:
+        return alpha
+    blurred = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(1.0, most)))
+    return np.minimum(blurred, np.float32(1.0)).astype(np.float32)
 
 
 def _to_border(shape: tuple[int, ...], at: tuple[int, int], rng: Generator) -> tuple[int, int]:
@@ -205,49 +257,3 @@ def _to_border(shape: tuple[int, ...], at: tuple[int, int], rng: Generator) -> t
     last_row, last_column = shape[0] - 1, shape[1] - 1
     sides = ((0, column), (last_row, column), (row, 0), (row, last_column))
     return sides[rng.integers(len(sides))]
-
-
-def _ellipse(
-    shape: tuple[int, ...], at: tuple[int, int], rng: Generator, *, radius: tuple[float, float]
-) -> Field:
-    """A turned ellipse whose outline is pushed in and out by noise; edges one pixel soft."""
-    height, width = shape[:2]
-    size = np.exp(rng.uniform(np.log(radius[0]), np.log(radius[1])))
-    aspect = np.exp(rng.uniform(0.0, np.log(3.0)))
-    major, minor = size * np.sqrt(aspect), size / np.sqrt(aspect)
-    angle = rng.uniform(0, np.pi)
-    y = np.arange(height, dtype=np.float32)[:, None] - at[0]
-    x = np.arange(width, dtype=np.float32)[None, :] - at[1]
-    along = (x * np.cos(angle) + y * np.sin(angle)) / major
-    across = (y * np.cos(angle) - x * np.sin(angle)) / minor
-    distance = np.sqrt(along**2 + across**2)
-    if size > 3:
-        cells = int(np.clip(height / size, 2, 32))
-        distance = distance * (1 + 0.6 * rng.random() * perlin(height, width, (cells, cells), rng))
-    soft: Field = np.clip((1.0 - distance) * minor + 0.5, 0.0, 1.0).astype(np.float32)
-    return soft
-
-
-def _shifted(image: Field, rng: Generator, *, darker: float) -> Field:
-    """The image, darker (with that probability) or brighter by a visible amount."""
-    amount = _contrast(image) * np.exp(rng.uniform(np.log(0.7), np.log(6.0)))
-    if rng.random() < darker:
-        # Towards black in proportion to the tone, so that dark surroundings get darker still.
-        return image * np.float32(max(0.0, 1.0 - amount / max(float(image.mean()), 0.05)))
-    return image + np.float32(amount)
-
-
-def _contrast(image: Field) -> float:
-    """The unit of a defect's strength."""
-    return float(image.std()) + 0.02
-
-
-def _around(image: Field, at: tuple[int, int]) -> Field:
-    (row, column), reach = at, REACH
-    near: Field = image[max(0, row - reach) : row + reach, max(0, column - reach) : column + reach]
-    return near
-
-
-def _fixed_point(points: NDArray[np.floating]) -> NDArray[np.int32]:
-    fixed: NDArray[np.int32] = np.round(points * (1 << SUBPIXEL_BITS)).astype(np.int32)
-    return fixed

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from training.synthesis.defects import PAINTERS
+from training.synthesis.defects import PAINTERS, Patch, displaced
 from training.synthesis.noise import perlin_blobs
+from training.synthesis.optics import grain, lens, through_lens, visible
 from training.synthesis.parts import Parts
+from training.synthesis.shapes import bounds
 from training.synthesis.textures import procedural_bank, vary
 
 # A change below this mean over its own area, in grey levels, is not a defect that anyone sees.
 VISIBLE_LEVELS = 5.0
-TEXTURE_SHARE = 0.3
+TEXTURE_SHARE = 0.05
+# Holes and cracks hide what is under them; films let it through.
+FILM = 0.3
 # Anomalies an image, drawn evenly from these. Several in one image teach the segmentation net
 # several times as much a step; single ones teach the score what one small defect is worth.
 COUNTS = (1, 2, 3, 5, 8)
 # A pixel more each way is marked, as a person would: a hair is too little to learn from.
 MARGIN = np.ones((3, 3), np.uint8)
+# What belongs to a region beyond what is marked of it: its soft edge.
+FRINGE = np.ones((5, 5), np.uint8)
 PATCH_GRID = 8
 MOST_TRIES = 100
 
@@ -33,6 +41,8 @@ class Synthesizer:
         rng: draws the procedural textures.
     """
 
+    texture_share = TEXTURE_SHARE
+
     def __init__(self, parts: Parts, textures: NDArray[np.uint8] | None, rng: Generator) -> None:
         normals = parts.tiles
         height, width = normals.shape[1:3]
@@ -41,6 +51,11 @@ class Synthesizer:
         # On grey images a coloured anomaly would be no test: foreign colour goes.
         self.grey = parts.is_grey
         self.is_object = parts.is_object
+        # A piece of texture in another place of the same texture is no defect.
+        kinds = {k: w for k, w in PAINTERS.items() if self.is_object or k is not displaced}
+        self.painters = list(kinds)
+        self.shares = np.array(list(kinds.values())) / sum(kinds.values())
+        self.lens = lens(normals)
         self.foregrounds = parts.defectable
 
     def foreground(self, index: int) -> NDArray[np.bool_] | None:
@@ -55,58 +70,81 @@ class Synthesizer:
         None, and an empty mask, where nothing would be seen: in a sliver of foreground.
         """
         result = image.astype(np.float32) / np.float32(255)
+        strength = grain(result)
         mask = np.zeros(image.shape[:2], np.bool_)
         wanted = int(rng.choice(COUNTS))
         pasted = 0
         for _ in range(MOST_TRIES):
             if pasted == wanted:
                 break
-            source, alpha = self._one(result, foreground, rng)
-            area = alpha > max(0.25 * float(alpha.max()), 0.05)
-            if not area.any():
+            patch = self._one(result, foreground, rng)
+            place, opacity = patch.place, patch.opacity
+            if opacity.size == 0:
                 continue
-            x, y, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
-            place = np.s_[y : y + height, x : x + width]
-            before, foreign = result[place], source[place]
+            area = opacity > max(0.25 * float(opacity.max()), 0.05)
+            before, foreign = result[place], patch.painted
             if self.grey:
                 foreign = np.einsum("hwc->hw", foreign)[..., None] * np.float32(1 / 3)
-            after = np.clip(before + alpha[place][..., None] * (foreign - before), 0.0, 1.0)
-            if np.abs(after - before)[area[place]].mean() * 255 >= VISIBLE_LEVELS:
-                result[place] = after
-                mask |= cv2.dilate(area.astype(np.uint8), MARGIN) > 0
-                pasted += 1
+            change = opacity[..., None] * (np.clip(foreign, 0.0, 1.0) - before)
+            size = np.abs(change).mean(axis=-1)
+            if not area.any() or size[area].mean() * 255 < VISIBLE_LEVELS:
+                continue
+            seen = self.seen(area, size, strength[place])
+            if not seen.any():
+                continue
+            # Regions that nobody sees are not pasted: what is there and not marked confuses.
+            near = cv2.dilate(seen.astype(np.uint8), FRINGE) > 0
+            result[place] = before + change * (seen | (near & ~area))[..., None]
+            mask[place] |= cv2.dilate(seen.astype(np.uint8), MARGIN) > 0
+            pasted += 1
         if foreground is not None:
             mask &= foreground
         return np.round(result * 255).astype(np.uint8), mask
 
+    def focused(self, opacity: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
+        """A drawn outline as the camera shows it (`through_lens`)."""
+        return through_lens(opacity, self.lens, rng)
+
+    def seen(
+        self,
+        area: NDArray[np.bool_],
+        change: NDArray[np.float32],
+        strength: NDArray[np.float32],
+    ) -> NDArray[np.bool_]:
+        """Which regions of an anomaly are there to be seen (`visible`)."""
+        return visible(area, change, strength)
+
     def _one(
         self, image: NDArray[np.float32], foreground: NDArray[np.bool_] | None, rng: Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Picture float32 [H, W, 3] and opacity float32 [H, W] of an anomaly."""
-        if rng.random() < TEXTURE_SHARE:
-            source, alpha = self._texture(image, rng)
+    ) -> Patch:
+        """An anomaly as the camera would show it."""
+        if rng.random() < self.texture_share:
+            patch = self._texture(image, rng)
         else:
-            # A piece of texture in another place of the same texture is no defect.
-            kinds = [name for name in PAINTERS if self.is_object or name != "displaced"]
-            painter = PAINTERS[str(rng.choice(kinds))]
-            source, alpha = painter(image, _point(image.shape, foreground, rng), rng)
-            # Opacity of a drawn defect: hair-thin and faint ones are the hard cases.
-            alpha = alpha * np.float32(rng.uniform(0.4, 1.0))
+            painter = self.painters[int(rng.choice(len(self.painters), p=self.shares))]
+            patch = painter(image, _point(image.shape, foreground, rng), rng)
+            if rng.random() < FILM:
+                patch = replace(patch, opacity=patch.opacity * np.float32(rng.uniform(0.4, 1.0)))
+        if patch.opacity.size == 0:
+            return patch
+        opacity = self.focused(patch.opacity, rng)
         if foreground is not None:
-            alpha = alpha * foreground
-        return source, alpha
+            opacity = opacity * foreground[patch.place]
+        return replace(patch, opacity=opacity)
 
-    def _texture(
-        self, image: NDArray[np.float32], rng: Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _texture(self, image: NDArray[np.float32], rng: Generator) -> Patch:
         """The paper's anomaly: I_s = I (1-M) + (1-beta) A M + beta I M, beta in 0.2 .. 0.8."""
         height, width = image.shape[:2]
         if self.is_object and rng.random() < 0.5:
             source = _shuffled_patches(image, rng)
         else:
             source = vary(self.textures[rng.integers(len(self.textures))], rng)
+        # The brightness of a foreign texture is chance: on dull surfaces most would be brighter.
+        source = source * np.float32(rng.uniform(0.3, 1.1))
         opacity = 1.0 - rng.uniform(0.2, 0.8)
-        return source, perlin_blobs(height, width, rng).astype(np.float32) * np.float32(opacity)
+        alpha = perlin_blobs(height, width, rng).astype(np.float32) * np.float32(opacity)
+        place = bounds(alpha)
+        return Patch(place, source[place], alpha[place])
 
 
 def _point(

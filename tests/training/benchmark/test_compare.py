@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -19,7 +20,7 @@ from training.benchmark.inspectors import (
 )
 from training.iterative import implicit_x0
 from training.model import T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, to_images
-from training.order import AS_PRESET
+from training.order import AS_PRESET, Variant
 from training.presets import preset
 from training.selection import inspect_frames
 from training.synthesis.parts import cut_parts
@@ -113,6 +114,40 @@ def test_without_synthesis_nothing_is_pasted() -> None:
     synthesizer = variants.NO_SYNTHESIS.synthesizer(cut_parts(normals, view), None, rng)
     image, mask = synthesizer.paste(normals[0], None, rng)
     assert (image == normals[0]).all() and not mask.any()
+
+
+def pasted(variant: Variant) -> tuple[float, float]:
+    """Of a variant on soft grain: the steepest step at an outline, and the share of faint ones."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((6, 96, 96)).astype(np.float32)
+    soft = np.stack([cv2.GaussianBlur(each, (0, 0), 1.5) for each in noise])
+    grey = np.clip(128 + 25 * soft / soft.std(), 0, 255).astype(np.uint8)
+    normals = np.repeat(grey[..., None], 3, axis=-1)
+    synthesizer = variant.synthesizer(cut_parts(normals, View((96, 96))), None, rng)
+    steepest, faint = [], []
+    for index in range(60):
+        normal = normals[index % len(normals)]
+        image, mask = synthesizer.paste(normal, None, rng)
+        change = np.abs(image[..., 0].astype(int) - normal[..., 0])
+        steepest.append(np.abs(np.diff(change, axis=1)).max())
+        faint.append(change[mask].mean() < 20)
+    return float(np.mean(steepest)), float(np.mean(faint))
+
+
+def test_anomalies_lose_the_trait_that_a_row_takes_away() -> None:
+    as_usual = pasted(variants.PRESET)
+    assert pasted(variants.SHARP)[0] > 1.2 * as_usual[0]
+    assert pasted(variants.EVEN_UNSEEN)[1] > as_usual[1]
+
+
+def test_textures_alone_draw_no_defects(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a drawn defect")
+
+    monkeypatch.setattr("training.synthesis.synthesizer.PAINTERS", {refuse: 1.0})
+    pasted(variants.TEXTURES_ALONE)
+    with pytest.raises(AssertionError, match="a drawn defect"):
+        pasted(variants.PRESET)
 
 
 @pytest.mark.parametrize("full", [False, True])

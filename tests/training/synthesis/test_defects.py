@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.synthesis.defects import PAINTERS, scratch
+from training.synthesis.defects import (
+    PAINTERS,
+    Painter,
+    broken_edge,
+    crack,
+    scratch,
+    spot,
+)
 
 SIDE = 128
 MIDDLE = (SIDE // 2, SIDE // 2)
@@ -33,21 +40,52 @@ def test_a_scratch_in_the_grain_keeps_to_it(degrees: float) -> None:
     across = np.array((np.cos(turn), -np.sin(turn)))
     kept = []
     for _ in range(60):
-        _, alpha = scratch(image, MIDDLE, rng)
+        alpha = scratch(image, MIDDLE, rng).opacity
         y, x = np.nonzero(alpha)
         spread = np.stack((x, y), axis=-1) @ across
         kept.append(np.ptp(spread) < 8)
     assert np.mean(kept) > 0.4
     other = np.array((across[1], -across[0]))
-    _, alpha = scratch(image, MIDDLE, np.random.default_rng(2))
+    alpha = scratch(image, MIDDLE, np.random.default_rng(2)).opacity
     assert alpha.max() > 0 and np.ptp(np.argwhere(alpha)[:, ::-1] @ other) > 2
 
 
-@pytest.mark.parametrize("name", PAINTERS)
-def test_every_painter_stays_in_the_picture(name: str) -> None:
+@pytest.mark.parametrize("painter", PAINTERS, ids=lambda painter: painter.__name__)
+def test_every_painter_stays_in_the_picture(painter: Painter) -> None:
     image, rng = grain(0.0), np.random.default_rng(3)
     for at in (MIDDLE, (0, 0), (SIDE - 1, 3)):
-        painted, alpha = PAINTERS[name](image, at, rng)
-        assert painted.shape == image.shape and alpha.shape == image.shape[:2]
-        assert alpha.dtype == np.float32 and alpha.min() >= 0 and alpha.max() <= 1
-        assert np.isfinite(painted).all()
+        for _ in range(20):
+            patch = painter(image, at, rng)
+            height, width = image[patch.place].shape[:2]
+            assert patch.painted.shape == (height, width, 3)
+            assert patch.opacity.shape == (height, width)
+            assert patch.painted.dtype == patch.opacity.dtype == np.float32
+            assert patch.opacity.min(initial=0) >= 0 and patch.opacity.max(initial=0) <= 1
+            assert np.isfinite(patch.painted).all()
+
+
+def test_an_edge_breaks_where_there_is_one() -> None:
+    """A part that ends within the picture loses pieces of its edge; elsewhere there is none."""
+    image = np.full((SIDE, SIDE, 3), 0.02, np.float32)
+    image[:, 40:90] = 0.6
+    rng = np.random.default_rng(4)
+    columns = []
+    for _ in range(40):
+        patch = broken_edge(image, MIDDLE, rng)
+        _, x = np.nonzero(patch.opacity > 0.5)
+        columns.append(patch.place[1].start + x.mean())
+    off_edge = np.minimum(np.abs(np.array(columns) - 40), np.abs(np.array(columns) - 90))
+    assert np.median(off_edge) < 12
+
+
+@pytest.mark.parametrize("painter", [crack, spot, broken_edge], ids=lambda p: p.__name__)
+def test_what_is_missing_is_mostly_darker(painter: Painter) -> None:
+    image, rng = grain(0.0), np.random.default_rng(5)
+    darker = []
+    for _ in range(60):
+        patch = painter(image, MIDDLE, rng)
+        inside = patch.opacity > 0.5
+        if inside.any():
+            change = patch.painted - image[patch.place]
+            darker.append(change[inside].mean() < 0)
+    assert 0.6 < np.mean(darker) < 1.0, "and some are brighter"
