@@ -13,6 +13,7 @@ an early change, when the calibration is put to use, is found sooner than one af
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
 from statistics import NormalDist
@@ -70,16 +71,24 @@ def start_share(part: int) -> float:
 class Martingale:
     """The capital after a sequence of parts. Valid for HORIZON parts; then nothing new starts."""
 
-    def __init__(self) -> None:
-        self.parts = 0
-        self._aside = 1.0
-        self._stakes = [0.0] * len(BETS)
-        self._on_rejects = 0.0
+    def __init__(
+        self,
+        *,
+        parts: int = 0,
+        aside: float = 1.0,
+        stakes: Sequence[float] = (0.0,) * len(BETS),
+        on_rejects: float = 0.0,
+    ) -> None:
+        """parts: taken in; the others: what is set aside, staked on each bet, and on rejects."""
+        self.parts = parts
+        self.aside = aside
+        self.stakes = list(stakes)
+        self.on_rejects = on_rejects
 
     @property
     def capital(self) -> float:
         """1 at the start, in expectation 1 as long as nothing has changed."""
-        return self._aside + sum(self._stakes) + self._on_rejects
+        return self.aside + sum(self.stakes) + self.on_rejects
 
     def take(self, p_value: float | None) -> None:
         """Settle the bets on one part.
@@ -89,19 +98,19 @@ class Martingale:
         """
         share = start_share(self.parts)
         self.parts += 1
-        self._aside = max(self._aside - share, 0.0)
+        self.aside = max(self.aside - share, 0.0)
         factor = REJECT_FACTOR if p_value is None else PASS_FACTOR
-        self._on_rejects = (self._on_rejects + REJECT_SHARE * share) * factor
+        self.on_rejects = (self.on_rejects + REJECT_SHARE * share) * factor
         z = None if p_value is None else NORMAL.inv_cdf(1 - p_value)
         for index, bet in enumerate(BETS):
-            stake = self._stakes[index] + bet.share * share
-            self._stakes[index] = stake if z is None else stake * exp(bet.log_density(z))
+            stake = self.stakes[index] + bet.share * share
+            self.stakes[index] = stake if z is None else stake * exp(bet.log_density(z))
 
     @property
     def direction(self) -> str:
         """What the richest bet is on."""
-        richest = max(range(len(BETS)), key=lambda index: self._stakes[index])
-        if self._on_rejects > self._stakes[richest]:
+        richest = max(range(len(BETS)), key=lambda index: self.stakes[index])
+        if self.on_rejects > self.stakes[richest]:
             return "most parts are rejected"
         bet = BETS[richest]
         if bet.widening != 1:

@@ -10,6 +10,7 @@ import numpy as np
 
 from agent.drift.causes import causes
 from agent.drift.martingale import ALARM, HORIZON, Martingale
+from agent.drift.memory import Memory, Raised, read_memory
 from agent.drift.ranks import Ranks
 from agent.picture import Glance, Look, study
 from agent.record import CalibrationRecord
@@ -41,7 +42,9 @@ class DriftMonitor:
     come from other models, nor for fewer than 20.
     """
 
-    def __init__(self, record: CalibrationRecord) -> None:
+    def __init__(self, record: CalibrationRecord, memory: bytes | None = None) -> None:
+        """Go on from `memory`, where it is one of this calibration; else begin."""
+        self._calibration = record.sha256
         self._picture = record.picture
         count = bisect_right(record.scores, record.threshold)
         # The threshold is one of the scores: what lies below it is exchangeable with what passes.
@@ -51,6 +54,28 @@ class DriftMonitor:
         self._recent: deque[Look] = deque(maxlen=RECENT)
         self._raised: DriftReport | None = None
         self._begin()
+        known = read_memory(memory, self._calibration)
+        if known is not None and len(known.counts) == len(self._reference) + 1:
+            self._go_on(known)
+
+    @property
+    def memory(self) -> bytes:
+        """What another monitor goes on from."""
+        bets, raised = self._martingale, self._raised
+        return (
+            Memory(
+                calibration=self._calibration,
+                counts=self._ranks.counts,
+                parts=bets.parts,
+                aside=bets.aside,
+                stakes=bets.stakes,
+                on_rejects=bets.on_rejects,
+                raised=raised
+                and Raised(evidence=raised.evidence, changes=raised.changes, parts=raised.parts),
+            )
+            .model_dump_json()
+            .encode()
+        )
 
     @property
     def able(self) -> bool:
@@ -91,6 +116,18 @@ class DriftMonitor:
     def _begin(self) -> None:
         self._martingale = Martingale()
         self._ranks = Ranks(self._reference, np.random.default_rng(0))
+
+    def _go_on(self, known: Memory) -> None:
+        self._martingale = Martingale(
+            parts=known.parts, aside=known.aside, stakes=known.stakes, on_rejects=known.on_rejects
+        )
+        # Not the places within gaps that were drawn before.
+        random = np.random.default_rng(known.parts)
+        self._ranks = Ranks(self._reference, random, known.counts)
+        if known.raised is not None:
+            self._raised = DriftReport(
+                True, known.raised.evidence, known.raised.changes, known.raised.parts
+            )
 
     def _changes(self, size: tuple[int, int]) -> tuple[str, ...]:
         found: list[str] = []

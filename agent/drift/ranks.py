@@ -21,12 +21,22 @@ from numpy.random import Generator
 class Ranks:
     """Counts new scores between calibration scores."""
 
-    def __init__(self, scores: Sequence[float], random: Generator) -> None:
-        """scores: of the calibration, ascending; random: draws the places within gaps."""
+    def __init__(
+        self, scores: Sequence[float], random: Generator, counts: Sequence[int] | None = None
+    ) -> None:
+        """scores: of the calibration, ascending; random: draws the places within gaps; counts: of
+        former new scores, as `counts` has them."""
         self._edges = list(scores)
-        self._counts = np.ones(len(self._edges) + 1)
-        self._total = float(len(self._counts))
+        ones = np.ones(len(self._edges) + 1)
+        self._counts = ones if counts is None else np.array(counts, np.float64)
+        self._total = float(self._counts.sum())
         self._random = random
+
+    @property
+    def counts(self) -> list[int]:
+        """One plus the number of new scores in each gap, lowest first."""
+        found: list[int] = self._counts.astype(int).tolist()
+        return found
 
     def p_value(self, score: float) -> float:
         """The share of scores so far above a new one, in (0, 1); then the new one counts too."""

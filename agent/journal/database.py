@@ -8,6 +8,8 @@ from pathlib import Path
 from agent.errors import InputError
 
 VERSION = 2
+# Came later, and asks nothing of those who do not know it.
+NOTES = "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, content BLOB NOT NULL)"
 BUSY_MS = 2000
 
 TABLES = """
@@ -78,7 +80,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-        connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version={VERSION}; COMMIT;")
+        connection.executescript(f"BEGIN; {TABLES} {NOTES}; PRAGMA user_version={VERSION}; COMMIT;")
         return
     if version != VERSION:
         raise InputError(
@@ -89,6 +91,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if found != "ok":
         words = " ".join(found.split())
         raise JournalUnusable(f"the journal {path} is corrupt: {words}", corrupt=True)
+    connection.execute(NOTES)
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:

@@ -41,7 +41,7 @@ class Journal:
     killed. A clean end gives the rest of the block back. A change is in the ahead log when the
     call returns, where a killed process leaves it for the next start; it is durable, also against
     a loss of power, when the writer has committed it. For one thread, except `acknowledge`,
-    `reader` and the properties.
+    `note`, `noted`, `reader` and the properties.
 
     Attributes:
         epoch: grows with every start; seconds since 1970 unless that has been used, so that it
@@ -78,6 +78,9 @@ class Journal:
                     "SELECT part_id, deadline_ms FROM open_parts ORDER BY rowid"
                 )
                 self.interrupted = tuple(OpenPart(*row) for row in rows)
+                self._notes: dict[str, bytes] = dict(
+                    connection.execute("SELECT name, content FROM notes")
+                )
             except (sqlite3.Error, OSError) as error:
                 connection.close()
                 raise JournalUnusable(
@@ -151,6 +154,18 @@ class Journal:
         """Store what was found too late on the part that verdict `seq` had answered."""
         content: list[Any] = [seq, payload.decode()]
         self._submit(_late(self.epoch, *content), ["late", *content])
+
+    def note(self, name: str, content: bytes) -> None:
+        """Keep something for the next start, in place of what this name kept. For any thread.
+
+        It is no verdict: what a killed process had not yet written is lost.
+        """
+        self._notes[name] = content
+        self._submit(_change("INSERT OR REPLACE INTO notes VALUES (?, ?)", name, content))
+
+    def noted(self, name: str) -> bytes | None:
+        """What was noted last under this name."""
+        return self._notes.get(name)
 
     def acknowledge(self, client: str, epoch: int, seq: int, timeout_s: float) -> bool:
         """Store that a client is done up to (epoch, seq); never moves back. False: not in time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Protocol
 
 from agent.camera import Frame
 from agent.decision import Decision, decide
@@ -20,13 +21,27 @@ from agent.view import View
 log = logging.getLogger(__name__)
 
 
+# The name that the monitor's memory is noted under, and how many parts of it a restart may lose.
+DRIFT, NOTED_PARTS = "drift", 50
+
+
+class Notes(Protocol):
+    """Where a few things are kept that the next start wants to know."""
+
+    def note(self, name: str, content: bytes) -> None:
+        """Keep it, in place of what was kept under this name; takes no time."""
+
+    def noted(self, name: str) -> bytes | None:
+        """What was kept last."""
+
+
 class _Standard:
     """A calibration record with what judges and watches by it."""
 
-    def __init__(self, record: CalibrationRecord) -> None:
+    def __init__(self, record: CalibrationRecord, notes: Notes) -> None:
         self.record = record
         self.check = PictureCheck(record.picture)
-        self.monitor = DriftMonitor(record)
+        self.monitor = DriftMonitor(record, notes.noted(DRIFT))
 
 
 class Inspector:
@@ -37,9 +52,12 @@ class Inspector:
         completed: of these, the ones that it has scored.
     """
 
-    def __init__(self, engine: Engine, record: CalibrationRecord, view: View) -> None:
-        """`view` is what the model saw of an image when it was trained."""
+    def __init__(self, engine: Engine, record: CalibrationRecord, view: View, notes: Notes) -> None:
+        """`view` is what the model saw of an image when it was trained; what the drift monitor
+        knows is kept in `notes`."""
         self._engine = engine
+        self._notes = notes
+        self._unnoted = 0
         self._view = view
         self._seen: tuple[float, Glance, tuple[int, int]] | None = None
         self.attempted = 0
@@ -49,7 +67,7 @@ class Inspector:
     def adopt(self, record: CalibrationRecord) -> None:
         """Decide by another record from the next frame on; may be called from any thread."""
         # One assignment: a frame sees the old or the new.
-        self._standard = _Standard(record)
+        self._standard = _Standard(record, self._notes)
 
     @property
     def drift(self) -> DriftReport | None:
@@ -66,7 +84,12 @@ class Inspector:
         seen, self._seen = self._seen, None
         if seen is not None:
             score, glance, size = seen
-            self._standard.monitor.observe(score, glance, size)
+            monitor = self._standard.monitor
+            raised = monitor.observe(score, glance, size)
+            self._unnoted += 1
+            if monitor.able and (raised or self._unnoted >= NOTED_PARTS):
+                self._unnoted = 0
+                self._notes.note(DRIFT, monitor.memory)
 
     def inspect(self, frame: Frame) -> tuple[Decision, Durations]:
         """What is found on a frame, and the durations of queue, inference and decide."""

@@ -100,7 +100,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         )
         notifier = Notifier()
         stack.callback(notifier.close)
-        inspector = Inspector(engine, record, View.of(bundle))
+        inspector = Inspector(engine, record, View.of(bundle), journal)
         watchdog = Watchdog(notifier, capture, inspector, publisher)
         worker = Worker(inspector)
         stack.callback(worker.close)

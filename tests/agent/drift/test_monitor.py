@@ -120,6 +120,38 @@ def test_what_cannot_be_compared_is_not_watched(
     assert not any(monitor.observe(1000.0, GLANCES[0], SIZE) for _ in range(100))
 
 
+def test_a_monitor_goes_on_where_the_one_before_it_ended() -> None:
+    """A station that starts anew every morning would otherwise never gather the evidence."""
+    random = np.random.default_rng(5)
+    record = record_of(random.normal(size=300), picture=None)
+    scores = random.normal(0.6, size=2000).tolist()
+    whole = DriftMonitor(record)
+    alarm = next(i for i, score in enumerate(scores) if whole.observe(score, GLANCES[0], SIZE))
+    memory: bytes | None = None
+    for part, score in enumerate(scores):  # a station of a single part each
+        monitor = DriftMonitor(record, memory)
+        if monitor.observe(score, GLANCES[0], SIZE):
+            break
+        assert monitor.report.parts == part + 1
+        memory = monitor.memory
+    # Other places within the gaps are drawn, so not to the part.
+    assert 0.7 * alarm < part < 1.4 * alarm
+    again = DriftMonitor(record, monitor.memory)
+    assert again.report == monitor.report and again.report.drifting
+    assert not again.observe(9.0, GLANCES[0], SIZE), "the alarm is raised once"
+
+
+def test_evidence_against_another_calibration_is_none_against_this() -> None:
+    random = np.random.default_rng(6)
+    first, second = (record_of(random.normal(size=300), picture=None) for _ in range(2))
+    monitor = DriftMonitor(first)
+    while not monitor.observe(3.0, GLANCES[0], SIZE):
+        pass
+    for memory in (None, b"", b"{}", b"\xff", monitor.memory):
+        fresh = DriftMonitor(second, memory)
+        assert not fresh.report.drifting and fresh.report.parts == 0
+
+
 def test_a_record_without_pictures_is_watched_by_its_scores() -> None:
     random = np.random.default_rng(4)
     monitor = DriftMonitor(record_of(random.normal(size=300), picture=None))

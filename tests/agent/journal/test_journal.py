@@ -206,6 +206,33 @@ def test_a_client_never_moves_back(journal: Journal) -> None:
     reader.close()
 
 
+def test_what_was_noted_is_known_at_the_next_start(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db")
+    assert journal.noted("drift") is None
+    journal.note("drift", b"first")
+    journal.note("drift", b"second")
+    assert journal.noted("drift") == b"second"
+    journal.close()
+    again = Journal(tmp_path / "journal.db")
+    assert again.noted("drift") == b"second" and again.noted("other") is None
+    again.close()
+
+
+def test_a_journal_from_before_there_were_notes_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = Journal(path)
+    seqs = record(journal, 3)
+    journal.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE notes")
+    connection.close()
+    journal = Journal(path)
+    journal.note("drift", b"kept")
+    settle(journal)
+    assert stored_in(journal) == 3 and journal.first_seq == seqs[-1] + 1
+    journal.close()
+
+
 def stored_in(journal: Journal) -> int:
     reader = journal.reader()
     count = sum(epoch.last_seq - epoch.first_seq + 1 for epoch in reader.epochs()[0])

@@ -136,7 +136,7 @@ class Rig:
             ADDRESS.verdict("tiny"), ADDRESS.late("tiny"), "tiny", "0" * 64, 0.0, simulated=True
         )
         self.sent = 0
-        inspector = Inspector(self.engine, record, View(SIZE))
+        inspector = Inspector(self.engine, record, View(SIZE), self.journal)
         self.worker = Worker(inspector)
         notifier = Notifier({})
         watchdog = Watchdog(notifier, self.camera, inspector, self)

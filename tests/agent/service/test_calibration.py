@@ -110,3 +110,28 @@ def test_drift_is_published_once_and_stays_in_the_heartbeat(tmp_path: Path) -> N
     assert rig.heartbeats[-1]["drift"] is None  # four scores allow no watch
     assert rig.heartbeats[0]["drift"]["state"] == "IN_CONTROL"
     rig.journal.close()
+
+
+def test_drift_outlives_the_station_and_ends_with_the_calibration(tmp_path: Path) -> None:
+    """Switched off and on, a station must not look as if nothing were wrong."""
+    scores = [-4.0 + index / 100 for index in range(300)]
+    record = make_record(scores, scores[-3])
+    rig = Rig(tmp_path, mode="free_run", record=record)
+    rig.line.begin()
+    rig.engine.scores.extend([-1.1] * 80)
+    for _ in range(80):
+        rig.camera.deliver(triggered=False)
+        rig.turn()
+    rig.close()
+    again = Rig(tmp_path, mode="free_run", record=record)
+    again.line.begin()
+    again.turn()
+    assert again.heartbeats[0]["drift"]["state"] == "DRIFT"
+    assert again.of_kind("drift")[0]["drift"]["changes"] == ["scores higher"]
+    again.close()
+    other = make_record([score - 1 for score in scores], scores[-3])
+    anew = Rig(tmp_path, mode="free_run", record=other)
+    anew.line.begin()
+    anew.turn()
+    assert anew.heartbeats[0]["drift"]["state"] == "IN_CONTROL"
+    anew.close()

@@ -1,0 +1,44 @@
+"""What a drift monitor has gathered, in a form that outlives the process."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Raised(BaseModel):
+    """The alarm, as it was raised."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    evidence: float
+    changes: tuple[str, ...]
+    parts: int
+
+
+class Memory(BaseModel):
+    """The state of the ranks and of the bets.
+
+    calibration: sha256 of the record that the parts were compared with; counts: of the gaps
+    between its scores; the others as in `Martingale`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    calibration: str
+    counts: list[int]
+    parts: int
+    aside: float
+    stakes: list[float]
+    on_rejects: float
+    raised: Raised | None
+
+
+def read_memory(content: bytes | None, calibration: str) -> Memory | None:
+    """The memory, if it is one and of this calibration; evidence against another is none here."""
+    if content is None:
+        return None
+    try:
+        memory = Memory.model_validate_json(content)
+    except ValidationError:
+        return None
+    return memory if memory.calibration == calibration else None
