@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from training.synthesis.shapes import Field
+from training.synthesis.shapes import Field, mean_colour
 
 # Detail is what a blur of these deviations, in pixels, takes away; its strength is judged over
 # squares of so many pixels.
@@ -57,7 +57,7 @@ def through_lens(opacity: Field, deviation: float, rng: Generator) -> Field:
 
 def grain(image: Field) -> Field:
     """Strength of the fine detail around each pixel of an image [H, W, 3]: float32 [H, W]."""
-    detail = _detail(image.mean(axis=-1))
+    detail = _detail(mean_colour(image))
     around = cv2.blur(detail * detail, (NEAR, NEAR))
     strength: Field = np.sqrt(around) + np.float32(FLOOR)
     return strength

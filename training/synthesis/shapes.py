@@ -153,7 +153,7 @@ def polygon(shape: tuple[int, ...], points: NDArray[np.floating]) -> Field:
 
 def grain_direction(image: Field, at: tuple[int, int]) -> float:
     """The angle along which the picture changes least around `at`."""
-    grey = image[around(image.shape, at, REACH)].mean(axis=-1)
+    grey = mean_colour(image[around(image.shape, at, REACH)])
     dx, dy = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
     xx, yy, xy = float((dx * dx).sum()), float((dy * dy).sum()), float((dx * dy).sum())
     across = 0.5 * np.arctan2(2.0 * xy, xx - yy)
@@ -166,7 +166,7 @@ def edge_point(image: Field, rng: Generator) -> tuple[float, float, float]:
     Beyond its border a picture counts as dark: there the part may end as well.
     """
     height, width = (side // 4 for side in image.shape[:2])
-    grey = image.mean(axis=-1)
+    grey = mean_colour(image)
     small = cv2.GaussianBlur(
         cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), (0, 0), 1
     )
@@ -178,6 +178,12 @@ def edge_point(image: Field, rng: Generator) -> tuple[float, float, float]:
     towards = float(np.arctan2(dy[row, column], dx[row, column]))
     jitter = rng.uniform(-4, 4, 2)
     return 4 * row + 2 + float(jitter[0]), 4 * column + 2 + float(jitter[1]), towards
+
+
+def mean_colour(image: Field) -> Field:
+    """[H, W, 3] -> [H, W]; several times as fast as `mean`, which is made for long axes."""
+    grey: Field = np.einsum("hwc->hw", image) * np.float32(1 / 3)
+    return grey
 
 
 def log_uniform(rng: Generator, low: float, high: float) -> float:

@@ -13,7 +13,7 @@ from training.synthesis.defects import PAINTERS, Patch, displaced
 from training.synthesis.noise import perlin_blobs
 from training.synthesis.optics import grain, lens, through_lens, visible
 from training.synthesis.parts import Parts
-from training.synthesis.shapes import bounds
+from training.synthesis.shapes import bounds, mean_colour
 from training.synthesis.textures import procedural_bank, vary
 
 # A change below this mean over its own area, in grey levels, is not a defect that anyone sees.
@@ -84,9 +84,9 @@ class Synthesizer:
             area = opacity > max(0.25 * float(opacity.max()), 0.05)
             before, foreign = result[place], patch.painted
             if self.grey:
-                foreign = np.einsum("hwc->hw", foreign)[..., None] * np.float32(1 / 3)
+                foreign = mean_colour(foreign)[..., None]
             change = opacity[..., None] * (np.clip(foreign, 0.0, 1.0) - before)
-            size = np.abs(change).mean(axis=-1)
+            size = mean_colour(np.abs(change))
             if not area.any() or size[area].mean() * 255 < VISIBLE_LEVELS:
                 continue
             seen = self.seen(area, size, strength[place])
