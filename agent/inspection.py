@@ -58,27 +58,44 @@ def _score(logits: NDArray[np.float32], inspected: NDArray[np.bool_], view: View
     if view.score_window is not None:
         return _window_score(logits, inspected, view.score_window)
     assert view.score_pixels is not None
-    taken = logits[inspected]
+    side = view.score_square
+    taken = _means(
+        _cell_sums(np.where(inspected, logits, np.float32(0)), side),
+        _cell_sums(inspected.astype(np.float32), side),
+        side,
+    )
     count = min(view.score_pixels, len(taken))
     return float(np.partition(taken, len(taken) - count)[-count:].mean())
 
 
-def _window_score(logits: NDArray[np.float32], inspected: NDArray[np.bool_], side: int) -> float:
-    """The largest mean of a window, over the pixels of it that are inspected.
+def _means(
+    sums: NDArray[np.float32], counts: NDArray[np.float32], side: int
+) -> NDArray[np.float32]:
+    """Means over what is inspected of each square of side x side pixels.
 
-    Of windows that are mostly ignored none counts, as few pixels stray further; unless there is
-    no other.
+    Squares that are mostly ignored do not count, as few pixels stray further; unless there are no
+    others.
     """
+    counted = counts >= min(side * side / 2, counts.max())
+    return np.asarray(sums[counted] / counts[counted], np.float32)
+
+
+def _cell_sums(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Sums over squares side by side."""
+    rows, columns = values.shape[0] // side, values.shape[1] // side
+    cells = values[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return np.asarray(cells.sum((1, 3)), np.float32)
+
+
+def _window_score(logits: NDArray[np.float32], inspected: NDArray[np.bool_], side: int) -> float:
+    """The largest mean of a window, over the pixels of it that are inspected."""
     counts = _window_sums(inspected.astype(np.float32), side)
     sums = _window_sums(np.where(inspected, logits, np.float32(0)), side)
-    counted = counts >= min(side * side / 2, counts.max())
-    return float((sums[counted] / counts[counted]).max())
+    return float(_means(sums, counts, side).max())
 
 
 def _window_sums(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """Sums over squares that overlap by half."""
-    half = side // 2
-    rows, columns = values.shape[0] // half, values.shape[1] // half
-    cells = values[: rows * half, : columns * half].reshape(rows, half, columns, half).sum((1, 3))
+    cells = _cell_sums(values, side // 2)
     pairs = cells[1:] + cells[:-1]
     return np.asarray(pairs[:, 1:] + pairs[:, :-1], np.float32)

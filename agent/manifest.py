@@ -77,6 +77,9 @@ class Manifest(BaseModel):
     score_pixels: int | None = Field(
         None, ge=1, description="how many of a frame's largest logits make its score"
     )
+    score_square: int = Field(
+        1, ge=1, description="side of the squares of pixels whose mean logits are meant by that"
+    )
     score_window: int | None = Field(
         None,
         ge=2,

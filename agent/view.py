@@ -38,7 +38,8 @@ class View:
         tiles: grid over the region of interest.
         window: levels of a 16-bit image that become 0 and 255; None for 8-bit images.
         grey: whether images must be without colours, as the model sees none.
-        score_pixels: how many of a frame's largest logits make its score; or
+        score_pixels: how many of a frame's largest logits make its score, each the mean of
+        score_square x score_square pixels; or
         score_window: side of the square of pixels whose mean logit does, where that is largest.
             Where some pixels are ignored, the score is taken over the others.
     """
@@ -51,6 +52,7 @@ class View:
     window: tuple[int, int] | None = None
     grey: bool = False
     score_pixels: int | None = None
+    score_square: int = 1
     score_window: int | None = None
 
     @classmethod
@@ -73,6 +75,7 @@ class View:
             manifest.window,
             manifest.grey,
             manifest.score_pixels,
+            manifest.score_square,
             manifest.score_window,
         )
         if not view.places:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deploy.batch_norm import fold_batch_norm
-from deploy.folded_pixels import FoldedContrast, folded_window_score
+from deploy.folded_pixels import FoldedContrast, folded_score
 from training.model import (
     CENTRE,
     GUIDANCE,
@@ -101,7 +101,7 @@ class FoldedInspector(nn.Module):
         logits = self.segmentation.features(F.relu(y)).float()
         levels = (guided.expand(-1, -1, -1, 3) * 255.0).round().to(torch.uint8)
         anomaly_map = F.pixel_shuffle(logits, self.segmentation.fold).squeeze(1)
-        return anomaly_map, folded_window_score(logits), levels
+        return anomaly_map, folded_score(logits), levels
 
     def _painted(self, frame: Tensor) -> Tensor:
         """`DiffusionAD.painted` of a frame [1, H, W, 3]: of a grey one, one colour is all."""

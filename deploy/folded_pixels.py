@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.losses import WINDOW
+from training.losses import SQUARE, SQUARES, top_k_score
 from training.networks.contrast import CELL, FLOOR, LIMIT, NEAR, WIDE, near
 
 
@@ -61,12 +61,11 @@ class FoldedContrast(nn.Module):
         return F.avg_pool2d(F.conv2d(x, self.gather), 2)
 
 
-def folded_window_score(logits: Tensor) -> Tensor:
-    """`window_score` of a map [1, S * S, h, w] as the network leaves it, S half a window."""
-    if logits.shape[1] != (WINDOW // 2) ** 2:
-        raise ValueError(f"the score is of windows of {WINDOW}, twice the fold")
-    halves = logits.mean(1, keepdim=True)
-    return F.avg_pool2d(halves, 2, 1).flatten(1).amax(1)
+def folded_score(logits: Tensor) -> Tensor:
+    """`squares_score` of a map [1, S * S, h, w] as the network leaves it."""
+    if logits.shape[1] != SQUARE**2:
+        raise ValueError(f"the score is of squares of {SQUARE}, as large as the fold")
+    return top_k_score(logits.mean(1), SQUARES)
 
 
 def _spread_weight(side: int, colours: int) -> Tensor:

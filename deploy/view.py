@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from training.losses import WINDOW
+from training.losses import SQUARE, SQUARES
 from training.model import top_pixels
 from training.run import IGNORE_MASK, Run
 
@@ -15,7 +15,7 @@ def view_fields(run: Run) -> dict[str, Any]:
     if fields["ignore_mask"] is not None:
         fields["ignore_mask"] = IGNORE_MASK
     if run.settings.family == "edge":
-        return {**fields, "score_window": WINDOW}
+        return {**fields, "score_pixels": SQUARES, "score_square": SQUARE}
     return {**fields, "score_pixels": top_pixels(run.settings.input_size)}
 
 

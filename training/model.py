@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from training.diffusion import Schedule, Step
-from training.losses import top_k_score, window_score
+from training.losses import squares_score, top_k_score
 from training.networks.contrast import detail, standing_out
 from training.networks.edge import EdgeUNet
 from training.networks.segmentation import SegmentationNet
@@ -136,9 +136,9 @@ class DiffusionAD(nn.Module):
         return logits
 
     def score(self, maps: Tensor) -> Tensor:
-        """Image scores [B] of anomaly maps [B, H, W]: of a window, or as the official code does."""
+        """Image scores [B] of anomaly maps [B, H, W]: of squares, or as the official code does."""
         if self.family == "edge":
-            return window_score(maps)
+            return squares_score(maps)
         return top_k_score(maps, top_pixels((maps.shape[1], maps.shape[2])))
 
 

@@ -19,7 +19,7 @@ from training.diffusion import noise_loss
 from training.distributed import ALONE, Group, share_gradients
 from training.ema import ModelAverage
 from training.errors import InputError
-from training.losses import overlap_loss, segmentation_loss, window_score
+from training.losses import overlap_loss, segmentation_loss, squares_score
 from training.model import DiffusionAD, FixedNoise, to_images
 from training.presets import Preset
 from training.run import METRICS, append_json
@@ -195,7 +195,7 @@ class Trainer:
             error = F.mse_loss(predicted.normal, clean) + F.mse_loss(predicted.noisier, clean)
             terms["image"] = IMAGE_WEIGHT * error
         if recipe.score_weight:
-            hit = F.binary_cross_entropy_with_logits(window_score(logits), anomalous.float())
+            hit = F.binary_cross_entropy_with_logits(squares_score(logits), anomalous.float())
             terms["score"] = recipe.score_weight * hit
         return terms
 

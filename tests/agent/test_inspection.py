@@ -148,6 +148,20 @@ def test_a_window_is_scored_over_what_is_inspected_of_it(engine: Engine) -> None
     assert found.score == pytest.approx(float(max(means)), rel=1e-5)
 
 
+def test_squares_are_scored_over_what_is_inspected_of_them(engine: Engine) -> None:
+    """Rows 0 to 29 are ignored: squares begin every 4 rows, and the one at 28 is half a square."""
+    ignored = np.zeros(SIZE, np.bool_)
+    ignored[:30] = True
+    view = View(SIZE, image_size=SIZE, ignored=ignored, score_pixels=3, score_square=4)
+    found = inspect(engine, view, view.canvas(spotted(tiny_frames(1, SIZE)[0], 33, 20)))
+    means = []
+    for y in range(28, SIZE[0], 4):
+        for x in range(0, SIZE[1], 4):
+            square = found.anomaly_map[y : y + 4, x : x + 4]
+            means.append(square[square > IGNORED_LOGIT].mean())
+    assert found.score == pytest.approx(float(np.mean(sorted(means)[-3:])), rel=1e-5)
+
+
 def test_slivers_of_windows_count_where_there_is_nothing_else(engine: Engine) -> None:
     ignored = np.ones(SIZE, np.bool_)
     ignored[5, 5:9] = False

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from deploy.folded import fold, unfold
-from deploy.folded_pixels import FoldedContrast, folded_window_score
-from training.losses import window_score
+from deploy.folded_pixels import FoldedContrast, folded_score
+from training.losses import squares_score
 from training.networks.contrast import detail, standing_out
 
 SIDE = 4
@@ -28,12 +28,12 @@ def test_folding_changes_nothing(size: tuple[int, int], colours: int) -> None:
 
 def test_the_score_is_that_of_the_unfolded_map() -> None:
     logits = torch.randn(1, SIDE * SIDE, 16, 24, generator=torch.Generator().manual_seed(0))
-    expected = window_score(torch.nn.functional.pixel_shuffle(logits, SIDE))
-    torch.testing.assert_close(folded_window_score(logits), expected)
+    expected = squares_score(torch.nn.functional.pixel_shuffle(logits, SIDE))
+    torch.testing.assert_close(folded_score(logits), expected)
 
 
 def test_another_fold_is_refused_and_not_miscalculated() -> None:
     with pytest.raises(ValueError, match="folded by 4"):
         FoldedContrast(8, 3)
-    with pytest.raises(ValueError, match="twice the fold"):
-        folded_window_score(torch.zeros(1, 64, 8, 8))
+    with pytest.raises(ValueError, match="as large as the fold"):
+        folded_score(torch.zeros(1, 64, 8, 8))

@@ -18,7 +18,7 @@ from training.commands import train
 from training.dataset import load_images
 from training.errors import InputError
 from training.images import read_image
-from training.losses import WINDOW
+from training.losses import SQUARE, SQUARES
 from training.run import Run, load_run
 
 SIZE = (64, 64)
@@ -71,7 +71,7 @@ def test_the_station_sees_what_training_saw(run: Run, tmp_path: Path) -> None:
         tmp_path / "tiny.nlb", SIZE, view=view_fields(run), members=view_members(run)
     )
     view = View.of(open_bundle(path))
-    assert view.score_window == WINDOW and view.score_pixels is None and view.grey
+    assert (view.score_square, view.score_pixels, view.grey) == (SQUARE, SQUARES, True)
     for image in sorted((run.folder.parent / "parts").iterdir()):
         trained_on = load_images([image], run.view)
         assert (trained_on[0] == training.view.PAINT).any()

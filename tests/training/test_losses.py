@@ -14,8 +14,8 @@ from training.losses import (
     overlap_loss,
     segmentation_loss,
     smooth_l1_loss,
+    squares_score,
     top_k_score,
-    window_score,
 )
 
 
@@ -41,12 +41,19 @@ def test_score_is_the_mean_of_the_50_largest_pixels(diffusion_numbers: dict[str,
     torch.testing.assert_close(score, diffusion_numbers["topk50_score"], rtol=0, atol=1e-5)
 
 
-def test_a_window_scores_what_lies_together() -> None:
-    """As many bright pixels, here scattered over the map, there in one place."""
-    scattered, together = torch.zeros(1, 64, 64), torch.zeros(1, 64, 64)
-    scattered[:, ::8, ::8] = 1.0
-    together[:, 12:20, 20:28] = 1.0
-    assert window_score(torch.cat((scattered, together))).tolist() == [1 / 64, 1.0]
+def test_the_score_is_of_what_lies_together_in_one_place_or_in_a_row() -> None:
+    """As many bright pixels: scattered over the map, in one place, along a crack."""
+    maps = torch.zeros(3, 64, 64)
+    maps[0, ::6, ::6] = 1.0
+    maps[1, 12:20, 20:28] = maps[1, 40:48, 20:28] = 1.0
+    maps[2, 28:32, 4:36] = 1.0
+    scattered, hole, crack = squares_score(maps).tolist()
+    assert scattered < 0.2
+    assert hole == crack == 1.0
+
+
+def test_small_maps_have_a_score() -> None:
+    assert squares_score(torch.ones(2, 1, 8, 8)).tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
