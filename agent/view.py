@@ -39,7 +39,7 @@ class View:
         window: levels of a 16-bit image that become 0 and 255; None for 8-bit images.
         grey: whether images must be without colours, as the model sees none.
         score_pixels: how many of a frame's largest logits make its score, each the mean of
-        score_square x score_square pixels; or
+            score_square x score_square pixels; or
         score_window: side of the square of pixels whose mean logit does, where that is largest.
             Where some pixels are ignored, the score is taken over the others.
     """

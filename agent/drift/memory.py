@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent.drift.martingale import BETS
+
+Capital = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Raised(BaseModel):
@@ -25,11 +31,12 @@ class Memory(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     calibration: str
-    counts: list[int]
-    parts: int
-    aside: float
-    stakes: list[float]
-    on_rejects: float
+    counts: list[Annotated[int, Field(ge=1)]]
+    parts: Annotated[int, Field(ge=0)]
+    aside: Capital
+    # A normline with other bets begins anew.
+    stakes: Annotated[list[Capital], Field(min_length=len(BETS), max_length=len(BETS))]
+    on_rejects: Capital
     raised: Raised | None
 
 

@@ -195,8 +195,6 @@ def _line(image: Field, alpha: Field, rng: Generator, *, darker: float) -> Patch
     """A line that is now deep and now shallow, as wide as drawn or a pixel wider."""
     place = bounds(alpha)
     opacity = alpha[place]
-    if opacity.size == 0:
-        return Patch(place, image[place], opacity)
     if rng.random() < 0.3:
         opacity = cv2.dilate(opacity, np.ones((2, 2), np.uint8)).astype(np.float32)
     deep = 1.15 + rng.uniform(0, 1.2) * uneven(opacity.shape, rng.uniform(6, 24), rng)

@@ -91,7 +91,7 @@ def around(shape: tuple[int, ...], at: tuple[float, float], reach: int) -> Place
 
 
 def bounds(alpha: Field) -> Place:
-    """The rectangle around what is not 0, with a margin."""
+    """The rectangle around what is not 0, with a margin, so that it is never empty."""
     x, y, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
     return (
         slice(max(0, y - MARGIN), min(alpha.shape[0], y + height + MARGIN)),

@@ -79,8 +79,6 @@ class Synthesizer:
                 break
             patch = self._one(result, foreground, rng)
             place, opacity = patch.place, patch.opacity
-            if opacity.size == 0:
-                continue
             area = opacity > max(0.25 * float(opacity.max()), 0.05)
             before, foreign = result[place], patch.painted
             if self.grey:
@@ -125,8 +123,6 @@ class Synthesizer:
             patch = painter(image, _point(image.shape, foreground, rng), rng)
             if rng.random() < FILM:
                 patch = replace(patch, opacity=patch.opacity * np.float32(rng.uniform(0.4, 1.0)))
-        if patch.opacity.size == 0:
-            return patch
         opacity = self.focused(patch.opacity, rng)
         if foreground is not None:
             opacity = opacity * foreground[patch.place]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -150,6 +152,24 @@ def test_evidence_against_another_calibration_is_none_against_this() -> None:
     for memory in (None, b"", b"{}", b"\xff", monitor.memory):
         fresh = DriftMonitor(second, memory)
         assert not fresh.report.drifting and fresh.report.parts == 0
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [{"stakes": [0.1]}, {"counts": [0] * 300}, {"counts": [1]}, {"aside": -1.0}],
+    ids=["other bets", "no counts", "too few counts", "a debt"],
+)
+def test_a_memory_that_cannot_be_gone_on_with_is_left(spoilt: dict[str, object]) -> None:
+    """It comes from another version or a sick disk, and must not end the station."""
+    record = record_of(np.random.default_rng(7).normal(size=300), picture=None)
+    monitor = DriftMonitor(record)
+    for _ in range(5):
+        monitor.observe(0.0, GLANCES[0], SIZE)
+    assert DriftMonitor(record, monitor.memory).report.parts == 5
+    memory = json.dumps({**json.loads(monitor.memory), **spoilt}).encode()
+    fresh = DriftMonitor(record, memory)
+    assert fresh.report.parts == 0
+    fresh.observe(0.0, GLANCES[0], SIZE)
 
 
 def test_a_record_without_pictures_is_watched_by_its_scores() -> None:
