@@ -152,6 +152,11 @@ class CalibrationRecord(BaseModel):
     refused: list[Refused] = Field([], description="pictures left out for their quality")
     excluded: list[str] = Field([], description="pictures left out by a person, by name")
     note: str = Field("", description="the operator's")
+    confirmed_at: str | None = Field(
+        None,
+        description="UTC, ISO 8601: when a person said after an alarm that the line is again as it "
+        "was for the calibration; drift is watched anew from then on",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> CalibrationRecord:

@@ -34,7 +34,14 @@ def former_records(path: Path) -> list[Former]:
     """The history of a calibration file, the oldest first."""
     files = history_of(path).glob("*.cal.json") if history_of(path).is_dir() else ()
     found = [Former(file, read_record(file)) for file in files]
-    return sorted(found, key=lambda former: (former.record.created_at, former.name))
+    return sorted(
+        found,
+        key=lambda former: (
+            former.record.created_at,
+            former.record.confirmed_at or "",
+            former.name,
+        ),
+    )
 
 
 def replace_record(path: Path, record: CalibrationRecord) -> None:

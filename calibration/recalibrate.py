@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +43,11 @@ ODD = 0.001
 @click.option("--key", type=FILE, help="Client key, where the station has keys: to hear it.")
 @click.option("--list", "show", is_flag=True, help="List the former records.")
 @click.option("--restore", metavar="NAME", help="Put a former record back, by its name.")
+@click.option(
+    "--confirm",
+    is_flag=True,
+    help="The line is again as it was: keep the limit, end the alarm, watch drift anew.",
+)
 def recalibrate(
     station: Path,
     images: str | None,
@@ -52,6 +58,7 @@ def recalibrate(
     key: Path | None,
     show: bool,
     restore: str | None,
+    confirm: bool,
 ) -> None:
     """Fold new good parts into the calibration of the station that the file STATION describes.
 
@@ -60,14 +67,18 @@ def recalibrate(
     was asked for. A running station takes the new record over between two parts; the former one
     is kept and can be put back.
 
+    After an alarm of drift: where its cause has been set right, the limit holds again, which
+    --confirm says; else calibrate anew on the line as it is now, with --replace.
+
     \b
     Example:
       normline recalibrate station.yaml confirmed/
       normline recalibrate station.yaml --list
       normline recalibrate station.yaml --restore 3f29a1
+      normline recalibrate station.yaml --confirm --note "lamp replaced"
     """
-    if sum((images is not None, show, restore is not None)) != 1:
-        raise InputError("give one of IMAGES, --list and --restore")
+    if sum((images is not None, show, restore is not None, confirm)) != 1:
+        raise InputError("give one of IMAGES, --list, --restore and --confirm")
     settings = load_station(station)
     path = settings.product.calibration
     if show:
@@ -76,6 +87,8 @@ def recalibrate(
     check_writable(path)
     if restore is not None:
         record = find_former(path, restore)
+    elif confirm:
+        record = _confirmed(read_record(path), note)
     else:
         assert images is not None
         record = _with_new_parts(
@@ -135,6 +148,12 @@ def _with_new_parts(
     return record
 
 
+def _confirmed(record: CalibrationRecord, note: str) -> CalibrationRecord:
+    """The same promise, as of now: to the station a record that no evidence speaks against."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return record.model_copy(update={"confirmed_at": now, "note": note or record.note})
+
+
 def promise_of(record: CalibrationRecord) -> Promise:
     """What was asked of a record."""
     short = record.supported_false_reject_rate > record.requested_false_reject_rate
@@ -172,9 +191,10 @@ def _list(path: Path) -> None:
     present = read_record(path)
     rows = [(each.name, each.record) for each in former_records(path)]
     for name, record in [*rows, ("in force", present)]:
+        confirmed = f"confirmed {record.confirmed_at}  " if record.confirmed_at else ""
         click.echo(
             f"{name:<14}{record.created_at}  limit {record.threshold:.6g}  n {record.n}  "
-            f"{percent(record.supported_false_reject_rate)}  {record.note}".rstrip()
+            f"{percent(record.supported_false_reject_rate)}  {confirmed}{record.note}".rstrip()
         )
 
 

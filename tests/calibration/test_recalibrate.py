@@ -16,7 +16,7 @@ from agent.client import Event, Subscriber
 from agent.messaging.status import Heartbeat
 from agent.record import read_record
 from calibration.history import former_records
-from tests.agent.service.process import RUNTIME, StationProcess, write_station
+from tests.agent.service.process import RUNTIME, StationProcess, change_station, write_station
 from tests.tiny import tiny_frames
 
 
@@ -124,7 +124,8 @@ def test_parts_picked_from_the_rejects_are_pointed_out(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give one of IMAGES, --list and --restore"),
+        ([], "give one of IMAGES, --list, --restore and --confirm"),
+        (["--confirm", "--list"], "give one of"),
         (["--restore", "ffff"], "no former calibration begins with ffff"),
         (["nowhere"], "is not a folder"),
     ],
@@ -148,19 +149,35 @@ def test_a_running_station_refuses_a_record_of_another_bundle(
         assert "bundle ffffffffffff instead of" in process.stderr()
 
 
-def test_a_lamp_that_fades_raises_drift_and_says_darker(station: Path, tmp_path: Path) -> None:
+def test_a_lamp_that_fades_raises_drift_until_it_is_said_to_be_mended(
+    station: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = read_record(tmp_path / "tiny.cal.json")
+    bright = yaml.safe_load(station.read_text())["camera"]["uri"]
     dim = write_parts(tmp_path / "dim", 5, 200, lambda frame: frame * 0.8)
-    content = yaml.safe_load(station.read_text())
-    content["camera"]["uri"] = f"folder://{dim}?rate=100&loop=true"
-    station.write_text(yaml.safe_dump(content))
+    change_station(station, camera={"uri": f"folder://{dim}?rate=100&loop=true"})
     with StationProcess(station) as process, Subscriber(process.publish["verdicts"]) as heard:
-        beat = follow(heard, lambda event: isinstance(event, Heartbeat) and has_drifted(event))[-1]
-    assert isinstance(beat, Heartbeat) and beat.drift is not None
-    assert beat.drift.changes[0] == "darker by 20%"
+        follow(heard, lambda event: drift_of(event) == "DRIFT")
+        process.kill()
+    change_station(station, camera={"uri": bright})
+    with StationProcess(station) as process, Subscriber(process.publish["verdicts"]) as heard:
+        beat = follow(heard, lambda event: drift_of(event) is not None)[-1]
+        assert isinstance(beat, Heartbeat) and beat.drift is not None
+        assert beat.drift.state == "DRIFT"  # after a power cut, and with a new lamp
+        assert beat.drift.changes[0] == "darker by 20%"
+        assert normline("recalibrate", station, "--confirm", "--note", "new lamp") == 0
+        assert "the station has taken it over" in capsys.readouterr().out
+        follow(heard, lambda event: drift_of(event) == "IN_CONTROL")
+    after = read_record(tmp_path / "tiny.cal.json")
+    assert (after.threshold, after.scores) == (before.threshold, before.scores)
+    assert normline("recalibrate", station, "--list") == 0
+    assert f"confirmed {after.confirmed_at}  new lamp" in capsys.readouterr().out
 
 
-def has_drifted(beat: Heartbeat) -> bool:
-    return beat.drift is not None and beat.drift.state == "DRIFT"
+def drift_of(event: Event) -> str | None:
+    """The state that a heartbeat tells of."""
+    heard = isinstance(event, Heartbeat) and event.drift
+    return heard.state if heard else None
 
 
 def follow(subscriber: Subscriber, enough: Callable[[Event], bool]) -> list[Event]:
