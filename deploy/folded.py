@@ -15,6 +15,7 @@ in it are added to the sum.
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 
 import torch
@@ -60,6 +61,9 @@ class FoldedInspector(nn.Module):
         self.input_size = input_size
         self.colours = model.colours
         self.unet, self.segmentation = model.unet, model.segmentation
+        self.times = model.unet.fold // model.segmentation.fold
+        self.grey_thrice: Tensor
+        self.register_buffer("grey_thrice", torch.ones(3, 1, 1, 1))
         self.pull = GUIDANCE * float(model.schedule.noise_level(T_NORMAL, torch.empty(0))) ** 2
         with torch.no_grad():
             self.constants = _NoiseConstants(model, inspector, input_size)
@@ -71,6 +75,7 @@ class FoldedInspector(nn.Module):
             self.segmentation_stems = nn.ModuleList(stems)
             self.lines = _FoldedLines(model.segmentation)
             _reorder_head(model.unet, model.colours)
+            _nest(self.stem, model.unet.head, model.segmentation.fold, model.colours)
         self.contrast = FoldedContrast(model.segmentation.fold, model.colours)
         # Their work is done by the stems above; an exported graph and a fine-tuning must not
         # carry them along.
@@ -86,30 +91,43 @@ class FoldedInspector(nn.Module):
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """frame: uint8 [1, H, W, 3] BGR; the outputs are those of `FixedNoise`."""
         network = self.constants.signal.dtype
-        picture = (self._painted(frame.float()) - 128.0) * GREY
-        folded = fold(picture, self.unet.fold).to(network)
+        # TensorRT reads bytes with a Cast alone, and makes them with one.
+        picture = (self._painted(fold(frame.float(), self.segmentation.fold)) - 128.0) * GREY
+        folded = F.pixel_unshuffle(picture, self.times).to(network)
         x = F.relu(self.stem(folded) * self.constants.signal + self.constants.noise)
         normal, noisier = self.unet.features(x).float().chunk(2)
         guided = normal + self.pull * (noisier.clamp(0.0, 1.0) - normal)
-        guided = unfold(guided.clamp(0.0, 1.0), self.unet.fold)
+        guided = F.pixel_shuffle(guided.clamp(0.0, 1.0), self.times)
         # Half precision of the networks, if any, leaves the arithmetic between them alone.
-        seen = self._seen(fold(picture, self.segmentation.fold), guided)
+        seen = self._seen(picture, guided)
         y = sum(
             stem(one.to(network)) for stem, one in zip(self.segmentation_stems, seen, strict=True)
         )
         y = y + self.lines(self.contrast.grey(seen[-1]).to(network))
         logits = self.segmentation.features(F.relu(y)).float()
-        levels = (guided.expand(-1, -1, -1, 3) * 255.0).round().to(torch.uint8)
+        levels = self._levels(guided).to(torch.uint8)
         anomaly_map = F.pixel_shuffle(logits, self.segmentation.fold).squeeze(1)
         return anomaly_map, folded_score(logits), levels
 
-    def _painted(self, frame: Tensor) -> Tensor:
-        """`DiffusionAD.painted` of a frame [1, H, W, 3]: of a grey one, one colour is all."""
-        return frame if self.colours == 3 else frame[..., 1:2]
+    def _painted(self, folded: Tensor) -> Tensor:
+        """`DiffusionAD.painted` of a folded frame: of a grey one, one colour is all.
+
+        Taken here it is whole maps that are left out, where it was every third value.
+        """
+        return folded if self.colours == 3 else folded[:, 1::3]
+
+    def _levels(self, guided: Tensor) -> Tensor:
+        """The folded reconstruction as the picture [1, H, W, 3] that it is of, in grey levels."""
+        levels = (guided * 255.0).round()
+        if self.colours == 3:
+            return unfold(levels, self.segmentation.fold)
+        grey = F.pixel_shuffle(levels, self.segmentation.fold)
+        # A convolution is how both runtimes write a value three times in a row fastest.
+        return F.conv2d(grey, self.grey_thrice).permute(0, 2, 3, 1)
 
     def _seen(self, picture: Tensor, guided: Tensor) -> list[Tensor]:
         """What the segmentation's stems read, of the folded picture and the reconstruction."""
-        rebuilt = fold(guided, self.segmentation.fold) - CENTRE
+        rebuilt = guided - CENTRE
         against = (picture - rebuilt, self.contrast.detail(picture))
         contrast = [CONTRAST * self.contrast.standing_out(difference) for difference in against]
         return [picture, rebuilt, *contrast]
@@ -225,4 +243,18 @@ def _reorder_head(network: EdgeUNet, colours: int) -> None:
     order = torch.arange(colours * side**2).view(colours, side, side)
     order = order.flip(0).permute(1, 2, 0).reshape(-1)
     for tensor in network.head.parameters():
+        tensor.copy_(tensor[order].clone())
+
+
+def _nest(stem: nn.Conv2d, head: nn.Conv2d, side: int, colours: int) -> None:
+    """Let the stem read, and the head give, what is folded by `side` and then once more.
+
+    Both have the channels of one `fold`; `pixel_unshuffle` puts the squares of the second behind
+    those of the first.
+    """
+    times = math.isqrt(stem.weight.shape[1] // colours) // side
+    order = torch.arange(stem.weight.shape[1]).view(times, side, times, side, colours)
+    order = order.permute(1, 3, 4, 0, 2).reshape(-1)
+    stem.weight.copy_(stem.weight[:, order].clone())
+    for tensor in head.parameters():
         tensor.copy_(tensor[order].clone())

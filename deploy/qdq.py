@@ -19,7 +19,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from agent.engine.unsigned import UNSIGNED_SCALE, UNSIGNED_ZERO
+from agent.engine.unsigned import SIGNED_ZERO, UNSIGNED_SCALE, UNSIGNED_ZERO
 from deploy.folded import GREY, PICTURE_WEIGHTS, SEGMENTATION_WEIGHTS
 
 # Operators that hand values on as they are, some of them, or their mean: none leaves the range.
@@ -36,8 +36,11 @@ SMALLEST_SCALE = 1e-8
 LEVELS = 127.0
 # A convolution of a raw picture, 0..1: signed int8 would leave it seven bits.
 PICTURE_CHANNELS = (3, 6)
-# Those of `FoldedContrast` are sums of a few values, and float keeps them exact.
-FLOAT_WEIGHTS = ("contrast.spread", "contrast.gather", "contrast.repeat", "contrast.mean_colour")
+# These are sums of a few values, and float keeps them exact.
+FLOAT_WEIGHTS = (
+    *("contrast.spread", "contrast.gather", "contrast.repeat", "contrast.mean_colour"),
+    "grey_thrice",
+)
 # Convolutions that no ReLU follows at once, and whose answer is coded nevertheless: ONNX Runtime
 # would calculate them in float. Not that of what stands out from its surroundings: it is the
 # loudest, and so coarse a code would cost more than all others together.
@@ -116,7 +119,7 @@ def insert(model: onnx.ModelProto, placement: Placement, scales: dict[str, float
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     zero = np.zeros((), np.int8)
-    graph.initializer.append(numpy_helper.from_array(zero, "zero"))
+    graph.initializer.append(numpy_helper.from_array(zero, SIGNED_ZERO))
     if placement.unsigned:
         graph.initializer.append(numpy_helper.from_array(zero, UNSIGNED_ZERO))
     for group in sorted(set(placement.groups.values())):
@@ -180,7 +183,7 @@ def _scale_name(group: str, placement: Placement) -> str:
 
 def _pair(name: str, placement: Placement) -> list[onnx.NodeProto]:
     group = placement.groups[name]
-    zero = UNSIGNED_ZERO if group in placement.unsigned else "zero"
+    zero = UNSIGNED_ZERO if group in placement.unsigned else SIGNED_ZERO
     grid = [_scale_name(group, placement), zero]
     return [
         helper.make_node("QuantizeLinear", [name, *grid], [f"{name}_codes"], f"{name}_quantise"),

@@ -21,7 +21,7 @@ from agent.engine.base import (
 from agent.engine.cache import cache_root, prepare_cache, seal_cache
 from agent.engine.cpu import physical_cores
 from agent.engine.nvidia import cuda_options, engine_key, tensorrt_options
-from agent.engine.unsigned import unsigned_behind_relu
+from agent.engine.unsigned import all_unsigned
 from agent.errors import InputError
 
 PROVIDERS = {
@@ -90,7 +90,7 @@ class OnnxRuntimeEngine(Engine):
         provider = PROVIDERS[device]
         options: dict[str, Any] = {}
         if device == "CPU":
-            model = unsigned_behind_relu(model)
+            model = all_unsigned(model)
         elif device == "CUDA":
             options = cuda_options()
         elif device == "TensorRT":

@@ -8,6 +8,9 @@ takes 7 % longer. All those tensors name one zero point, and its type is theirs.
 Unsigned, the same range has twice the levels, and rounding costs half. Only where products of
 bytes are added up in 32 bits, though: processors without such an instruction add them in 16, which
 codes beyond 127 overflow. There the scales stay.
+
+ONNX Runtime goes on in INT8 only from one type of codes to the same: a convolution from signed
+codes to a ReLU's it calculates in float. So for it all are unsigned, the signed ones about 128.
 """
 
 from __future__ import annotations
@@ -18,12 +21,16 @@ import struct
 from agent.engine.cpu import adds_bytes_exactly, cpu_flags
 
 UNSIGNED_ZERO = "zero_behind_relu"
-# Ends the name of every scale of such a tensor.
+# The zero point of all other activations.
+SIGNED_ZERO = "zero"
+# Ends the name of every scale of a tensor behind a ReLU.
 UNSIGNED_SCALE = "_scale_behind_relu"
 # ONNX numbers its types: uint8 is 2, int8 is 3. A TensorProto with no dimensions begins with its
 # type (field 2), as `onnx.numpy_helper` writes it; its name is field 8, its bytes are field 9.
 _NAME = b"\x42" + bytes([len(UNSIGNED_ZERO)]) + UNSIGNED_ZERO.encode()
 _INT8, _UINT8 = b"\x10\x03" + _NAME, b"\x10\x02" + _NAME
+_SIGNED = b"\x42" + bytes([len(SIGNED_ZERO)]) + SIGNED_ZERO.encode() + b"\x4a\x01"
+_INT8_0, _UINT8_128 = b"\x10\x03" + _SIGNED + b"\x00", b"\x10\x02" + _SIGNED + b"\x80"
 _SCALE = re.compile(UNSIGNED_SCALE.encode() + rb"\x4a\x04(.{4})", re.DOTALL)
 _FINER = 127 / 255
 
@@ -40,6 +47,16 @@ def unsigned_behind_relu(model: bytes, *, all_levels: bool | None = None) -> byt
     if all_levels is None:
         all_levels = adds_bytes_exactly(cpu_flags())
     return _SCALE.sub(_finer, model) if all_levels else model
+
+
+def all_unsigned(model: bytes, *, all_levels: bool | None = None) -> bytes:
+    """The ONNX model with uint8 in place of int8 for all activations: `unsigned_behind_relu`, and
+    the signed ones about 128, where codes beyond 127 do not overflow.
+    """
+    if all_levels is None:
+        all_levels = adds_bytes_exactly(cpu_flags())
+    model = unsigned_behind_relu(model, all_levels=all_levels)
+    return model.replace(_INT8_0, _UINT8_128, 1) if all_levels else model
 
 
 def _finer(found: re.Match[bytes]) -> bytes:

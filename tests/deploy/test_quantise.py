@@ -14,12 +14,17 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from agent.engine.unsigned import UNSIGNED_SCALE, UNSIGNED_ZERO, unsigned_behind_relu
+from agent.engine.unsigned import (
+    UNSIGNED_SCALE,
+    UNSIGNED_ZERO,
+    all_unsigned,
+    unsigned_behind_relu,
+)
 from agent.errors import InputError
 from deploy.finetune import finetune
 from deploy.graph import export_graph, line_module
 from deploy.parity import ask_module
-from deploy.qdq import place, quantise_weight
+from deploy.qdq import FLOAT_WEIGHTS, place, quantise_weight
 from deploy.quantise import measure_scales, quantise
 from deploy.tensorrt import broken_rules, check_rules
 from tests.deploy.networks import random_frames, random_inspector
@@ -80,13 +85,29 @@ def test_onnxruntime_calculates_nearly_all_in_int8(exported: Exported, tmp_path:
     """It takes codes only where they stand in front of a convolution and behind it."""
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-    model = unsigned_behind_relu(exported.int8)
+    model = all_unsigned(exported.int8, all_levels=True)
     ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     found = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
-    everything = sum(node.op_type == "Conv" for node in onnx.load_from_string(model).graph.node)
-    # Both heads, the last of the segmentation's stems, and the seven of `FoldedContrast`.
-    assert found["Conv"] + found["FusedConv"] == 10
-    assert found["QLinearConv"] == everything - 10
+    convs = [node for node in onnx.load_from_string(model).graph.node if node.op_type == "Conv"]
+    # Both heads, the last of the segmentation's stems, and those with weights of 1.
+    exact = 3 + sum(node.input[1] in FLOAT_WEIGHTS for node in convs)
+    assert found["Conv"] + found["FusedConv"] == exact
+    assert found["QLinearConv"] == len(convs) - exact
+
+
+def test_signed_codes_about_128_are_the_same_codes(exported: Exported) -> None:
+    signed = unsigned_behind_relu(exported.int8, all_levels=True)
+    model = all_unsigned(exported.int8, all_levels=True)
+    assert sum(a != b for a, b in zip(model, signed, strict=True)) == 2  # the type and the zero
+    onnx.checker.check_model(onnx.load_from_string(model))
+    difference = np.abs(by_onnxruntime(model) - by_onnxruntime(signed)).mean((1, 2))
+    rounding = np.abs(by_onnxruntime(signed) - exported.maps).mean()
+    assert np.median(difference) < 1e-5 and difference.max() < rounding
+
+
+def test_codes_that_could_overflow_stay_signed(exported: Exported) -> None:
+    signed = unsigned_behind_relu(exported.int8, all_levels=False)
+    assert all_unsigned(exported.int8, all_levels=False) == signed
 
 
 def test_uint8_of_the_same_scale_changes_no_answer(exported: Exported) -> None:
@@ -129,8 +150,7 @@ def test_a_model_without_such_activations_comes_back_as_it_is(exported: Exported
 def test_a_picture_loses_no_grey_level(exported: Exported) -> None:
     """A frame is less 128 in int8: two frames that differ by one level differ in the codes."""
     model = onnx.load_from_string(exported.int8)
-    placement = place(onnx.load_from_string(exported.fp32))
-    name = next(n for n, group in placement.groups.items() if group in placement.pictures)
+    name = place(onnx.load_from_string(exported.fp32)).readers["stem.weight"]
     model.graph.output.append(
         onnx.helper.make_tensor_value_info(f"{name}_codes", TensorProto.INT8, None)
     )
