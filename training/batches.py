@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from training.symmetry import FLIPS
 from training.synthesis import Synthesizer
 
 PREFETCH = 3
+NICE = 15
 # Light, position, angle (degrees) and distance vary a little more on the line than in the
 # training set.
 GAIN, OFFSET, GAMMA, SHIFT, TURN, ZOOM = 0.1, 0.03, 0.1, 0.03, 3.0, 0.05
@@ -117,7 +119,7 @@ class BatchMaker(Dataset[Batch]):
             sampler=count(first),
             num_workers=self.workers,
             prefetch_factor=PREFETCH,
-            worker_init_fn=_single_threaded,
+            worker_init_fn=_step_aside,
             # A forked child would wait for ever for the threads that OpenCV had in its parent.
             multiprocessing_context="spawn",
         )
@@ -147,9 +149,12 @@ def _gets_anomaly(size: int) -> NDArray[np.bool_]:
     return np.arange(size) % 4 != 0
 
 
-def _single_threaded(worker: int) -> None:
-    """Two cores are the trainer's; OpenCV must not take them too."""
+def _step_aside(worker: int) -> None:
+    """Two cores are the trainer's, whose threads wait for each other: one that has to share its
+    core holds both up (3 % of a step). Batches are made where it leaves a core alone.
+    """
     cv2.setNumThreads(1)
+    os.nice(NICE)
 
 
 def region_weights(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
