@@ -22,3 +22,12 @@ def test_a_moved_and_turned_image_is_as_sharp_as_the_camera_made_it() -> None:
         for seed in range(10)
     ]
     assert min(ratios) > 0.85 and max(ratios) < 1.15
+
+
+def test_the_edge_of_a_part_stays_where_it_is() -> None:
+    """Were it anywhere in training, a piece missing from it would be as good as any other edge."""
+    image = np.full((128, 128, 3), 128, np.uint8)
+    image[:, :12] = 20
+    for seed in range(10):
+        shown = _augment(image, None, None, np.random.default_rng(seed))[0]
+        assert shown[:, :9].max() < 60 and shown[:, 15:].min() > 70
