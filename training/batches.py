@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from training.symmetry import FLIPS
 from training.synthesis import Synthesizer
 
 PREFETCH = 3
-NICE = 15
 # Light and angle (degrees) vary a little more on the line than in the training set. Position and
 # distance vary there as they will on the line: moved further, the edges of a part might be
 # anywhere, mirrored pixels beside them, and what is broken there is missed.
@@ -120,7 +118,7 @@ class BatchMaker(Dataset[Batch]):
             sampler=count(first),
             num_workers=self.workers,
             prefetch_factor=PREFETCH,
-            worker_init_fn=_step_aside,
+            worker_init_fn=_single_threaded,
             # A forked child would wait for ever for the threads that OpenCV had in its parent.
             multiprocessing_context="spawn",
         )
@@ -150,12 +148,9 @@ def _gets_anomaly(size: int) -> NDArray[np.bool_]:
     return np.arange(size) % 4 != 0
 
 
-def _step_aside(worker: int) -> None:
-    """Two cores are the trainer's, whose threads wait for each other: one that has to share its
-    core holds both up (3 % of a step). Batches are made where it leaves a core alone.
-    """
+def _single_threaded(worker: int) -> None:
+    """Two cores are the trainer's; OpenCV must not take them too."""
     cv2.setNumThreads(1)
-    os.nice(NICE)
 
 
 def region_weights(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

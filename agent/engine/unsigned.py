@@ -21,8 +21,8 @@ import struct
 from agent.engine.cpu import adds_bytes_exactly, cpu_flags
 
 UNSIGNED_ZERO = "zero_behind_relu"
-# The zero point of all other activations.
-SIGNED_ZERO = "zero"
+# The zero point of all other activations, and of nothing else.
+SIGNED_ZERO = "zero_of_signed"
 # Ends the name of every scale of a tensor behind a ReLU.
 UNSIGNED_SCALE = "_scale_behind_relu"
 # ONNX numbers its types: uint8 is 2, int8 is 3. A TensorProto with no dimensions begins with its

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from agent.engine.unsigned import (
+    SIGNED_ZERO,
     UNSIGNED_SCALE,
     UNSIGNED_ZERO,
     all_unsigned,
@@ -171,8 +172,8 @@ def test_weights_have_a_scale_for_each_channel() -> None:
 
 
 def break_zero_point(graph: onnx.GraphProto) -> None:
-    zero = next(t for t in graph.initializer if t.name == "zero")
-    zero.CopyFrom(numpy_helper.from_array(np.array(3, np.int8), "zero"))
+    zero = next(t for t in graph.initializer if t.name == SIGNED_ZERO)
+    zero.CopyFrom(numpy_helper.from_array(np.array(3, np.int8), SIGNED_ZERO))
 
 
 def break_type(graph: onnx.GraphProto) -> None:
