@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from training.synthesis.synthesizer import EDGE_SHARE, _point
@@ -16,15 +17,14 @@ def test_more_than_their_share_fall_near_the_edge(foreground: NDArray[np.bool_] 
     rng = np.random.default_rng(0)
     points = np.array([_point((128, 128, 3), foreground, rng) for _ in range(2000)])
     rows, columns = points.T
-    if foreground is None:
-        near = np.minimum.reduce([rows, columns, 127 - rows, 127 - columns]) < 20
-        share = 1 - (128 - 40) ** 2 / 128**2
-    else:
-        assert foreground[rows, columns].all()
-        away = np.hypot(rows - 64, columns - 64)
-        near = away >= 30
-        share = 1 - (30 / 50) ** 2
-    assert near.mean() == pytest.approx(EDGE_SHARE + (1 - EDGE_SHARE) * share, abs=0.08)
+    part = np.ones((128, 128), np.bool_) if foreground is None else foreground
+    assert part[rows, columns].all()
+    # Within 20 pixels: the square of 41 x 41 around a pixel is not wholly part.
+    around = sliding_window_view(np.pad(part, 20), (41, 41))
+    near = part & ~around.all(axis=(2, 3))
+    share = near.sum() / part.sum()
+    expected = EDGE_SHARE + (1 - EDGE_SHARE) * share
+    assert near[rows, columns].mean() == pytest.approx(expected, abs=0.03)
 
 
 def test_where_nothing_may_be_drawn_any_point_is_given() -> None:
