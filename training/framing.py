@@ -14,14 +14,12 @@ import numpy as np
 
 from training.errors import InputError
 from training.images import read_image, read_mask
+from training.synthesis.foreground import find_foregrounds
+from training.tiling import choose_tiles, grid
 from training.view import Roi, Tiles, View, ViewSettings
 
 # Images looked at before all are read.
 SURVEYED = 64
-# One tile may squeeze a region this far from square: cameras of 4:3 stay whole, those of 3:2 not.
-SQUARISH = 1.4
-# More camera pixels than this along one pixel of the model, and the grid gets finer.
-MAX_SHRINK = 8.0
 # A neighbour sees whole what is cut at a tile's edge, if it is smaller than the overlap.
 OVERLAP_SHARE = 1 / 8
 MAX_TILES = 100
@@ -95,12 +93,18 @@ def choose_view(
             f"sizes vary, from {_size(survey.smallest)} to {_size(survey.largest)} pixels: "
             "every image is resized alike, as if of one size"
         )
-    settings = ViewSettings(
-        region_of_interest=wish.roi,
-        image_size=image_size,
-        ignore_mask=None if wish.ignore_mask is None else _sha256(wish.ignore_mask),
-        tiles=_tiles(wish, survey, input_size, say),
-        window=_window(wish, survey, say),
+    whole = ViewSettings(
+        region_of_interest=wish.roi, image_size=image_size, window=_window(wish, survey, say)
+    )
+
+    def part_share() -> float | None:
+        return _part_share(paths, View(input_size, whole))
+
+    settings = whole.model_copy(
+        update={
+            "ignore_mask": None if wish.ignore_mask is None else _sha256(wish.ignore_mask),
+            "tiles": _tiles(wish, survey, input_size, part_share, say),
+        }
     )
     ignored = None
     if wish.ignore_mask is not None:
@@ -148,20 +152,20 @@ class _Survey:
 
 
 def _tiles(
-    wish: ViewWish, survey: _Survey, input_size: tuple[int, int], say: Callable[[str], None]
+    wish: ViewWish,
+    survey: _Survey,
+    input_size: tuple[int, int],
+    part_share: Callable[[], float | None],
+    say: Callable[[str], None],
 ) -> Tiles:
     region = survey.median
     if wish.roi is not None:
         region = (wish.roi.height, wish.roi.width)
     overlap = round(wish.overlap * min(input_size))
     if wish.grid is None:
-        tiles = choose_tiles(region, input_size, overlap)
-        because = "tiles nearest to square"
-        if tiles.rows == tiles.columns == 1:
-            because = "near enough to square, and not too large, for one"
+        tiles, because = choose_tiles(region, input_size, overlap, part_share())
     else:
-        tiles = _grid(*wish.grid, overlap)
-        because = "as asked"
+        tiles, because = grid(*wish.grid, overlap), "as asked"
     canvas = tiles.canvas_size(input_size)
     zoom_y, zoom_x = region[0] / canvas[0], region[1] / canvas[1]
     say(
@@ -171,47 +175,11 @@ def _tiles(
     return tiles
 
 
-def choose_tiles(region: tuple[int, int], input_size: tuple[int, int], overlap: int) -> Tiles:
-    """The coarsest grid whose tiles neither distort nor shrink the region much.
-
-    One tile where it squeezes the region little; else as many along the longer side as keep its
-    shape best. Where one pixel of the model would still stand for more than `MAX_SHRINK` of the
-    camera, the shorter side is cut as well.
-
-    Args:
-        region: (height, width) in camera pixels.
-        input_size: (height, width) of the model.
-        overlap: in pixels of the model.
-    """
-
-    def shrink(axis: int, tiles: int) -> float:
-        return region[axis] / (tiles * input_size[axis] - (tiles - 1) * overlap)
-
-    short, long = (0, 1) if shrink(0, 1) <= shrink(1, 1) else (1, 0)
-    across = along = 1
-    if shrink(long, 1) > SQUARISH * shrink(short, 1):
-        along = _most_alike(shrink, short, long, across)
-    while max(shrink(short, across), shrink(long, along)) > MAX_SHRINK:
-        across += 1
-        along = _most_alike(shrink, short, long, across)
-    rows, columns = (across, along) if short == 0 else (along, across)
-    return _grid(rows, columns, overlap)
-
-
-def _grid(rows: int, columns: int, overlap: int) -> Tiles:
-    return Tiles(rows=rows, columns=columns, overlap=overlap if rows * columns > 1 else 0)
-
-
-def _most_alike(shrink: Callable[[int, int], float], short: int, long: int, across: int) -> int:
-    """How many tiles along the longer side shrink it most like the shorter one's `across` do."""
-
-    def distortion(along: int) -> float:
-        return abs(math.log(shrink(long, along) / shrink(short, across)))
-
-    along = across
-    while distortion(along + 1) < distortion(along):
-        along += 1
-    return along
+def _part_share(paths: Sequence[Path], whole: View) -> float | None:
+    """How much of the picture the part fills; None where there is no plain background."""
+    sample = paths[:: math.ceil(len(paths) / SURVEYED)]
+    found = find_foregrounds(np.stack([whole.canvas(read_image(p), str(p)) for p in sample]))
+    return None if found is None else float(found.mean())
 
 
 def _window(wish: ViewWish, survey: _Survey, say: Callable[[str], None]) -> tuple[int, int] | None:

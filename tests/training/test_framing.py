@@ -10,32 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from training.errors import InputError
-from training.framing import ViewWish, choose_tiles, choose_view, parse_wish
+from training.framing import ViewWish, choose_view, parse_wish
 from training.images import list_images
 from training.view import Roi, Tiles, View
-
-MODEL = (256, 256)
-
-
-@pytest.mark.parametrize(
-    ("region", "grid"),
-    [
-        ((256, 256), (1, 1)),
-        ((1024, 1024), (1, 1)),  # as published benchmarks have it
-        ((480, 640), (1, 1)),  # cameras of 4:3
-        ((270, 324), (1, 1)),  # magnetic tiles
-        ((630, 250), (3, 1)),  # commutators: three tiles nearly square
-        ((250, 630), (1, 3)),
-        ((1080, 1920), (1, 2)),
-        ((400, 4000), (1, 11)),
-        ((3000, 4000), (2, 3)),  # 12 megapixels: 16 camera pixels on one would hide a crack
-        ((40, 40), (1, 1)),
-    ],
-)
-def test_tiles_follow_shape_and_size(region: tuple[int, int], grid: tuple[int, int]) -> None:
-    tiles = choose_tiles(region, MODEL, overlap=32)
-    assert (tiles.rows, tiles.columns) == grid
-    assert tiles.overlap == (0 if grid == (1, 1) else 32)
 
 
 def write(folder: Path, *sizes: tuple[int, int], dtype: type = np.uint8, top: int = 255) -> Path:
@@ -57,6 +34,25 @@ def test_the_choice_is_said_with_its_reason(tmp_path: Path) -> None:
     view, said = chosen(write(tmp_path, *[(160, 64)] * 3))
     assert view.settings.tiles == Tiles(rows=3, columns=1, overlap=8)
     assert "64x160 pixels in 3x1 tiles" in said and "square" in said
+
+
+def small_discs(folder: Path, radius: int) -> Path:
+    """Grey discs that lie anywhere on a plain light ground, 160 x 160 pixels."""
+    random = np.random.default_rng(1)
+    for index in range(8):
+        image = np.full((160, 160), 220, np.uint8)
+        x, y = (int(v) for v in random.integers(radius + 8, 152 - radius, 2))
+        cv2.circle(image, (x, y), radius, (70,), -1)
+        assert cv2.imwrite(str(folder / f"{index}.png"), image)
+    return folder
+
+
+@pytest.mark.parametrize(("radius", "tiles"), [(25, "2x2"), (60, "1x1")], ids=["small", "large"])
+def test_a_small_part_is_seen_larger(radius: int, tiles: str, tmp_path: Path) -> None:
+    """A bent tip of three pixels is nothing that a model could learn; of six, it is."""
+    _, said = chosen(small_discs(tmp_path, radius))
+    assert f"160x160 pixels in {tiles} tiles" in said
+    assert ("the part fills" in said) is (tiles == "2x2")
 
 
 def test_a_wish_for_tiles_is_granted(tmp_path: Path) -> None:

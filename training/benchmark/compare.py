@@ -127,6 +127,7 @@ def anomalies(full: bool) -> list[Row]:
         Row("drawn defects and textures", "preset", variants.PRESET, two_scales()),
         Row("sharper than the pictures", "sharp", variants.SHARP, two_scales()),
         Row("seen or not", "even-unseen", variants.EVEN_UNSEEN, two_scales()),
+        Row("an object's as a surface's", "surfaces-alone", variants.SURFACES_ALONE, two_scales()),
         Row("textures alone", "textures-alone", variants.TEXTURES_ALONE, two_scales()),
     ]
 

@@ -19,6 +19,7 @@ from training.order import AS_PRESET, Variant
 from training.presets import Preset
 from training.selection import SelectionScore, SelectionSet
 from training.synthesis import Synthesizer
+from training.synthesis.defects import PAINTERS
 
 # Every scale from 0 up to twice the noisier one of the test, so that denoising step by step, and
 # other pairs of scales, meet none that training has not seen.
@@ -66,6 +67,12 @@ class TexturesAlone(Synthesizer):
     """The anomalies of the paper, and no drawn defects."""
 
     texture_share = 1.0
+
+
+class SurfacesAlone(Synthesizer):
+    """An object gets the defects of a surface: nothing happens to its shape."""
+
+    object_painters = PAINTERS
 
 
 class Sharp(Synthesizer):
@@ -159,6 +166,7 @@ WIDE = Variant(lambda preset: replace(preset, t_normal=WIDE_NORMAL, t_noisier=WI
 NO_LINES = Variant(build=_without_lines)
 NO_DIFFUSION = Variant(build=BlurredCopy)
 TEXTURES_ALONE = Variant(synthesizer=TexturesAlone)
+SURFACES_ALONE = Variant(synthesizer=SurfacesAlone)
 SHARP = Variant(synthesizer=Sharp)
 EVEN_UNSEEN = Variant(synthesizer=EvenUnseen)
 NO_SYNTHESIS = Variant(

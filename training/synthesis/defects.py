@@ -1,5 +1,5 @@
-"""Drawn defects: cracks, scratches, spots, broken edges, chips, stains, worn patches, dents,
-displaced pieces.
+"""Drawn defects: cracks, scratches, spots, broken edges, chips, stains, wrong colours, worn
+patches, dents, displaced pieces.
 
 Each painter takes an image float32 [H, W, 3] in 0..1 and gives a `Patch` of it. Most defects let
 less light back than a good surface (they are holes, gaps and dirt), so that most are painted
@@ -21,6 +21,7 @@ from training.synthesis.shapes import (
     Field,
     Place,
     around,
+    bite,
     blob,
     bounds,
     edge_point,
@@ -86,19 +87,8 @@ def spot(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
 def broken_edge(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """A piece broken out of an edge of the part, or of the picture; wherever one is, not `at`."""
     row, column, towards = edge_point(image, rng)
-    depth = log_uniform(rng, 2.5, 18.0)
-    length = depth * log_uniform(rng, 0.7, 7.0)
     sine, cosine = np.sin(towards), np.cos(towards)
-    inward = (row + 0.4 * depth * sine, column + 0.4 * depth * cosine)
-    shape = blob(
-        image.shape,
-        inward,
-        rng,
-        size=float(np.sqrt(depth * length)),
-        stretch=max(depth, length) / min(depth, length),
-        angle=towards + (np.pi / 2 if length > depth else 0.0),
-        rough=0.9,
-    )
+    shape = bite(image.shape, (row, column), towards, rng)
     reach = rng.uniform(5, 14)
     beside = (row + reach * sine, column + reach * cosine)
     tone = image[around(image.shape, beside, 3)].mean(axis=(0, 1))
@@ -112,6 +102,14 @@ def stain(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     tint = 1.0 + rng.normal(0.0, 0.06, 3) * (rng.random() < 0.5)
     painted = image[shape.place] * (gain * tint).astype(np.float32)
     return Patch(shape.place, painted, _perhaps_soft(shape.opacity, rng, most=6.0))
+
+
+def tinted(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
+    """A patch of another colour, of about the light that it had: rust, dye, the wrong part."""
+    shape = _round(image, at, rng, size=(2.0, 40.0))
+    gains = np.exp(rng.normal(0.0, 0.4, 3))
+    painted = image[shape.place] * (gains / gains.mean() * rng.uniform(0.7, 1.2)).astype(np.float32)
+    return Patch(shape.place, painted, _perhaps_soft(shape.opacity, rng, most=4.0))
 
 
 def worn(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
@@ -187,8 +185,10 @@ PAINTERS: dict[Painter, float] = {
     stain: 0.5,
     worn: 0.5,
     dent: 0.5,
-    displaced: 4.0,
 }
+
+# Where there is colour, it may be wrong.
+COLOUR_PAINTERS: dict[Painter, float] = {tinted: 2.0}
 
 
 def _line(image: Field, alpha: Field, rng: Generator, *, darker: float) -> Patch:

@@ -75,6 +75,21 @@ def blob(
     return Blob(place, distance, y, x, size, float(minor))
 
 
+def bite(shape: tuple[int, ...], edge: tuple[float, float], towards: float, rng: Generator) -> Blob:
+    """A ragged piece of an edge, most of it on the side that `towards` points to."""
+    depth = log_uniform(rng, 2.5, 18.0)
+    length = depth * log_uniform(rng, 0.7, 7.0)
+    return blob(
+        shape,
+        (edge[0] + 0.4 * depth * np.sin(towards), edge[1] + 0.4 * depth * np.cos(towards)),
+        rng,
+        size=float(np.sqrt(depth * length)),
+        stretch=max(depth, length) / min(depth, length),
+        angle=towards + (np.pi / 2 if length > depth else 0.0),
+        rough=0.9,
+    )
+
+
 def uneven(shape: tuple[int, ...], period: float, rng: Generator) -> Field:
     """Smooth noise of -1..1, one hill for about `period` pixels."""
     cells = [max(1, round(side / max(period, FINEST))) for side in shape[:2]]
@@ -178,6 +193,19 @@ def edge_point(image: Field, rng: Generator) -> tuple[float, float, float]:
     towards = float(np.arctan2(dy[row, column], dx[row, column]))
     jitter = rng.uniform(-4, 4, 2)
     return 4 * row + 2 + float(jitter[0]), 4 * column + 2 + float(jitter[1]), towards
+
+
+def edge_near(image: Field, at: tuple[int, int], rng: Generator) -> tuple[float, float, float]:
+    """A point (row, column) on a strong edge within `REACH` of `at`, and the angle towards the
+    brighter side."""
+    place = around(image.shape, at, REACH)
+    smooth = cv2.GaussianBlur(mean_colour(image[place]), (0, 0), 1.5)
+    dx, dy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+    strength = (dx * dx + dy * dy).ravel().astype(np.float64) + 1e-9
+    chosen = int(np.searchsorted(np.cumsum(strength), rng.uniform(0.0, strength.sum())))
+    row, column = divmod(min(chosen, strength.size - 1), smooth.shape[1])
+    towards = float(np.arctan2(dy[row, column], dx[row, column]))
+    return float(place[0].start + row), float(place[1].start + column), towards
 
 
 def mean_colour(image: Field) -> Field:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from training.synthesis.defects import PAINTERS, Patch, displaced
+from training.synthesis.defects import COLOUR_PAINTERS, PAINTERS, Patch
+from training.synthesis.deformations import OBJECT_PAINTERS
 from training.synthesis.noise import perlin_blobs
 from training.synthesis.optics import grain, lens, through_lens, visible
 from training.synthesis.parts import Parts
@@ -46,6 +47,7 @@ class Synthesizer:
     """
 
     texture_share = TEXTURE_SHARE
+    object_painters = OBJECT_PAINTERS
 
     def __init__(self, parts: Parts, textures: NDArray[np.uint8] | None, rng: Generator) -> None:
         normals = parts.tiles
@@ -55,8 +57,9 @@ class Synthesizer:
         # On grey images a coloured anomaly would be no test: foreign colour goes.
         self.grey = parts.is_grey
         self.is_object = parts.is_object
-        # A piece of texture in another place of the same texture is no defect.
-        kinds = {k: w for k, w in PAINTERS.items() if self.is_object or k is not displaced}
+        kinds = self.object_painters if self.is_object else PAINTERS
+        if not self.grey:
+            kinds = {**kinds, **COLOUR_PAINTERS}
         self.painters = list(kinds)
         self.shares = np.array(list(kinds.values())) / sum(kinds.values())
         self.lens = lens(normals)

@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from training.synthesis import Synthesizer
 from training.synthesis.defects import (
+    COLOUR_PAINTERS,
     PAINTERS,
     Painter,
     broken_edge,
     crack,
     scratch,
     spot,
+    tinted,
 )
+from training.synthesis.deformations import OBJECT_PAINTERS
+from training.synthesis.parts import Parts
 
 SIDE = 128
 MIDDLE = (SIDE // 2, SIDE // 2)
@@ -50,7 +55,11 @@ def test_a_scratch_in_the_grain_keeps_to_it(degrees: float) -> None:
     assert alpha.max() > 0 and np.ptp(np.argwhere(alpha)[:, ::-1] @ other) > 2
 
 
-@pytest.mark.parametrize("painter", PAINTERS, ids=lambda painter: painter.__name__)
+@pytest.mark.parametrize(
+    "painter",
+    {**PAINTERS, **COLOUR_PAINTERS, **OBJECT_PAINTERS},
+    ids=lambda p: p.__name__,
+)
 def test_every_painter_stays_in_the_picture(painter: Painter) -> None:
     image, rng = grain(0.0), np.random.default_rng(3)
     for at in (MIDDLE, (0, 0), (SIDE - 1, 3)):
@@ -89,3 +98,25 @@ def test_what_is_missing_is_mostly_darker(painter: Painter) -> None:
             change = patch.painted - image[patch.place]
             darker.append(change[inside].mean() < 0)
     assert 0.6 < np.mean(darker) < 1.0, "and some are brighter"
+
+
+def test_a_wrong_colour_is_one_and_keeps_the_light() -> None:
+    """A green patch on a red part, no darker than the part, is a defect of colour alone."""
+    image, rng = grain(0.0), np.random.default_rng(6)
+    hues, lights = [], []
+    for _ in range(40):
+        patch = tinted(image, MIDDLE, rng)
+        ratio = (patch.painted / image[patch.place]).mean(axis=(0, 1))
+        hues.append(float(ratio.max() / ratio.min()))
+        lights.append(float(ratio.mean()))
+    assert np.median(hues) > 1.5
+    assert min(lights) > 0.6 and max(lights) < 1.3
+
+
+@pytest.mark.parametrize("grey", [True, False], ids=["grey", "colour"])
+def test_only_colour_can_be_wrong(grey: bool) -> None:
+    tiles = np.random.default_rng(7).integers(0, 255, (3, 64, 64, 3), np.uint8)
+    if grey:
+        tiles[..., 1:] = tiles[..., :1]
+    synthesizer = Synthesizer(Parts(tiles, None, False), None, np.random.default_rng(0))
+    assert (tinted in synthesizer.painters) is not grey

@@ -1,0 +1,50 @@
+"""The part is told from its background and from its shadow."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.synthesis.foreground import find_foregrounds
+
+SIDE = 128
+RADIUS = 20
+
+
+def lying_discs(count: int = 8) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Dark discs with a wide soft shadow on a light ground, and where the discs are."""
+    rng = np.random.default_rng(0)
+    images, discs = [], []
+    for _ in range(count):
+        x, y = (int(v) for v in rng.integers(45, SIDE - 45, 2))
+        disc = cv2.circle(np.zeros((SIDE, SIDE), np.uint8), (x, y), RADIUS, 1, -1)
+        shadow = cv2.GaussianBlur(disc.astype(np.float32), (0, 0), 9) * 70
+        picture = np.where(disc > 0, rng.normal(80, 12, disc.shape), 200 - shadow)
+        picture += rng.normal(0, 1.5, disc.shape)
+        images.append(np.repeat(picture.clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1))
+        discs.append(disc > 0)
+    return np.stack(images), np.stack(discs)
+
+
+def test_a_shadow_is_not_the_part() -> None:
+    """Half of all defects would be drawn where no part is, and the outline never be touched."""
+    images, discs = lying_discs()
+    found = find_foregrounds(images)
+    assert found is not None
+    assert found[discs].all()
+    wide = np.stack([cv2.dilate(disc.astype(np.uint8), np.ones((13, 13))) > 0 for disc in discs])
+    assert not found[~wide].any(), "the shadow reaches twice as far"
+
+
+def test_the_outline_itself_can_be_hurt() -> None:
+    images, discs = lying_discs()
+    found = find_foregrounds(images)
+    assert found is not None
+    beside = np.stack([cv2.dilate(disc.astype(np.uint8), np.ones((3, 3))) > 0 for disc in discs])
+    assert found[beside].all()
+
+
+def test_a_texture_has_no_foreground() -> None:
+    noise = np.random.default_rng(1).normal(128, 40, (4, SIDE, SIDE, 1))
+    assert find_foregrounds(np.repeat(noise.clip(0, 255).astype(np.uint8), 3, axis=3)) is None
