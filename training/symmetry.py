@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from training.images import some
+
 # How much further from the other good images a flipped image may lie than an image as it is.
 TOLERANCE = 1.1
 # The distance to the nearest quarter of them: the very nearest may be another shot of one part.
@@ -27,7 +29,7 @@ def find_flips(images: NDArray[np.uint8]) -> list[str]:
     Thumbnails are compared: a flip is a symmetry of the product where flipped images lie about as
     near to the other images as these lie to each other.
     """
-    sample = images[:: max(1, len(images) // SAMPLE)]
+    sample = some(images, SAMPLE)
     as_is = _features(sample)
     limit = TOLERANCE * _spread(as_is, as_is)
     found = []

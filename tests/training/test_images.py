@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agent import imaging
 from training.errors import InputError
-from training.images import read_image, read_mask, resize_image, resize_mask
+from training.images import read_image, read_mask, resize_image, resize_mask, some
 
 
 def picture(height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
@@ -134,3 +134,14 @@ def test_masks_shrink_to_the_nearest_pixel() -> None:
     mask = np.zeros((8, 8), bool)
     mask[:4] = True
     assert resize_mask(mask, (4, 2)).tolist() == [[True] * 2] * 2 + [[False] * 2] * 2
+
+
+def test_a_sample_of_tiles_shows_every_corner() -> None:
+    """Every fifth of 1,000 tiles, four to an image, is not: the symmetry of one corner was judged
+    for all of the part."""
+    corner = np.tile(np.arange(4, dtype=np.uint8), 250)
+    for count in (50, 100, 200, 250):
+        drawn = some(corner, count)
+        assert len(drawn) == count
+        assert np.bincount(drawn, minlength=4).min() >= count / 8
+    assert np.array_equal(some(corner[:7], 200), corner[:7])

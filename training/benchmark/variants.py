@@ -48,8 +48,9 @@ class BlurredCopy(DiffusionAD):
         noise_noisier: Tensor,
     ) -> Reconstruction:
         """The blurred copy, in the place of all three reconstructions."""
-        padded = F.pad(image, (BLUR // 2,) * 4, mode="reflect")
-        blurred = self.painted(F.avg_pool2d(padded, BLUR, stride=1))
+        padded = F.pad(self.painted(image), (BLUR // 2,) * 4, mode="reflect")
+        # Down and across apart: a fifth of the time, which would else be taken from its training.
+        blurred = F.avg_pool2d(F.avg_pool2d(padded, (BLUR, 1), stride=1), (1, BLUR), stride=1)
         return Reconstruction(blurred, blurred, blurred)
 
 

@@ -2,8 +2,8 @@
 pieces that belong elsewhere.
 
 A texture has no shape, and another piece of it in the same place is as good as the first: these
-are for objects alone. None of them brings a tone that the part does not have nearby, and so each
-has to be known by where it is.
+are for objects alone. Most of them bring no tone that the part does not have nearby, and so have to
+be known by what should be there.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from training.images import some
+
 BORDER_SHARE = 0.03
 # The part must fill this much of the picture in nearly every image for the split to be believed.
 PLAUSIBLE_AREA = (0.05, 0.95)
@@ -29,7 +31,7 @@ def find_foregrounds(images: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     if background is None:
         return None
     distance = np.abs(images.astype(np.int16) - background).max(axis=-1).astype(np.uint8)
-    cut = _outlining_cut(distance[:: max(1, len(distance) // SAMPLE)])
+    cut = _outlining_cut(some(distance, SAMPLE))
     masks = np.stack([_solid(d > cut) for d in distance])
     area = masks.mean(axis=(1, 2))
     plausible = np.mean((area > PLAUSIBLE_AREA[0]) & (area < PLAUSIBLE_AREA[1]))
@@ -75,7 +77,7 @@ def _background_colour(images: NDArray[np.uint8]) -> NDArray[np.int16] | None:
 
 def _border_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     depth = max(2, round(BORDER_SHARE * min(images.shape[1:3])))
-    sample = images[:: max(1, len(images) // SAMPLE)]
+    sample = some(images, SAMPLE)
     sides = (sample[:, :depth], sample[:, -depth:], sample[:, :, :depth], sample[:, :, -depth:])
     pixels = np.concatenate([side.reshape(-1, side.shape[-1]) for side in sides])
     return pixels.astype(np.float32)

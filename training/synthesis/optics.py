@@ -7,6 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from training.images import some
 from training.synthesis.shapes import Field, mean_colour
 
 # Detail is what a blur of these deviations, in pixels, takes away; its strength is judged over
@@ -30,7 +31,7 @@ def lens(tiles: NDArray[np.uint8]) -> float:
     pixel to the next; grain that is longer than that in one direction is sharp in the other.
     """
     correlations = []
-    for tile in tiles[:: max(1, len(tiles) // SAMPLE)]:
+    for tile in some(tiles, SAMPLE):
         detail = _detail(tile[..., 1].astype(np.float32) / np.float32(255))
         power = float((detail * detail).mean()) + FLOOR**2 / 255
         across = float((detail[:, 1:] * detail[:, :-1]).mean()) / power
