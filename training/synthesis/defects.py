@@ -29,6 +29,7 @@ from training.synthesis.shapes import (
     hair,
     log_uniform,
     polygon,
+    round_blob,
     uneven,
     wandering,
 )
@@ -97,7 +98,7 @@ def broken_edge(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
 
 def stain(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """A wide patch of changed tone with a soft or a sharp edge; the grain shows through."""
-    shape = _round(image, at, rng, size=(10.0, 70.0))
+    shape = round_blob(image.shape, at, rng, size=(10.0, 70.0))
     gain = rng.choice((rng.uniform(0.45, 0.9), rng.uniform(1.1, 1.7)))
     tint = 1.0 + rng.normal(0.0, 0.06, 3) * (rng.random() < 0.5)
     painted = image[shape.place] * (gain * tint).astype(np.float32)
@@ -106,7 +107,7 @@ def stain(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
 
 def tinted(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """A patch of another colour, of about the light that it had: rust, dye, the wrong part."""
-    shape = _round(image, at, rng, size=(2.0, 40.0))
+    shape = round_blob(image.shape, at, rng, size=(2.0, 40.0))
     gains = np.exp(rng.normal(0.0, 0.4, 3))
     painted = image[shape.place] * (gains / gains.mean() * rng.uniform(0.7, 1.2)).astype(np.float32)
     return Patch(shape.place, painted, _perhaps_soft(shape.opacity, rng, most=4.0))
@@ -114,7 +115,7 @@ def tinted(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
 
 def worn(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """A patch whose grain is rubbed away or filled, at about the tone that it had."""
-    shape = _round(image, at, rng, size=(6.0, 60.0))
+    shape = round_blob(image.shape, at, rng, size=(6.0, 60.0))
     smooth = cv2.GaussianBlur(image[shape.place], (0, 0), float(rng.uniform(2, 8)))
     painted = smooth * np.float32(rng.uniform(0.7, 1.15))
     return Patch(shape.place, painted, _perhaps_soft(shape.opacity, rng, most=4.0))
@@ -165,7 +166,7 @@ def displaced(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
         turned = cv2.warpAffine(moved, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
         moved = turned.astype(np.float32)
     if rng.random() < 0.5:
-        shape = _round(image, at, rng, size=(6.0, 50.0))
+        shape = round_blob(image.shape, at, rng, size=(6.0, 50.0))
         return Patch(shape.place, moved[shape.place], shape.opacity)
     half_y, half_x = rng.uniform(4, 50, 2)
     box = cv2.boxPoints(((at[1], at[0]), (2 * half_x, 2 * half_y), float(rng.uniform(0, 90))))
@@ -228,18 +229,6 @@ def _other_tone(picture: Field, rng: Generator, darker: float) -> Field:
     if rng.random() < darker:
         return picture * np.float32(rng.uniform(0.2, 0.8))
     return picture + (1.0 - picture) * np.float32(rng.uniform(0.1, 0.5))
-
-
-def _round(image: Field, at: tuple[int, int], rng: Generator, *, size: tuple[float, float]) -> Blob:
-    stretch = log_uniform(rng, 1.0, 3.0)
-    return blob(
-        image.shape,
-        at,
-        rng,
-        size=log_uniform(rng, *size),
-        stretch=stretch,
-        angle=rng.uniform(0, np.pi),
-    )
 
 
 def _perhaps_soft(alpha: Field, rng: Generator, *, most: float) -> Field:

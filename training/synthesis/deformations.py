@@ -18,10 +18,10 @@ from training.synthesis.shapes import (
     Field,
     around,
     bite,
-    blob,
     edge_near,
     log_uniform,
     mean_colour,
+    round_blob,
     uneven,
 )
 
@@ -72,14 +72,7 @@ def bitten(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
 
 def grafted(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """The detail of a place nearby, turned and at another distance, in the light of this one."""
-    shape = blob(
-        image.shape,
-        at,
-        rng,
-        size=log_uniform(rng, 4.0, 30.0),
-        stretch=log_uniform(rng, 1.0, 3.0),
-        angle=rng.uniform(0, np.pi),
-    )
+    shape = round_blob(image.shape, at, rng, size=(4.0, 30.0))
     under = image[shape.place]
     aside, bearing = log_uniform(rng, 3.0, min(image.shape[:2]) / 4), rng.uniform(0, 2 * np.pi)
     degrees = rng.uniform(-180, 180) if rng.random() < 0.5 else 0.0
@@ -95,14 +88,7 @@ def grafted(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
 
 def bare(image: Field, at: tuple[int, int], rng: Generator) -> Patch:
     """A patch rubbed down to what shines: bright, of little detail, streaked one way."""
-    shape = blob(
-        image.shape,
-        at,
-        rng,
-        size=log_uniform(rng, 2.5, 20.0),
-        stretch=log_uniform(rng, 1.0, 4.0),
-        angle=rng.uniform(0, np.pi),
-    )
+    shape = round_blob(image.shape, at, rng, size=(2.5, 20.0), longest=4.0)
     under = image[shape.place]
     smooth = cv2.GaussianBlur(under, (0, 0), float(rng.uniform(0.7, 4))).reshape(under.shape)
     lit = smooth + (1.0 - smooth) * np.float32(rng.uniform(0.08, 0.5))

@@ -7,6 +7,7 @@ clockwise from the x axis.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -73,6 +74,26 @@ def blob(
         # Noise of about the blob's own size.
         distance *= 1 + np.float32(rough * rng.random()) * uneven(distance.shape, size / 1.5, rng)
     return Blob(place, distance, y, x, size, float(minor))
+
+
+def round_blob(
+    shape: tuple[int, ...],
+    at: tuple[float, float],
+    rng: Generator,
+    *,
+    size: tuple[float, float],
+    longest: float = 3.0,
+) -> Blob:
+    """A blob of a size within `size`, at any angle, up to `longest` times as long as wide."""
+    stretch = log_uniform(rng, 1.0, longest)
+    return blob(
+        shape,
+        at,
+        rng,
+        size=log_uniform(rng, *size),
+        stretch=stretch,
+        angle=rng.uniform(0, np.pi),
+    )
 
 
 def bite(shape: tuple[int, ...], edge: tuple[float, float], towards: float, rng: Generator) -> Blob:
@@ -187,10 +208,7 @@ def edge_point(image: Field, rng: Generator) -> tuple[float, float, float]:
     )
     dx = cv2.Sobel(small, cv2.CV_32F, 1, 0, borderType=cv2.BORDER_CONSTANT)
     dy = cv2.Sobel(small, cv2.CV_32F, 0, 1, borderType=cv2.BORDER_CONSTANT)
-    strength = (dx * dx + dy * dy).ravel().astype(np.float64) + 1e-9
-    chosen = int(np.searchsorted(np.cumsum(strength), rng.uniform(0.0, strength.sum())))
-    row, column = divmod(min(chosen, strength.size - 1), width)
-    towards = float(np.arctan2(dy[row, column], dx[row, column]))
+    row, column, towards = _drawn_edge(dx, dy, rng)
     jitter = rng.uniform(-4, 4, 2)
     return 4 * row + 2 + float(jitter[0]), 4 * column + 2 + float(jitter[1]), towards
 
@@ -201,11 +219,16 @@ def edge_near(image: Field, at: tuple[int, int], rng: Generator) -> tuple[float,
     place = around(image.shape, at, REACH)
     smooth = cv2.GaussianBlur(mean_colour(image[place]), (0, 0), 1.5)
     dx, dy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+    row, column, towards = _drawn_edge(dx, dy, rng)
+    return float(place[0].start + row), float(place[1].start + column), towards
+
+
+def _drawn_edge(dx: NDArray[Any], dy: NDArray[Any], rng: Generator) -> tuple[int, int, float]:
+    """A pixel (row, column) drawn by the strength of its slope, and the angle uphill."""
     strength = (dx * dx + dy * dy).ravel().astype(np.float64) + 1e-9
     chosen = int(np.searchsorted(np.cumsum(strength), rng.uniform(0.0, strength.sum())))
-    row, column = divmod(min(chosen, strength.size - 1), smooth.shape[1])
-    towards = float(np.arctan2(dy[row, column], dx[row, column]))
-    return float(place[0].start + row), float(place[1].start + column), towards
+    row, column = divmod(min(chosen, strength.size - 1), dx.shape[1])
+    return row, column, float(np.arctan2(dy[row, column], dx[row, column]))
 
 
 def mean_colour(image: Field) -> Field:
