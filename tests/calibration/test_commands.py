@@ -364,12 +364,16 @@ def test_an_interrupted_run_leaves_nothing_half_written(bundle: Path, tmp_path: 
         text=True,
     )
     assert process.stderr is not None
-    end_s = time.monotonic() + 60
-    while not list(tmp_path.glob("kept/*.png")):
-        assert time.monotonic() < end_s and process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
-    assert "Traceback" not in process.stderr.read()
-    process.stderr.close()
+    try:
+        end_s = time.monotonic() + 60
+        while not list(tmp_path.glob("kept/*.png")):
+            assert time.monotonic() < end_s and process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept"]
