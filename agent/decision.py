@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.engine.base import Inspection
-from agent.imaging import Roi
 from agent.record import CalibrationRecord
 from agent.verdict import Box, Outcome, Reason, Region
 
@@ -55,7 +54,7 @@ def decide(
     inspection: Inspection,
     record: CalibrationRecord,
     frame_size: tuple[int, int],
-    roi: Roi | None = None,
+    to_frame: NDArray[np.float64],
 ) -> Decision:
     """Reject if and only if the score is above the threshold; only a finite score can pass.
 
@@ -63,19 +62,15 @@ def decide(
         inspection: from the engine.
         record: the calibration whose threshold holds.
         frame_size: (height, width) of the camera's frame.
-        roi: the part of the frame that was inspected; the whole frame when None.
+        to_frame: [2, 3], where the map lies in that (`agent.view.Seen.to_image`).
     """
     if not math.isfinite(inspection.score):
         return Decision.none(Reason.ENGINE_FAULT)
     p_value = record.p_value(inspection.score)
     if inspection.score <= record.threshold:
         return Decision(Outcome.PASS, None, inspection.score, p_value, threshold=record.threshold)
-    height, width = frame_size
     regions = find_regions(
-        inspection.anomaly_map,
-        record.threshold,
-        roi or Roi(x=0, y=0, width=width, height=height),
-        record.pixel_limit,
+        inspection.anomaly_map, record.threshold, frame_size, to_frame, record.pixel_limit
     )
     review = record.review is not None and inspection.score <= record.review.reject_above
     return Decision(
@@ -84,7 +79,11 @@ def decide(
 
 
 def find_regions(
-    anomaly_map: NDArray[np.float32], limit: float, roi: Roi, reach: float | None = None
+    anomaly_map: NDArray[np.float32],
+    limit: float,
+    frame_size: tuple[int, int],
+    to_frame: NDArray[np.float64],
+    reach: float | None = None,
 ) -> tuple[Region, ...]:
     """Connected areas that peak above `limit`, the largest peak first, at most MAX_REGIONS.
 
@@ -95,7 +94,8 @@ def find_regions(
     Args:
         anomaly_map: float32 [H, W], logits.
         limit: in the same units; a region has a pixel above this.
-        roi: where the map lies in the camera's frame.
+        frame_size: (height, width) of the camera's frame, which no box leaves.
+        to_frame: [2, 3], where the map lies in that: from its pixels to the frame's.
         reach: all pixels of a region are above this; as `limit` when None.
     """
     above = anomaly_map > (limit if reach is None else reach)
@@ -107,18 +107,33 @@ def find_regions(
     peaks[0] = -np.inf  # label 0 is the background
     found = int(np.count_nonzero(peaks > limit))
     largest = np.argsort(-peaks, kind="stable")[: min(found, MAX_REGIONS)]
-    scale_x = roi.width / anomaly_map.shape[1]
-    scale_y = roi.height / anomaly_map.shape[0]
+    pixel = abs(float(np.linalg.det(to_frame[:, :2])))
     regions = []
     for label in largest:
         x, y, width, height, area = (int(value) for value in stats[label])
-        left, top = math.floor(x * scale_x), math.floor(y * scale_y)
-        right, bottom = math.ceil((x + width) * scale_x), math.ceil((y + height) * scale_y)
         regions.append(
             Region(
-                box=Box(x=roi.x + left, y=roi.y + top, width=right - left, height=bottom - top),
-                area=max(1, round(area * scale_x * scale_y)),
+                box=_box(x, y, width, height, frame_size, to_frame),
+                area=max(1, round(area * pixel)),
                 peak=float(peaks[label]),
             )
         )
     return tuple(regions)
+
+
+def _box(
+    x: int,
+    y: int,
+    width: int,
+    height: int,
+    frame_size: tuple[int, int],
+    to_frame: NDArray[np.float64],
+) -> Box:
+    """The upright rectangle, in pixels of the frame, around one of the map's."""
+    corners = [(x, y, 1), (x + width, y, 1), (x, y + height, 1), (x + width, y + height, 1)]
+    # Rounded: what lies on a pixel's edge but for the last digits lies on it.
+    found = np.round(np.array(corners) @ to_frame.T, 6)
+    most = np.array(frame_size[::-1])
+    left, top = np.clip(np.floor(found.min(0)).astype(int), 0, most - 1).tolist()
+    right, bottom = np.clip(np.ceil(found.max(0)).astype(int), 1, most).tolist()
+    return Box(x=left, y=top, width=max(1, right - left), height=max(1, bottom - top))

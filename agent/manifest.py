@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agent.alignment import Alignment
 from agent.imaging import Roi
 
 SCHEMA = 1
@@ -66,7 +67,10 @@ class Manifest(BaseModel):
     ignore_mask: str | None = Field(
         None, description="member, a PNG of the camera's size, white where nothing is inspected"
     )
-    tiles: Tiles = Field(Tiles(), description="grid of frames over the region of interest")
+    alignment: Alignment | None = Field(
+        None, description="the window that follows the part; None where none does"
+    )
+    tiles: Tiles = Field(Tiles(), description="grid of frames over what is seen of the image")
     window: tuple[int, int] | None = Field(
         None, description="levels of 16-bit images that become 0 and 255; None for 8-bit images"
     )
@@ -100,6 +104,8 @@ class Manifest(BaseModel):
             raise ValueError(
                 "an ignore mask needs image_size, and score_pixels or score_window, beside it"
             )
+        if self.ignore_mask is not None and self.alignment is not None:
+            raise ValueError("an ignore mask does not follow the part: no alignment beside it")
         if self.tiles.overlap > min(self.input_size) // 2:
             raise ValueError("tiles may overlap by half of a frame at most")
         if self.window is not None and not 0 <= self.window[0] < self.window[1] < 1 << 16:

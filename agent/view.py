@@ -1,6 +1,7 @@
 """The view: what of a camera image the model sees, and how; chosen at training, kept in the bundle.
 
     camera image -> region of interest -> 8 bits, BGR -> ignored pixels painted over
+        -> the window that follows the part, where one does
         -> resized once, to the canvas -> tiles of the model's size, which overlap
 
 Calibration, evaluation and the station all prepare their images here, so that a threshold holds
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.alignment import Aligner, Alignment
 from agent.bundle import Bundle
 from agent.errors import InputError
 from agent.imaging import Roi, check_image, decode_mask, is_grey, resize, to_bgr8
@@ -24,6 +26,30 @@ from agent.manifest import Tiles
 
 # Ignored pixels are painted in one grey: whatever is there, the model sees the same.
 PAINT = 128
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the model sees of an image.
+
+    Attributes:
+        canvas: uint8 [H, W, 3] BGR, C-contiguous.
+        to_image: [2, 3], where it lies: from its pixels to the image's, both counted from the
+            first one's edge.
+    """
+
+    canvas: NDArray[np.uint8]
+    to_image: NDArray[np.float64]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of what is seen, in pixels of the image."""
+        width, height = np.hypot(*self.to_image[:, :2]) * self.canvas.shape[1::-1]
+        return round(height), round(width)
+
+    def mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A mask of the image, bool [h, w], on the canvas: bool [H, W]."""
+        return _mask_at(mask, self.to_image, (self.canvas.shape[0], self.canvas.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -35,13 +61,14 @@ class View:
         roi: the part of the image to inspect; the whole image when None.
         image_size: (height, width) that every image must have; None where any size will do.
         ignored: bool, of the images' size, true where nothing is inspected; None: nowhere.
-        tiles: grid over the region of interest.
+        tiles: grid over what is seen.
         window: levels of a 16-bit image that become 0 and 255; None for 8-bit images.
         grey: whether images must be without colours, as the model sees none.
         score_pixels: how many of a frame's largest logits make its score, each the mean of
             score_square x score_square pixels; or
         score_window: side of the square of pixels whose mean logit does, where that is largest.
             Where some pixels are ignored, the score is taken over the others.
+        alignment: the window that follows the part; None: all of the region is seen.
     """
 
     input_size: tuple[int, int]
@@ -54,6 +81,7 @@ class View:
     score_pixels: int | None = None
     score_square: int = 1
     score_window: int | None = None
+    alignment: Alignment | None = None
 
     @classmethod
     def of(cls, bundle: Bundle) -> View:
@@ -77,6 +105,7 @@ class View:
             manifest.score_pixels,
             manifest.score_square,
             manifest.score_window,
+            manifest.alignment,
         )
         if not view.places:
             raise InputError(f"{bundle.path}: the ignore mask covers all: nothing is inspected")
@@ -105,7 +134,8 @@ class View:
         """Where nothing is inspected, bool [H, W] of the canvas; None: nowhere."""
         if self.ignored is None:
             return None
-        return self.mask_on_canvas(self.ignored, "the ignore mask")
+        to_region = self._whole(self._crop(self.ignored, "the ignore mask"))
+        return _mask_at(self.ignored, self._from_region(to_region), self.canvas_size)
 
     @cached_property
     def _inspected(self) -> NDArray[np.uint8] | None:
@@ -114,14 +144,19 @@ class View:
             return None
         return np.asarray(~self._crop(self.ignored, "the ignore mask"), np.uint8)
 
-    def canvas(self, image: NDArray[Any], name: str = "the image") -> NDArray[np.uint8]:
-        """A camera image on the canvas: uint8 [H, W, 3] BGR, C-contiguous.
+    @cached_property
+    def _aligner(self) -> Aligner | None:
+        return None if self.alignment is None else Aligner(self.alignment)
+
+    def seen(self, image: NDArray[Any], name: str = "the image") -> Seen:
+        """What is seen of a camera image.
 
         Args:
             image: uint8 or uint16, [h, w], [h, w, 1] or [h, w, 3] BGR.
             name: of the image, for what is said of it.
 
         Raises:
+            NoPart: the window would follow a part, and the image shows none.
             InputError: another shape, size or depth than the model was trained on, colours where
                 there were none, or a region of interest outside the image.
         """
@@ -130,19 +165,29 @@ class View:
         if self._inspected is not None:
             painted = np.full_like(region, PAINT)
             region = np.asarray(cv2.copyTo(region, self._inspected, painted), np.uint8)
-        canvas = resize(region, self.canvas_size)
+        if self._aligner is None:
+            canvas, to_region = resize(region, self.canvas_size), self._whole(region)
+        else:
+            pose = self._aligner.find(region, name)
+            canvas, to_region = self._aligner.window(region, pose, self.canvas_size)
         if self.grey and not is_grey(canvas):
             raise InputError(
                 f"{name} is in colour, the training images were grey: set the camera as it was"
             )
-        return canvas
+        return Seen(canvas, self._from_region(to_region))
 
-    def mask_on_canvas(self, mask: NDArray[np.bool_], name: str) -> NDArray[np.bool_]:
-        """A mask of a camera image, bool [h, w], on the canvas: the nearest pixel decides."""
-        height, width = self.canvas_size
-        region = self._crop(mask, name).astype(np.uint8)
-        nearest = cv2.INTER_NEAREST_EXACT
-        return cv2.resize(region, (width, height), interpolation=nearest).astype(np.bool_)
+    def canvas(self, image: NDArray[Any], name: str = "the image") -> NDArray[np.uint8]:
+        """The canvas alone; raises likewise."""
+        return self.seen(image, name).canvas
+
+    def _whole(self, region: NDArray[Any]) -> NDArray[np.float64]:
+        """Where the canvas lies that shows all of a region."""
+        (height, width), (rows, columns) = region.shape[:2], self.canvas_size
+        return np.array([[width / columns, 0.0, 0.0], [0.0, height / rows, 0.0]])
+
+    def _from_region(self, to_region: NDArray[np.float64]) -> NDArray[np.float64]:
+        roi = self.roi
+        return to_region if roi is None else to_region + [[0, 0, roi.x], [0, 0, roi.y]]
 
     def _crop(self, image: NDArray[Any], name: str) -> NDArray[Any]:
         if self.image_size is not None and image.shape[:2] != self.image_size:
@@ -161,3 +206,14 @@ class View:
                 "the training images"
             )
         return image[roi.y : roi.y + roi.height, roi.x : roi.x + roi.width]
+
+
+def _mask_at(
+    mask: NDArray[np.bool_], to_image: NDArray[np.float64], size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """What a canvas of `size` shows of an image's mask: the nearest pixel; beside it nothing."""
+    rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
+    x, y = (np.floor(a * columns + b * rows + c + 1e-9).astype(np.intp) for a, b, c in to_image)
+    height, width = mask.shape
+    within = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return within & mask[y.clip(0, height - 1), x.clip(0, width - 1)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agent.bundle import Bundle
 from agent.engine import Engine, EngineFault
-from agent.errors import InputError
+from agent.errors import InputError, NoPart
 from agent.inspection import inspect
 from agent.picture import Look, look_at
 from agent.view import View
@@ -117,7 +117,11 @@ class Collector:
         if name in self._excluded:
             normals.excluded.append(name)
             return "excluded"
-        canvas = self._view.canvas(image, name)
+        try:
+            canvas = self._view.canvas(image, name)
+        except NoPart as missing:
+            normals.refused[name] = missing.reason
+            return missing.reason
         normals.sizes[name] = image.shape[0], image.shape[1]
         look = look_at(canvas)
         reason = self._gate.refuse(name, image, look)

@@ -35,6 +35,13 @@ DEFAULT_BUDGET = "45m"
 )
 @click.option("--roi", metavar="X,Y,W,H", help="Region of interest in pixels.  [default: all]")
 @click.option("--ignore-mask", type=FOLDER, help="Image, white where nothing is inspected.")
+@click.option(
+    "--align",
+    default="auto",
+    show_default=True,
+    type=click.Choice(("auto", "off")),
+    help="Follow a part that is small, or turned.",
+)
 @click.option("--tiles", default="auto", show_default=True, help="Grid ROWSxCOLUMNS, such as 1x3.")
 @click.option("--overlap", default="12.5%", show_default=True, help="Of a tile with the next.")
 @click.option("--window", metavar="LOW:HIGH", help="Levels of 16-bit images.  [default: by depth]")
@@ -53,6 +60,7 @@ def train(
     batch_size: int | None,
     roi: str | None,
     ignore_mask: Path | None,
+    align: str,
     tiles: str,
     overlap: str,
     window: str | None,
@@ -84,7 +92,7 @@ def train(
         budget=parse_budget(steps, time_budget),
         input_size=parse_size(size),
         batch_size=batch_size,
-        view=parse_wish(roi, ignore_mask, tiles, overlap, window),
+        view=parse_wish(roi, ignore_mask, align, tiles, overlap, window),
         seed=seed,
         device=device,
         product=product or data.resolve().name,

@@ -50,6 +50,17 @@ class LabelledImage:
         return self.kind != GOOD
 
 
+class Sight(Protocol):
+    """What a view sees of an image."""
+
+    @property
+    def canvas(self) -> NDArray[np.uint8]:
+        """uint8 [H, W, 3] BGR."""
+
+    def mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A mask of the image on the canvas."""
+
+
 class Framing(Protocol):
     """A view of images, as training has it or as the agent has it."""
 
@@ -61,11 +72,8 @@ class Framing(Protocol):
     def ignored_on_canvas(self) -> NDArray[np.bool_] | None:
         """Where nothing is inspected."""
 
-    def canvas(self, image: NDArray[Any], name: str) -> NDArray[np.uint8]:
-        """An image on the canvas."""
-
-    def mask_on_canvas(self, mask: NDArray[np.bool_], name: str) -> NDArray[np.bool_]:
-        """A mask of an image on the canvas."""
+    def seen(self, image: NDArray[Any], name: str) -> Sight:
+        """What is seen of an image."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ def load_images(paths: Sequence[Path], view: Framing) -> NDArray[np.uint8]:
     for index, path in enumerate(tqdm(paths, desc="reading images", disable=None)):
         image = read_image(path)
         sizes.append((image.shape[1], image.shape[0]))
-        images[index] = view.canvas(image, str(path))
+        images[index] = view.seen(image, str(path)).canvas
         if _is_flat(images[index], view.ignored_on_canvas):
             raise InputError(f"{path} is of one colour throughout and shows no part: remove it")
     _check_strays(paths, sizes)
@@ -130,10 +138,11 @@ def load_labelled_images(
     masks = np.zeros((len(items), *view.canvas_size), bool)
     for index, item in enumerate(tqdm(items, desc="reading test images", disable=None)):
         image = read_image(item.path)
-        images[index] = view.canvas(image, str(item.path))
+        seen = view.seen(image, str(item.path))
+        images[index] = seen.canvas
         if item.mask_path is not None:
             mask = read_mask(item.mask_path, image.shape[:2], item.mask_level)
-            masks[index] = view.mask_on_canvas(mask, str(item.mask_path))
+            masks[index] = seen.mask(mask)
     return images, masks
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from training.alignment import Alignment
 from training.errors import InputError
+from training.fixturing import choose_alignment
 from training.images import read_image, read_mask
 from training.synthesis.foreground import find_foregrounds
 from training.tiling import choose_tiles, grid
@@ -31,19 +33,25 @@ class ViewWish:
     """What a user asks for; None: to be chosen, or none at all.
 
     ignore_mask: an image file of the camera's size, white where nothing is to be inspected;
-    grid: (rows, columns); overlap: share of a tile; window: levels of 16-bit images that become
-    0 and 255.
+    align: whether to follow the part where that helps; grid: (rows, columns); overlap: share of a
+    tile; window: levels of 16-bit images that become 0 and 255.
     """
 
     roi: Roi | None = None
     ignore_mask: Path | None = None
+    align: bool = True
     grid: tuple[int, int] | None = None
     overlap: float = OVERLAP_SHARE
     window: tuple[int, int] | None = None
 
 
 def parse_wish(
-    roi: str | None, ignore_mask: Path | None, tiles: str, overlap: str, window: str | None
+    roi: str | None,
+    ignore_mask: Path | None,
+    align: str,
+    tiles: str,
+    overlap: str,
+    window: str | None,
 ) -> ViewWish:
     """The wish in the words of the command line; InputError where they cannot be read."""
     region = grid = levels = None
@@ -65,7 +73,7 @@ def parse_wish(
         if not low < high < 1 << 16:
             raise InputError(f"--window {window}: LOW must be below HIGH, and HIGH below 65536")
         levels = (low, high)
-    return ViewWish(region, ignore_mask, grid, share / 100, levels)
+    return ViewWish(region, ignore_mask, align == "auto", grid, share / 100, levels)
 
 
 def _numbers(
@@ -97,13 +105,17 @@ def choose_view(
         region_of_interest=wish.roi, image_size=image_size, window=_window(wish, survey, say)
     )
 
+    alignment = _alignment(wish, survey, paths, whole, say)
+    if alignment is not None:
+        whole = whole.model_copy(update={"image_size": survey.largest, "alignment": alignment})
+
     def part_share() -> float | None:
-        return _part_share(paths, View(input_size, whole))
+        return None if alignment else _part_share(paths, View(input_size, whole))
 
     settings = whole.model_copy(
         update={
             "ignore_mask": None if wish.ignore_mask is None else _sha256(wish.ignore_mask),
-            "tiles": _tiles(wish, survey, input_size, part_share, say),
+            "tiles": _tiles(wish, _region(survey, whole), input_size, part_share, say),
         }
     )
     ignored = None
@@ -131,7 +143,7 @@ class _Survey:
     @classmethod
     def of(cls, paths: Sequence[Path]) -> _Survey:
         sizes, brightest = [], []
-        for path in paths[:: math.ceil(len(paths) / SURVEYED)]:
+        for path in _some(paths):
             image = read_image(path)
             sizes.append((image.shape[0], image.shape[1]))
             if image.dtype == np.uint16:
@@ -151,16 +163,46 @@ class _Survey:
         return self.largest
 
 
-def _tiles(
+def _alignment(
     wish: ViewWish,
     survey: _Survey,
+    paths: Sequence[Path],
+    whole: ViewSettings,
+    say: Callable[[str], None],
+) -> Alignment | None:
+    """The window that follows the part; none where sizes vary, or a mask lies on the picture."""
+    if not wish.align or wish.ignore_mask is not None or survey.smallest != survey.largest:
+        return None
+    view = View(survey.largest, whole)
+    found = choose_alignment(view.region(read_image(path), str(path)) for path in _some(paths))
+    if found is not None:
+        turned = ", and turned back" if found.polar else ""
+        say(
+            f"the part is followed wherever it lies{turned}: a window of {found.width}x"
+            f"{found.height} pixels around it is inspected (--align off overrules this)"
+        )
+    return found
+
+
+def _region(survey: _Survey, whole: ViewSettings) -> tuple[int, int]:
+    """(height, width) of what is seen, in camera pixels."""
+    if whole.alignment is not None:
+        return whole.alignment.height, whole.alignment.width
+    roi = whole.region_of_interest
+    return survey.median if roi is None else (roi.height, roi.width)
+
+
+def _some(paths: Sequence[Path]) -> Sequence[Path]:
+    return paths[:: math.ceil(len(paths) / SURVEYED)]
+
+
+def _tiles(
+    wish: ViewWish,
+    region: tuple[int, int],
     input_size: tuple[int, int],
     part_share: Callable[[], float | None],
     say: Callable[[str], None],
 ) -> Tiles:
-    region = survey.median
-    if wish.roi is not None:
-        region = (wish.roi.height, wish.roi.width)
     overlap = round(wish.overlap * min(input_size))
     if wish.grid is None:
         tiles, because = choose_tiles(region, input_size, overlap, part_share())
@@ -177,8 +219,8 @@ def _tiles(
 
 def _part_share(paths: Sequence[Path], whole: View) -> float | None:
     """How much of the picture the part fills; None where there is no plain background."""
-    sample = paths[:: math.ceil(len(paths) / SURVEYED)]
-    found = find_foregrounds(np.stack([whole.canvas(read_image(p), str(p)) for p in sample]))
+    images = [whole.canvas(read_image(path), str(path)) for path in _some(paths)]
+    found = find_foregrounds(np.stack(images))
     return None if found is None else float(found.mean())
 
 

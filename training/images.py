@@ -76,12 +76,6 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     return np.ascontiguousarray(image)
 
 
-def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Resize bool [h, w] to `size` (height, width): the nearest pixel decides."""
-    nearest = cv2.INTER_NEAREST_EXACT
-    return cv2.resize(mask.astype(np.uint8), (size[1], size[0]), interpolation=nearest).astype(bool)
-
-
 def _decode(path: Path, flags: int) -> NDArray[Any]:
     try:
         data = path.read_bytes()

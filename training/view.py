@@ -4,6 +4,7 @@ It is chosen once, when training starts, stored with the run and written to the 
 training, calibration, evaluation and the station see the same pixels:
 
     camera image -> region of interest -> 8 bits, BGR -> ignored pixels painted over
+        -> the window that follows the part, where one does
         -> resized once, to the canvas -> tiles of the model's size, which overlap
 
 A view of one tile has a canvas of the model's size. The agent prepares its frames the same way;
@@ -21,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.alignment import Aligner, Alignment
 from training.errors import InputError
-from training.images import resize_image, resize_mask
+from training.images import resize_image
 
 # Ignored pixels are painted in one grey: whatever is there, the model sees the same.
 PAINT = 128
@@ -67,7 +69,8 @@ class ViewSettings(BaseModel):
         region_of_interest: in camera pixels; None for the whole image.
         image_size: (height, width) that every image must have; None where any size will do.
         ignore_mask: sha256 of the ignore mask's file; None without one.
-        tiles: grid over the region of interest.
+        alignment: the window that follows the part within that; None: all of it is seen.
+        tiles: grid over what is seen.
         window: levels of a 16-bit image that become 0 and 255; None for 8-bit images.
     """
 
@@ -76,8 +79,25 @@ class ViewSettings(BaseModel):
     region_of_interest: Roi | None = None
     image_size: tuple[int, int] | None = None
     ignore_mask: str | None = None
+    alignment: Alignment | None = None
     tiles: Tiles = Tiles()
     window: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the model sees of an image.
+
+    canvas: uint8 [H, W, 3] BGR; to_image: [2, 3], where it lies: from its pixels to the image's,
+    both counted from the first one's edge.
+    """
+
+    canvas: NDArray[np.uint8]
+    to_image: NDArray[np.float64]
+
+    def mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A mask of the image, bool [h, w], on the canvas: bool [H, W]."""
+        return _mask_at(mask, self.to_image, (self.canvas.shape[0], self.canvas.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -115,24 +135,50 @@ class View:
             return corners
         return [(y, x) for y, x in corners if not ignored[y : y + height, x : x + width].all()]
 
-    def canvas(self, image: NDArray[Any], name: str) -> NDArray[np.uint8]:
-        """A camera image, uint8 or uint16 [h, w, 3] BGR, on the canvas: uint8 [H, W, 3].
+    def seen(self, image: NDArray[Any], name: str) -> Seen:
+        """What is seen of a camera image, uint8 or uint16 [h, w, 3] BGR.
 
         Raises InputError, with the `name` of the image, where it is not one that the view is for.
         """
-        region = to_8_bits(self._crop(image, name), self.settings.window, name)
-        if self.ignored is not None:
-            region = np.where(self._crop(self.ignored, name)[..., None], np.uint8(PAINT), region)
-        return resize_image(region, self.canvas_size)
+        region = self.region(image, name)
+        if self._aligner is None:
+            canvas, to_region = resize_image(region, self.canvas_size), self._whole(region)
+        else:
+            pose = self._aligner.find(region, name)
+            canvas, to_region = self._aligner.window(region, pose, self.canvas_size)
+        return Seen(canvas, self._from_region(to_region))
 
-    def mask_on_canvas(self, mask: NDArray[np.bool_], name: str) -> NDArray[np.bool_]:
-        """A mask of a camera image, bool [h, w], on the canvas: bool [H, W]."""
-        return resize_mask(self._crop(mask, name), self.canvas_size)
+    def region(self, image: NDArray[Any], name: str) -> NDArray[np.uint8]:
+        """The region of interest, uint8 [h, w, 3], ignored pixels painted over; likewise."""
+        region = to_8_bits(self._crop(image, name), self.settings.window, name)
+        if self.ignored is None:
+            return region
+        return np.where(self._crop(self.ignored, name)[..., None], np.uint8(PAINT), region)
+
+    def canvas(self, image: NDArray[Any], name: str) -> NDArray[np.uint8]:
+        """The canvas alone, uint8 [H, W, 3]; InputError likewise."""
+        return self.seen(image, name).canvas
 
     @cached_property
     def ignored_on_canvas(self) -> NDArray[np.bool_] | None:
         """Where nothing is inspected, bool [H, W]; None where everything is."""
-        return None if self.ignored is None else self.mask_on_canvas(self.ignored, "ignore mask")
+        if self.ignored is None:
+            return None
+        to_region = self._whole(self._crop(self.ignored, "ignore mask"))
+        return _mask_at(self.ignored, self._from_region(to_region), self.canvas_size)
+
+    @cached_property
+    def _aligner(self) -> Aligner | None:
+        return None if self.settings.alignment is None else Aligner(self.settings.alignment)
+
+    def _whole(self, region: NDArray[Any]) -> NDArray[np.float64]:
+        """Where the canvas lies that shows all of a region."""
+        (height, width), (rows, columns) = region.shape[:2], self.canvas_size
+        return np.array([[width / columns, 0.0, 0.0], [0.0, height / rows, 0.0]])
+
+    def _from_region(self, to_region: NDArray[np.float64]) -> NDArray[np.float64]:
+        roi = self.settings.region_of_interest
+        return to_region if roi is None else to_region + [[0, 0, roi.x], [0, 0, roi.y]]
 
     def cut(self, canvases: NDArray[Any]) -> NDArray[Any]:
         """Tiles [N * T, h, w, …] of canvases [N, H, W, …], those of one image together."""
@@ -173,3 +219,14 @@ def to_8_bits(image: NDArray[Any], window: tuple[int, int] | None, name: str) ->
     low, high = window
     levels = (np.arange(1 << 16) - low) * 255 / (high - low)
     return np.clip(np.round(levels), 0, 255).astype(np.uint8)[image]
+
+
+def _mask_at(
+    mask: NDArray[np.bool_], to_image: NDArray[np.float64], size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """What a canvas of `size` shows of an image's mask: the nearest pixel; beside it nothing."""
+    rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
+    x, y = (np.floor(a * columns + b * rows + c + 1e-9).astype(np.intp) for a, b, c in to_image)
+    height, width = mask.shape
+    within = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return within & mask[y.clip(0, height - 1), x.clip(0, width - 1)]

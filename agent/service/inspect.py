@@ -97,27 +97,25 @@ class Inspector:
         standard = self._standard
         queue_ms = elapsed_ms(frame.captured_ns, start_ns)
         try:
-            canvas = self._view.canvas(frame.image)
+            seen = self._view.seen(frame.image)
         except InputError as error:
             return self._unusable(frame, str(error)), Durations(queue=queue_ms)
-        glance = glance_at(canvas)
+        glance = glance_at(seen.canvas)
         fault = standard.check.fault(frame.image, glance)
         if fault is not None:
             return self._unusable(frame, fault), Durations(queue=queue_ms)
         self.attempted += 1
         try:
-            inspection = inspect(self._engine, self._view, canvas)
+            inspection = inspect(self._engine, self._view, seen.canvas)
         except EngineFault as error:
             log.error("frame %s: %s", frame.name, error)
             return Decision.none(Reason.ENGINE_FAULT), Durations(queue=queue_ms)
         self.completed += 1
         inferred_ns = time.monotonic_ns()
         height, width = frame.image.shape[:2]
-        roi = self._view.roi
-        decision = decide(inspection, standard.record, (height, width), roi)
+        decision = decide(inspection, standard.record, (height, width), seen.to_image)
         if decision.score is not None:
-            size = (roi.height, roi.width) if roi is not None else (height, width)
-            self._seen = decision.score, glance, size
+            self._seen = decision.score, glance, seen.size
         return decision, Durations(
             queue=queue_ms,
             inference=elapsed_ms(start_ns, inferred_ns),

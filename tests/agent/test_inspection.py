@@ -80,7 +80,8 @@ def test_a_defect_at_a_seam_is_rejected_and_located(
 ) -> None:
     good = inspect(engine, THREE, plain).score
     found = inspect(engine, THREE, spotted(plain, y, 30))
-    decision = decide(found, make_record([good], threshold=good), (320, 128))
+    twice = np.array([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
+    decision = decide(found, make_record([good], threshold=good), (320, 128), twice)
     assert decision.outcome is Outcome.REJECT
     box = decision.regions[0].box
     # The canvas is 160 x 64: two camera pixels for one of the model.
@@ -129,7 +130,8 @@ def test_the_edge_of_the_mask_is_no_defect(engine: Engine, masked: View) -> None
     kept = np.sort(found.anomaly_map[30:64].ravel())[-TOP:]
     assert found.score == pytest.approx(float(kept.mean()), rel=1e-6)
     good = inspect(engine, masked, masked.canvas(tiny_frames(1, masked.canvas_size)[0])).score
-    decision = decide(found, make_record([good], threshold=good), masked.canvas_size)
+    as_it_is = np.eye(2, 3)
+    decision = decide(found, make_record([good], threshold=good), masked.canvas_size, as_it_is)
     assert decision.outcome is Outcome.REJECT
     assert all(region.box.y >= 30 for region in decision.regions)
 

@@ -146,7 +146,7 @@ def test_a_reject_names_where_by_the_pixel_limit(
     assert record.pixel_limit is not None and record.pixel_limit <= record.threshold
     assert len(record.pixel_levels) == 60
     frame = tiny_frames(2, (64, 64), seed=9)[1]
-    decision = decide(engine.infer(frame), record, (64, 64))
+    decision = decide(engine.infer(frame), record, (64, 64), np.eye(2, 3))
     assert decision.outcome is Outcome.REJECT
     (region,) = decision.regions[:1]
     dark = np.argwhere(frame.mean(axis=-1) < 100)

@@ -17,6 +17,7 @@ from agent.inspection import inspect
 from agent.record import read_record
 from agent.view import View
 from calibration.commands import calibrate
+from tests.posed import SIZE, alignment, anywhere, lying
 from tests.tiny import write_tiny_bundle
 
 VIEW = {
@@ -74,3 +75,18 @@ def test_a_part_of_another_size_is_named(bundle: Path, images: Path, tmp_path: P
     with pytest.raises(InputError, match=r"05\.png.* 80x150"):
         out = tmp_path / "tiny.cal.json"
         CliRunner().invoke(calibrate, order(bundle, images, out), catch_exceptions=False)
+
+
+def test_a_picture_without_a_part_is_left_out_and_named(tmp_path: Path) -> None:
+    """An empty tray among two hundred good parts must not cost the shift its calibration."""
+    view = {"alignment": alignment(), "image_size": SIZE}
+    bundle = write_tiny_bundle(tmp_path / "tiny.nlb", view=view)
+    folder = tmp_path / "good"
+    folder.mkdir()
+    for index, image in enumerate([*anywhere(12), lying(-200, -200, 0)]):
+        cv2.imwrite(str(folder / f"{index:02}.png"), image)
+    out = tmp_path / "tiny.cal.json"
+    result = CliRunner().invoke(calibrate, order(bundle, folder, out), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "12.png: no part" in result.output
+    assert len(read_record(out).scores) == 12

@@ -13,6 +13,7 @@ import training.view
 from agent.bundle import open_bundle
 from agent.view import View
 from deploy.view import view_fields, view_members
+from tests.posed import anywhere
 from tests.tiny import write_tiny_bundle
 from training.commands import train
 from training.dataset import load_images
@@ -78,6 +79,21 @@ def test_the_station_sees_what_training_saw(run: Run, tmp_path: Path) -> None:
         np.testing.assert_array_equal(view.canvas(read_image(image)), trained_on[0])
         tiles = [trained_on[0, y : y + 64, x : x + 64] for y, x in view.places]
         np.testing.assert_array_equal(run.view.cut(trained_on), tiles)
+
+
+def test_the_station_follows_the_part_that_training_followed(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    for index, picture in enumerate(anywhere(12)):
+        cv2.imwrite(str(tmp_path / "parts" / f"{index}.png"), picture)
+    words = order(tmp_path / "parts", tmp_path / "run")
+    result = CliRunner().invoke(train, words, catch_exceptions=False)
+    assert result.exit_code == 0 and "the part is followed" in result.output, result.output
+    followed = load_run(tmp_path / "run")
+    path = write_tiny_bundle(tmp_path / "tiny.nlb", SIZE, view=view_fields(followed))
+    view = View.of(open_bundle(path))
+    for image in sorted((tmp_path / "parts").iterdir()):
+        (trained_on,) = load_images([image], followed.view)
+        np.testing.assert_array_equal(view.canvas(read_image(image)), trained_on)
 
 
 def test_a_run_goes_on_with_its_own_view_only(run: Run) -> None:

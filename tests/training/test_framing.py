@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.posed import anywhere
 from training.errors import InputError
 from training.framing import ViewWish, choose_view, parse_wish
 from training.images import list_images
@@ -50,9 +51,32 @@ def small_discs(folder: Path, radius: int) -> Path:
 @pytest.mark.parametrize(("radius", "tiles"), [(25, "2x2"), (60, "1x1")], ids=["small", "large"])
 def test_a_small_part_is_seen_larger(radius: int, tiles: str, tmp_path: Path) -> None:
     """A bent tip of three pixels is nothing that a model could learn; of six, it is."""
-    _, said = chosen(small_discs(tmp_path, radius))
+    _, said = chosen(small_discs(tmp_path, radius), ViewWish(align=False))
     assert f"160x160 pixels in {tiles} tiles" in said
     assert ("the part fills" in said) is (tiles == "2x2")
+
+
+def test_a_part_that_is_turned_is_followed_and_the_window_decides_the_tiles(tmp_path: Path) -> None:
+    for index, picture in enumerate(anywhere(12)):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), picture)
+    view, said = chosen(tmp_path)
+    assert "the part is followed wherever it lies, and turned back" in said
+    assert view.settings.alignment is not None and view.settings.image_size == (240, 320)
+    assert view.settings.tiles.rows == 1 and view.settings.tiles.columns > 1
+    view, said = chosen(tmp_path, ViewWish(align=False))
+    assert view.settings.alignment is None and "followed" not in said
+
+
+def test_with_an_ignore_mask_the_part_is_not_followed(tmp_path: Path) -> None:
+    """The mask lies on the picture, where the camera has it; the part does not."""
+    (tmp_path / "parts").mkdir()
+    for index, picture in enumerate(anywhere(12)):
+        cv2.imwrite(str(tmp_path / "parts" / f"{index}.png"), picture)
+    mask = np.zeros((240, 320), np.uint8)
+    mask[:20] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    view, _ = chosen(tmp_path / "parts", ViewWish(ignore_mask=tmp_path / "mask.png"))
+    assert view.settings.alignment is None
 
 
 def test_a_wish_for_tiles_is_granted(tmp_path: Path) -> None:
@@ -117,25 +141,25 @@ def test_a_missing_mask_is_named(tmp_path: Path) -> None:
 
 
 def test_the_words_of_the_command_line() -> None:
-    assert parse_wish("1,2,30,40", Path("m.png"), "2x3", "25%", "16:4000") == ViewWish(
-        Roi(x=1, y=2, width=30, height=40), Path("m.png"), (2, 3), 0.25, (16, 4000)
+    assert parse_wish("1,2,30,40", Path("m.png"), "off", "2x3", "25%", "16:4000") == ViewWish(
+        Roi(x=1, y=2, width=30, height=40), Path("m.png"), False, (2, 3), 0.25, (16, 4000)
     )
-    assert parse_wish(None, None, "auto", "12.5%", None) == ViewWish()
+    assert parse_wish(None, None, "auto", "auto", "12.5%", None) == ViewWish()
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("1,2,3", None, "auto", "0%", None), "--roi 1,2,3"),
-        (("1,2,0,9", None, "auto", "0%", None), "must not be 0"),
-        ((None, None, "three", "0%", None), "--tiles three"),
-        ((None, None, "0x3", "0%", None), "1 to 100"),
-        ((None, None, "50x50", "0%", None), "1 to 100"),
-        ((None, None, "auto", "60%", None), "0% to 50%"),
-        ((None, None, "auto", "0.1", None), "--overlap 0.1"),
-        ((None, None, "auto", "0%", "4095"), "--window 4095"),
-        ((None, None, "auto", "0%", "9:9"), "LOW must be below HIGH"),
-        ((None, None, "auto", "0%", "0:70000"), "below 65536"),
+        (("1,2,3", None, "auto", "auto", "0%", None), "--roi 1,2,3"),
+        (("1,2,0,9", None, "auto", "auto", "0%", None), "must not be 0"),
+        ((None, None, "auto", "three", "0%", None), "--tiles three"),
+        ((None, None, "auto", "0x3", "0%", None), "1 to 100"),
+        ((None, None, "auto", "50x50", "0%", None), "1 to 100"),
+        ((None, None, "auto", "auto", "60%", None), "0% to 50%"),
+        ((None, None, "auto", "auto", "0.1", None), "--overlap 0.1"),
+        ((None, None, "auto", "auto", "0%", "4095"), "--window 4095"),
+        ((None, None, "auto", "auto", "0%", "9:9"), "LOW must be below HIGH"),
+        ((None, None, "auto", "auto", "0%", "0:70000"), "below 65536"),
     ],
 )
 def test_words_that_cannot_be_read_are_refused(words: tuple, message: str) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agent import imaging
 from training.errors import InputError
-from training.images import read_image, read_mask, resize_image, resize_mask, some
+from training.images import read_image, read_mask, resize_image, some
 
 
 def picture(height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
@@ -128,12 +128,6 @@ def test_files_are_read_as_the_agent_reads_them(name: str, kind: str, tmp_path: 
     image = picture(30, 40) if kind == "colour" else picture(30, 40)[..., 0]
     path = save(tmp_path / name, image.astype(np.uint16) * 257 if kind == "deep" else image)
     assert np.array_equal(read_image(path), imaging.read_image(path))
-
-
-def test_masks_shrink_to_the_nearest_pixel() -> None:
-    mask = np.zeros((8, 8), bool)
-    mask[:4] = True
-    assert resize_mask(mask, (4, 2)).tolist() == [[True] * 2] * 2 + [[False] * 2] * 2
 
 
 def test_a_sample_of_tiles_shows_every_corner() -> None:

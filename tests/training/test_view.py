@@ -64,7 +64,7 @@ def test_training_and_agent_see_the_same(name: str, window: tuple[int, int] | No
     assert ours.places == theirs.places
     truth = random.random(IMAGE) > 0.5
     np.testing.assert_array_equal(
-        ours.mask_on_canvas(truth, "a"), theirs.mask_on_canvas(truth, "a")
+        ours.seen(image, "a").mask(truth), theirs.seen(image, "a").mask(truth)
     )
     if ignored is not None:
         np.testing.assert_array_equal(ours.ignored_on_canvas, theirs.ignored_on_canvas)

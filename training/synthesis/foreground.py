@@ -27,11 +27,11 @@ RIM = 1 / 64
 
 def find_foregrounds(images: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     """Foreground masks bool [N, H, W] of images uint8 [N, H, W, 3]; None where all is the part."""
-    background = _background_colour(images)
+    background = background_colour(images)
     if background is None:
         return None
     distance = np.abs(images.astype(np.int16) - background).max(axis=-1).astype(np.uint8)
-    cut = _outlining_cut(some(distance, SAMPLE))
+    cut = outlining_cut(some(distance, SAMPLE))
     masks = np.stack([_solid(d > cut) for d in distance])
     area = masks.mean(axis=(1, 2))
     plausible = np.mean((area > PLAUSIBLE_AREA[0]) & (area < PLAUSIBLE_AREA[1]))
@@ -42,7 +42,7 @@ def find_foregrounds(images: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     return np.stack([cv2.dilate(mask.astype(np.uint8), rim) > 0 for mask in masks])
 
 
-def _outlining_cut(distance: NDArray[np.uint8]) -> float:
+def outlining_cut(distance: NDArray[np.uint8]) -> float:
     """The distance from the background's colour whose outline runs along the sharpest edges.
 
     A shadow fades: an outline around it crosses pixels that hardly change. [N, H, W] as a sample.
@@ -63,7 +63,7 @@ def _outlining_cut(distance: NDArray[np.uint8]) -> float:
     return max((float(share * otsu) for share in CUTS), key=sharpness)
 
 
-def _background_colour(images: NDArray[np.uint8]) -> NDArray[np.int16] | None:
+def background_colour(images: NDArray[np.uint8]) -> NDArray[np.int16] | None:
     border = _border_pixels(images)
     colour = np.median(border, axis=0)
     near = np.abs(border - colour).max(axis=-1)

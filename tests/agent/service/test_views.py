@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from agent.client import Position, Subscriber
 from agent.verdict import Outcome, Reason, Verdict
 from tests.agent.service.process import StationProcess, write_station
+from tests.posed import SIZE, alignment, lying
 
 # Tall parts from a camera of 12 bits; the top carries a label that differs from part to part.
 HEIGHT, WIDTH, LABEL = 300, 120, 40
@@ -56,7 +57,8 @@ def station_file(tmp_path: Path) -> Path:
     )
 
 
-def test_a_tall_part_of_16_bits_with_a_label_to_ignore(station_file: Path) -> None:
+def verdicts_of(station_file: Path, count: int) -> list[Verdict]:
+    """The first verdicts of a station."""
     verdicts: list[Verdict] = []
     with (
         StationProcess(station_file) as station,
@@ -64,13 +66,17 @@ def test_a_tall_part_of_16_bits_with_a_label_to_ignore(station_file: Path) -> No
             station.publish["verdicts"], station.publish["replay"], position=Position(0, 0)
         ) as subscriber,
     ):
-        while len(verdicts) < 4:
+        while len(verdicts) < count:
             event = subscriber.receive(30.0)
             assert event is not None, station.stderr()
             if isinstance(event, Verdict):
                 verdicts.append(event)
-        stderr = station.stderr()
-    good, spotted, smaller, shallow = verdicts
+    return verdicts
+
+
+def test_a_tall_part_of_16_bits_with_a_label_to_ignore(station_file: Path) -> None:
+    good, spotted, smaller, shallow = verdicts_of(station_file, 4)
+    stderr = station_file.with_name("stderr.txt").read_text()
     assert good.verdict is Outcome.PASS
     assert spotted.verdict is Outcome.REJECT
     box = spotted.regions[0].box
@@ -81,3 +87,24 @@ def test_a_tall_part_of_16_bits_with_a_label_to_ignore(station_file: Path) -> No
     assert shallow.verdict is Outcome.NO_DECISION and shallow.reason is Reason.CAMERA_FAULT
     assert "120x200 pixels, the training images were 120x300" in stderr
     assert "8 bits a channel, the training images had 16" in stderr
+
+
+def test_a_part_that_lies_anywhere_is_followed(tmp_path: Path) -> None:
+    """A spot is told where the camera has it; a picture without a part passes nothing."""
+    images = tmp_path / "images"
+    images.mkdir()
+    spotted = lying(190, 130, 250)
+    x, y = 190, 130
+    spotted[y - 3 : y + 4, x - 3 : x + 4] = 255
+    for index, picture in enumerate([lying(140, 115, 30), spotted, lying(-200, -200, 0)]):
+        assert cv2.imwrite(str(images / f"{index}.png"), picture)
+    view = {"alignment": alignment(), "image_size": SIZE, "tiles": {"rows": 1, "columns": 2}}
+    camera = {"uri": f"folder://{images}?rate=0"}
+    station_file = write_station(tmp_path, camera, threshold=1.0, view=view)
+    clean, marked, gone = verdicts_of(station_file, 3)
+    assert clean.verdict is Outcome.PASS
+    assert marked.verdict is Outcome.REJECT
+    box = marked.regions[0].box
+    assert box.x <= x <= box.x + box.width and box.y <= y <= box.y + box.height
+    assert box.width < 16 and box.height < 16
+    assert gone.verdict is Outcome.NO_DECISION and gone.reason is Reason.CAMERA_FAULT

@@ -1,0 +1,149 @@
+"""Alignment: a window that follows the part, wherever it lies and however it is turned.
+
+A part on a plain background is found by the background's colour. Its centre of gravity says where
+it is; the angle at which its polar picture fits that of the good parts best, how it is turned. What
+the model sees is a window around it, turned back: larger than in the whole picture, and always
+from the same side. A line engineer calls that a fixture (HALCON: alignment).
+
+Training aligns the same way; the two stages share no code so that either installs without the
+other, and a test holds them together.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from agent.errors import NoPart
+from agent.imaging import resize
+from agent.silhouette import ANGLES, RADII, find_part, shrink, spectrum, turn
+
+
+class Alignment(BaseModel):
+    """How the part is found, and the window that follows it.
+
+    Attributes:
+        background: its colour, BGR.
+        contrast: levels from it, in the channel that differs most, above which the part begins.
+        area: smallest and largest share of the picture that is taken for one part.
+        left, top, width, height: of the window, from the part's centre of gravity, in camera
+            pixels of the part turned back.
+        radius: around the centre, in camera pixels, within which the angle is looked for.
+        polar: what a good part looks like there: PNG in base64, a row an angle; None where parts
+            are not turned.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    background: tuple[int, int, int]
+    contrast: int = Field(ge=1, le=255)
+    area: tuple[float, float]
+    left: int
+    top: int
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    radius: int = Field(gt=0)
+    polar: str | None = None
+
+    @field_validator("polar")
+    @classmethod
+    def _is_picture(cls, polar: str | None) -> str | None:
+        if polar is not None:
+            _decode(polar)
+        return polar
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where a part lies: centre of gravity in pixels (0 is the first one's edge), and its angle.
+
+    angle: degrees, clockwise as seen.
+    """
+
+    x: float
+    y: float
+    angle: float = 0.0
+
+
+class Aligner:
+    """An alignment in use."""
+
+    def __init__(self, settings: Alignment) -> None:
+        self.settings = settings
+        self._spectrum = None if settings.polar is None else spectrum(_decode(settings.polar))
+
+    def find(self, image: NDArray[np.uint8], name: str) -> Pose:
+        """The pose of the part in an image uint8 [h, w, 3] BGR.
+
+        Raises NoPart, with the `name` of the image, where no part is found in it, or what is
+        found is too small or too large for one.
+        """
+        settings = self.settings
+        small = shrink(image)
+        part = find_part(small, settings.background, settings.contrast)
+        low, high = settings.area
+        share = 0.0 if part is None else float(part.mask.mean())
+        if part is None or not low <= share <= high:
+            raise NoPart(
+                name,
+                f"no part: what differs from the background fills {share:.1%} of it, a part "
+                f"{low:.1%} to {high:.1%}",
+            )
+        zoom_y, zoom_x = (a / b for a, b in zip(image.shape[:2], small.shape[:2], strict=True))
+        angle = 0.0
+        if self._spectrum is not None:
+            angle = turn(part.polar(settings.radius / zoom_x), self._spectrum)
+        return Pose(part.x * zoom_x, part.y * zoom_y, angle)
+
+    def window(
+        self, image: NDArray[np.uint8], pose: Pose, size: tuple[int, int]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """The window around a part in that pose, resized to `size` (height, width).
+
+        Returns uint8 [height, width, 3]; beside the image its border goes on. And where that lies:
+        [2, 3], from it to the image, in pixels from the first one's edge.
+        """
+        settings = self.settings
+        cos, sin = np.cos(np.radians(pose.angle)), np.sin(np.radians(pose.angle))
+        turned = np.array([[cos, -sin], [sin, cos]])
+        corner = turned @ (settings.left, settings.top) + (pose.x, pose.y)
+        scale = settings.width / size[1], settings.height / size[0]
+        to_image = np.column_stack((turned * scale, corner))
+        to_smaller = to_image
+        # Halved before it is turned, where the window is smaller: every pixel counts.
+        while min(np.hypot(*to_smaller[:, :2])) >= 2:
+            height, width = image.shape[0] // 2, image.shape[1] // 2
+            zoom = width / image.shape[1], height / image.shape[0]
+            to_smaller = np.array(zoom)[:, None] * to_smaller
+            image = resize(image, (height, width))
+        window = cv2.warpAffine(
+            image,
+            _between_centres(to_smaller),
+            (size[1], size[0]),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return np.asarray(window, np.uint8), to_image
+
+
+def _decode(text: str) -> NDArray[np.uint8]:
+    try:
+        data = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+        polar = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
+    except (ValueError, cv2.error):
+        polar = None
+    if polar is None or polar.shape != (ANGLES, RADII):
+        raise ValueError(f"the picture to align by is no {ANGLES}x{RADII} grey PNG")
+    return np.asarray(polar, np.uint8)
+
+
+def _between_centres(affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An affine map [2, 3] of pixels' edges as one of their centres, as OpenCV takes them."""
+    moved = affine.copy()
+    moved[:, 2] += affine[:, :2] @ (0.5, 0.5) - 0.5
+    return moved

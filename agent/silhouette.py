@@ -1,0 +1,87 @@
+"""The part in a small picture: where it is, and by what angle it is turned.
+
+Training does the same; the two stages share no code so that either installs without the other,
+and a test holds them together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.imaging import resize
+
+# The part is looked for in a picture of this longer side.
+SEARCHED = 320
+# Thinner than this there, it is a wire or a hair, and no part.
+THIN = 5
+# Of the polar picture.
+ANGLES, RADII = 720, 64
+
+
+@dataclass(frozen=True)
+class Silhouette:
+    """The part in a small picture.
+
+    distance: uint8 [h, w], levels from the background, 0 beside the part; mask: bool [h, w];
+    x, y: its centre of gravity, in pixels of the small picture.
+    """
+
+    distance: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    x: float
+    y: float
+
+    def polar(self, radius: float) -> NDArray[np.uint8]:
+        """The part around its centre: uint8 [ANGLES, RADII]."""
+        centre = (self.x - 0.5, self.y - 0.5)
+        return np.asarray(
+            cv2.warpPolar(self.distance, (RADII, ANGLES), centre, radius, cv2.INTER_LINEAR),
+            np.uint8,
+        )
+
+
+def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The small picture, uint8 [h, w, 3], that the part is looked for in."""
+    height, width = image.shape[:2]
+    zoom = min(1.0, SEARCHED / max(height, width))
+    return resize(image, (max(1, round(height * zoom)), max(1, round(width * zoom))))
+
+
+def find_part(
+    small: NDArray[np.uint8], background: tuple[int, int, int], contrast: int
+) -> Silhouette | None:
+    """The largest thing that differs from the background in a small picture; None: nothing does."""
+    differs = cv2.absdiff(small, np.full_like(small, background))
+    distance = cv2.max(cv2.max(differs[..., 0], differs[..., 1]), differs[..., 2])
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THIN, THIN))
+    _, differs = cv2.threshold(distance, contrast, 255, cv2.THRESH_BINARY)
+    for step in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN):
+        differs = cv2.morphologyEx(differs, step, kernel)
+    count, labels, stats, centres = cv2.connectedComponentsWithStats(differs, connectivity=8)
+    if count < 2:
+        return None
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    mask = labels == largest
+    x, y = centres[largest] + 0.5
+    return Silhouette(np.where(mask, distance, np.uint8(0)), mask, float(x), float(y))
+
+
+def spectrum(polar: NDArray[np.uint8 | np.float32]) -> NDArray[np.complex64]:
+    """What `turn` compares with, of a polar picture [ANGLES, RADII]."""
+    # Weighted by the radius: a polar picture shows few pixels near the centre many times.
+    weighted = polar * np.sqrt(np.arange(RADII, dtype=np.float32) + 0.5)
+    return np.asarray(np.fft.rfft(weighted, axis=0), np.complex64)
+
+
+def turn(polar: NDArray[np.uint8], reference: NDArray[np.complex64]) -> float:
+    """The angle, degrees clockwise as seen, by which a polar picture is turned from another's."""
+    match = np.fft.irfft((spectrum(polar) * reference.conj()).sum(1), ANGLES)
+    best = int(match.argmax())
+    before, peak, after = (float(match[(best + step) % ANGLES]) for step in (-1, 0, 1))
+    bend = before - 2 * peak + after
+    fraction = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    return (best + fraction) * 360.0 / ANGLES

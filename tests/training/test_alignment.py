@@ -1,0 +1,90 @@
+"""The part is found as it lies, by training and by the agent alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import agent.alignment
+import agent.errors
+from tests.posed import SIZE, anywhere, lying
+from training.alignment import Aligner, Alignment
+from training.errors import InputError
+from training.fixturing import choose_alignment
+
+
+@pytest.fixture(scope="module")
+def alignment() -> Alignment:
+    found = choose_alignment(anywhere(24))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("angle", [0, 7.5, 90, 135, 180, 264, 359])
+def test_place_and_angle_are_found_within_a_pixel_and_a_degree(
+    alignment: Alignment, angle: float
+) -> None:
+    aligner = Aligner(alignment)
+    first, second = (aligner.find(lying(150, 118, turned), "a") for turned in (0.0, angle))
+    assert (second.angle - first.angle - angle + 180) % 360 - 180 == pytest.approx(0, abs=1)
+    moved = aligner.find(lying(163.5, 110, angle), "a")
+    assert (moved.x - second.x, moved.y - second.y) == pytest.approx((13.5, -8), abs=0.5)
+
+
+def test_the_window_says_where_it_lies(alignment: Alignment) -> None:
+    """A defect that is found on it must be shown where it is."""
+    aligner = Aligner(alignment)
+    image = lying(150, 118, 40)
+    image[115:120, 148:153] = 255
+    window, to_image = aligner.window(image, aligner.find(image, "a"), (80, 160))
+    bright = np.argwhere(window[..., 0] > 250)
+    rows, columns = bright.mean(0) + 0.5
+    x, y = to_image @ (columns, rows, 1)
+    assert (x, y) == pytest.approx((150.5, 117.5), abs=1)
+
+
+def test_a_large_picture_is_shrunk_without_dropping_pixels(alignment: Alignment) -> None:
+    """Every second row is dark: a window of an eighth must be grey, not dark or bright."""
+    striped = alignment.model_copy(update={"left": -80, "top": -80, "width": 160, "height": 160})
+    image = np.zeros((*SIZE, 3), np.uint8)
+    image[::2] = 200
+    pose = Aligner(alignment).find(lying(150, 118, 0), "a")
+    window, _ = Aligner(striped).window(image, pose, (20, 20))
+    assert np.abs(window.astype(int) - 100).max() < 12
+
+
+def test_a_picture_without_a_part_is_refused_by_name(alignment: Alignment) -> None:
+    empty = lying(-200, -200, 0)
+    with pytest.raises(InputError, match=r"a\.png shows no part: .* fills 0\.0%.*--align off"):
+        Aligner(alignment).find(empty, "a.png")
+    theirs = agent.alignment.Aligner(agent.alignment.Alignment(**alignment.model_dump()))
+    with pytest.raises(agent.errors.NoPart, match=r"a\.png shows no part: .* fills 0\.0%"):
+        theirs.find(empty, "a.png")
+
+
+def test_two_parts_are_not_taken_for_one(alignment: Alignment) -> None:
+    """Touching, they are one thing to the eye of the camera, and twice as large."""
+    crowded = np.minimum(lying(120, 100, 0), lying(160, 140, 0))
+    crowded = np.minimum(crowded, lying(200, 120, 90))
+    with pytest.raises(InputError, match="shows no part"):
+        Aligner(alignment).find(crowded, "a.png")
+
+
+def test_training_and_agent_find_the_same(alignment: Alignment) -> None:
+    ours = Aligner(alignment)
+    theirs = agent.alignment.Aligner(agent.alignment.Alignment(**alignment.model_dump()))
+    for image in anywhere(5, seed=9):
+        mine, other = ours.find(image, "a"), theirs.find(image, "a")
+        assert (mine.x, mine.y, mine.angle) == (other.x, other.y, other.angle)
+        windows = ours.window(image, mine, (64, 160)), theirs.window(image, other, (64, 160))
+        for ours_, theirs_ in zip(*windows, strict=True):
+            np.testing.assert_array_equal(ours_, theirs_)
+
+
+def test_a_damaged_picture_to_align_by_is_refused(alignment: Alignment) -> None:
+    assert alignment.polar is not None
+    for polar in ("", "AAAA", alignment.polar[:400]):
+        with pytest.raises(ValueError, match="grey PNG"):
+            Alignment(**{**alignment.model_dump(), "polar": polar})
+        with pytest.raises(ValueError, match="grey PNG"):
+            agent.alignment.Alignment(**{**alignment.model_dump(), "polar": polar})

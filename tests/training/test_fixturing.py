@@ -1,0 +1,75 @@
+"""A part that moves is followed; where following buys nothing, or cannot be relied on, none is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.posed import BACKGROUND, SIZE, anywhere, lying
+from training.alignment import Aligner
+from training.fixturing import choose_alignment
+
+
+def test_a_part_at_any_angle_is_seen_from_one_side() -> None:
+    """What a turned part costs is what the network must learn twice: here it need not."""
+    images = anywhere(24)
+    alignment = choose_alignment(images)
+    assert alignment is not None and alignment.polar is not None
+    aligner, size = Aligner(alignment), (64, 160)
+    windows = np.stack(
+        [aligner.window(image, aligner.find(image, "a"), size)[0] for image in images]
+    )
+    spread = windows.astype(np.float32).std(axis=0)
+    assert float(spread.mean()) < 6, "of 255; turned at random they differ by 40"
+    whole = np.stack(images).astype(np.float32).std(axis=0)
+    assert float(spread.max()) < float(whole.max()) / 1.5
+
+
+def test_the_window_holds_the_part_and_little_else() -> None:
+    alignment = choose_alignment(anywhere(24))
+    assert alignment is not None
+    assert 125 < alignment.width < 170 and 52 < alignment.height < 90
+    assert alignment.width > alignment.height, "it lies on its long side"
+
+
+def test_a_small_part_that_is_never_turned_is_followed_where_it_lies() -> None:
+    random = np.random.default_rng(3)
+    images = []
+    for _ in range(16):
+        image = np.full((*SIZE, 3), BACKGROUND, np.uint8)
+        x, y = random.integers(60, 180, 2)
+        cv2.circle(image, (int(x) + 40, int(y)), 25, (60, 60, 60), -1)
+        images.append(image)
+    alignment = choose_alignment(images)
+    assert alignment is not None and alignment.polar is None
+    assert alignment.width == pytest.approx(alignment.height, abs=3)
+
+
+def test_a_large_part_that_never_moves_is_left_as_it_is() -> None:
+    images = []
+    for seed in range(12):
+        image = np.full((*SIZE, 3), BACKGROUND, np.float32)
+        cv2.ellipse(image, (160, 120), (130, 90), 0, 0, 360, (60, 60, 60), -1)
+        cv2.rectangle(image, (80, 100), (120, 140), (120, 120, 120), -1)
+        image += np.random.default_rng(seed).normal(0, 2, image.shape)
+        images.append(image.clip(0, 255).astype(np.uint8))
+    assert choose_alignment(images) is None
+
+
+def test_what_has_no_plain_background_is_not_followed() -> None:
+    random = np.random.default_rng(0)
+    assert (
+        choose_alignment([random.integers(0, 256, (*SIZE, 3), np.uint8) for _ in range(8)]) is None
+    )
+
+
+def test_several_parts_in_a_picture_are_not_followed() -> None:
+    """Which of the two would be inspected is chance."""
+    pairs = [np.hstack(anywhere(2, seed)) for seed in range(10)]
+    assert choose_alignment(pairs) is None
+
+
+def test_an_empty_picture_among_many_does_not_hinder() -> None:
+    images = [*anywhere(30), lying(-200, -200, 0)]
+    assert choose_alignment(images) is not None

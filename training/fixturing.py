@@ -1,0 +1,141 @@
+"""Choosing an alignment from the images of good parts: is there one part, and does it move?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.alignment import Alignment, encode_polar
+from training.silhouette import ANGLES, Silhouette, find_part, shrink, spectrum, turn
+from training.synthesis.foreground import background_colour, outlining_cut
+
+# In nearly every image the part is whole, in one piece, and as large as in the others.
+USUAL = 0.95
+ONE_PIECE = 0.8
+ALIKE = 1.5
+LEAST_AREA = 0.002
+# A window this large, of the picture, is not worth following a part for that is never turned.
+LARGE_WINDOW = 0.35
+# Turned back, parts must differ from each other this much less.
+TURNED = 0.7
+# Levels that parts differ by from picture to picture, whatever their angle.
+NOISE = 2.0
+# Around the part, of the window's longer side.
+MARGIN = 0.04
+ROUNDS = 4
+
+
+def choose_alignment(images: Iterable[NDArray[np.uint8]]) -> Alignment | None:
+    """How to follow the part that good images uint8 [h, w, 3], of one size, show.
+
+    None where there is no plain background, or more than one part, or where a part that is never
+    turned fills most of the picture: then following buys nothing.
+    """
+    size, pictures = (0, 0), []
+    for image in images:
+        size = image.shape[0], image.shape[1]
+        pictures.append(shrink(image))
+    small = np.stack(pictures)
+    background = background_colour(small)
+    if background is None:
+        return None
+    blue, green, red = (int(level) for level in background)
+    colour = blue, green, red
+    distance = np.abs(small.astype(np.int16) - background).max(axis=-1).astype(np.uint8)
+    contrast = max(1, round(outlining_cut(distance)))
+    parts = [find_part(picture, colour, contrast) for picture in small]
+    whole = _whole(parts, distance > contrast)
+    if whole is None:
+        return None
+    zoom = size[1] / small.shape[2]
+    reach = max(float(np.hypot(*_outline(part).T).max()) for part in whole)
+    polars = [part.polar(reach) for part in whole]
+    angles, mean, gain = _turned_back(polars)
+    if gain > TURNED:
+        angles, polar = [0.0] * len(whole), None
+    else:
+        # From whichever side the window is smallest, and lies on its long side.
+        upright = _upright([_turn_by(_outline(p), -a) for p, a in zip(whole, angles, strict=True)])
+        angles = [angle + upright for angle in angles]
+        mean = np.roll(mean, -round(upright * ANGLES / 360), axis=0)
+        polar = encode_polar(np.round(mean).astype(np.uint8))
+    outlines = [_turn_by(_outline(p), -a) for p, a in zip(whole, angles, strict=True)]
+    corners = np.concatenate(outlines)
+    low, high = corners.min(0), corners.max(0)
+    margin = MARGIN * float((high - low).max())
+    left, top = np.floor((low - margin) * zoom)
+    right, bottom = np.ceil((high + margin) * zoom)
+    window = float((right - left) * (bottom - top)) / (size[0] * size[1])
+    if polar is None and window > LARGE_WINDOW:
+        return None
+    areas = [float(part.mask.mean()) for part in whole]
+    return Alignment(
+        background=colour,
+        contrast=contrast,
+        area=(min(areas) / 2, min(1.0, 1.5 * max(areas))),
+        left=int(left),
+        top=int(top),
+        width=int(right - left),
+        height=int(bottom - top),
+        radius=max(1, round(reach * zoom)),
+        polar=polar,
+    )
+
+
+def _whole(parts: list[Silhouette | None], differs: NDArray[np.bool_]) -> list[Silhouette] | None:
+    """The usual parts; None where images do not show one part each, alike in size."""
+    found = [
+        part
+        for part, mask in zip(parts, differs, strict=True)
+        if part is not None and (part.mask & mask).sum() >= ONE_PIECE * mask.sum()
+    ]
+    if not found:
+        return None
+    areas = np.array([part.mask.mean() for part in found])
+    usual = float(np.median(areas))
+    alike = (areas < ALIKE * usual) & (areas > usual / ALIKE)
+    if alike.sum() < USUAL * len(parts) or usual < LEAST_AREA:
+        return None
+    return [part for part, one in zip(found, alike, strict=True) if one]
+
+
+def _turned_back(
+    polars: list[NDArray[np.uint8]],
+) -> tuple[list[float], NDArray[np.float32], float]:
+    """Angles against the mean of all turned back, that mean, and how much less they differ so."""
+    mean = polars[0].astype(np.float32)
+    angles = [0.0] * len(polars)
+    for _ in range(ROUNDS):
+        reference = spectrum(mean)
+        angles = [turn(polar, reference) for polar in polars]
+        back = [
+            np.roll(polar, -round(angle * ANGLES / 360), axis=0)
+            for polar, angle in zip(polars, angles, strict=True)
+        ]
+        mean = np.mean(back, axis=0, dtype=np.float32)
+    turned, as_they_lie = (float(np.var(each, axis=0).mean()) for each in (back, polars))
+    return angles, mean, (turned + NOISE**2) / (as_they_lie + NOISE**2)
+
+
+def _outline(part: Silhouette) -> NDArray[np.float64]:
+    """Points [n, 2] (x, y) of the part's outline, from its centre."""
+    contours, _ = cv2.findContours(
+        part.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    points = np.concatenate(contours).reshape(-1, 2).astype(np.float64)
+    return points + 0.5 - (part.x, part.y)
+
+
+def _turn_by(points: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    return points @ np.array([[cos, sin], [-sin, cos]])
+
+
+def _upright(outlines: list[NDArray[np.float64]]) -> float:
+    """The angle, degrees clockwise, of the smallest rectangle around all, its long side along x."""
+    points = np.concatenate(outlines).astype(np.float32)
+    _, (width, height), angle = cv2.minAreaRect(points)
+    return float(angle if width >= height else angle + 90.0)
