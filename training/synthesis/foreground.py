@@ -21,6 +21,8 @@ SAMPLE = 64
 # How far from the background's colour the part begins, tried as shares of Otsu's threshold: the
 # part's own dark pixels lie below that threshold, its shadow and halo as well.
 CUTS = np.linspace(0.4, 1.3, 10)
+# A hole that is smaller, of the part, counts as the part.
+SMALL_HOLE = 0.1
 # What sticks out of a part, or is missing at its outline, is a defect as well: of the side.
 RIM = 1 / 64
 
@@ -88,4 +90,14 @@ def _solid(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
     opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    return opened.astype(np.bool_)
+    return _filled(opened.astype(np.bool_))
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Without small holes: where bright metal is as bright as the ground, it is still the part."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8))
+    small = stats[:, cv2.CC_STAT_AREA] < SMALL_HOLE * mask.sum()
+    small[0] = False  # label 0 is the mask
+    edge = np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1]))
+    small[edge] = False
+    return mask | small[labels]

@@ -45,6 +45,28 @@ def test_the_outline_itself_can_be_hurt() -> None:
     assert found[beside].all()
 
 
+def test_bright_metal_on_a_light_ground_is_the_part() -> None:
+    """Half of a screw's shank shines like the paper under it, and was never hurt in training."""
+    images, discs = lying_discs()
+    for image, disc in zip(images, discs, strict=True):
+        y, x = (int(value.mean()) for value in np.nonzero(disc))
+        image[y - 4 : y + 5, x - 4 : x + 5] = 200
+    found = find_foregrounds(images)
+    assert found is not None and found[discs].all()
+
+
+def test_a_ring_has_a_hole() -> None:
+    images, discs = lying_discs()
+    holes = np.zeros_like(discs)
+    for image, hole, disc in zip(images, holes, discs, strict=True):
+        y, x = (int(value.mean()) for value in np.nonzero(disc))
+        hole[y - 8 : y + 9, x - 8 : x + 9] = True
+        image[hole] = 200
+    found = find_foregrounds(images)
+    middle = np.stack([cv2.erode(h.astype(np.uint8), np.ones((9, 9))) > 0 for h in holes])
+    assert found is not None and not found[middle].any()
+
+
 def test_a_texture_has_no_foreground() -> None:
     noise = np.random.default_rng(1).normal(128, 40, (4, SIDE, SIDE, 1))
     assert find_foregrounds(np.repeat(noise.clip(0, 255).astype(np.uint8), 3, axis=3)) is None
