@@ -82,9 +82,9 @@ def train(
     # Imported here: torch takes seconds, and a mistyped option should not.
     from training.dataset import read_dataset
     from training.device import is_gpu
-    from training.framing import parse_wish
     from training.order import Order
     from training.session import train_run
+    from training.wish import parse_wish
 
     order = Order(
         out=out,

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.framing import ViewWish
 from training.model import DiffusionAD
 from training.presets import Preset
 from training.selection import SelectionSet
 from training.synthesis import Synthesizer
 from training.trainer import Budget
+from training.wish import ViewWish
 
 
 @dataclass(frozen=True)

@@ -142,8 +142,8 @@ def _order(
 ) -> Any:
     # Imported here: torch takes seconds, and a mistyped option should not.
     from training.device import is_gpu
-    from training.framing import ViewWish
     from training.order import Order
+    from training.wish import ViewWish
 
     return Order(
         out=out,
