@@ -21,6 +21,8 @@ LEAST_AREA = 0.002
 LARGE_WINDOW = 0.35
 # Turned back, parts must differ from each other this much less.
 TURNED = 0.7
+# Up to this many degrees a part is not turned: training shows the network as much.
+SLIGHT = 10.0
 # Levels that parts differ by from picture to picture, whatever their angle.
 NOISE = 2.0
 # Around the part, of the window's longer side.
@@ -54,7 +56,7 @@ def choose_alignment(images: Iterable[NDArray[np.uint8]]) -> Alignment | None:
     reach = max(float(np.hypot(*_outline(part).T).max()) for part in whole)
     polars = [part.polar(reach) for part in whole]
     angles, mean, gain = _turned_back(polars)
-    if gain > TURNED:
+    if gain > TURNED or _spread(angles) < SLIGHT:
         angles, polar = [0.0] * len(whole), None
     else:
         # From whichever side the window is smallest, and lies on its long side.
@@ -118,6 +120,13 @@ def _turned_back(
         mean = np.mean(back, axis=0, dtype=np.float32)
     turned, as_they_lie = (float(np.var(each, axis=0).mean()) for each in (back, polars))
     return angles, mean, (turned + NOISE**2) / (as_they_lie + NOISE**2)
+
+
+def _spread(angles: list[float]) -> float:
+    """How far, in degrees, nine of ten angles lie from their mean at most."""
+    directions = np.exp(1j * np.radians(angles))
+    apart = np.angle(directions / np.mean(directions))
+    return float(np.degrees(np.quantile(np.abs(apart), 0.9)))
 
 
 def _outline(part: Silhouette) -> NDArray[np.float64]:

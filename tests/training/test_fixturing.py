@@ -57,6 +57,14 @@ def test_a_large_part_that_never_moves_is_left_as_it_is() -> None:
     assert choose_alignment(images) is None
 
 
+def test_a_part_that_is_turned_by_a_few_degrees_is_not_turned_back() -> None:
+    """It would cost the station time for nothing: the network is shown as much in training."""
+    random = np.random.default_rng(5)
+    angles = random.uniform(-6, 6, 16)
+    alignment = choose_alignment([lying(150, 118, float(angle)) for angle in angles])
+    assert alignment is not None and alignment.polar is None
+
+
 def test_what_has_no_plain_background_is_not_followed() -> None:
     random = np.random.default_rng(0)
     assert (
