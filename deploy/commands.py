@@ -110,11 +110,13 @@ def evaluate(
     if json_file:
         check_writable(json_file)
     opened = open_bundle(bundle)
+    view = View.of(opened)
     items = read_dataset(data).test
     evaluation.check_test_set(items, set(apart))
+    items = evaluation.showing_a_part(items, view, lambda line: click.echo(line, err=True))
+    evaluation.check_test_set(items, set(apart) & {item.kind for item in items})
     chosen = [(name, device, each) for name in runtime or HERE for each in precision or PRECISIONS]
     records = evaluation.by_engine([read_record(path) for path in calibration], opened, chosen)
-    view = View.of(opened)
     canvases, masks = load_labelled_images(items, view)
     outcomes = []
     for key in chosen:

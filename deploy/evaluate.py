@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from agent.bundle import Bundle
 from agent.engine import Engine
-from agent.errors import InputError
+from agent.errors import InputError, NoPart
+from agent.imaging import read_image
 from agent.inspection import inspect
 from agent.record import CalibrationRecord, check_record
 from agent.view import View
@@ -166,6 +168,25 @@ def _agreement(outcome: Outcome, reference: Outcome, defective: NDArray[np.bool_
     if len(limits) == 1:
         outcome, reference = (replace(each, threshold=limits[0]) for each in (outcome, reference))
     return float(np.mean(outcome.rejects(defective) == reference.rejects(defective)))
+
+
+def showing_a_part(
+    items: list[LabelledImage], view: View, say: Callable[[str], None]
+) -> list[LabelledImage]:
+    """The items that a verdict is given on: where the part is followed, those that show one.
+
+    `say` gets a line for every other: the station makes NO_DECISION of it, which stops the part.
+    """
+    if view.alignment is None:
+        return items
+    shown = []
+    for item in items:
+        try:
+            view.seen(read_image(item.path), str(item.path))
+            shown.append(item)
+        except NoPart as missing:
+            say(f"{missing}; the station stops it without a score, and it is left out here")
+    return shown
 
 
 def check_test_set(items: list[LabelledImage], apart: set[str]) -> None:
