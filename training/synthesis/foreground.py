@@ -15,7 +15,7 @@ from training.images import some
 
 BORDER_SHARE = 0.03
 # The part must fill this much of the picture in nearly every image for the split to be believed.
-PLAUSIBLE_AREA = (0.05, 0.95)
+PLAUSIBLE_AREA = (0.01, 0.95)
 # Images by which the split is chosen.
 SAMPLE = 64
 # How far from the background's colour the part begins, tried as shares of Otsu's threshold: the

@@ -12,13 +12,13 @@ SIDE = 128
 RADIUS = 20
 
 
-def lying_discs(count: int = 8) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def lying_discs(count: int = 8, radius: int = RADIUS) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Dark discs with a wide soft shadow on a light ground, and where the discs are."""
     rng = np.random.default_rng(0)
     images, discs = [], []
     for _ in range(count):
         x, y = (int(v) for v in rng.integers(45, SIDE - 45, 2))
-        disc = cv2.circle(np.zeros((SIDE, SIDE), np.uint8), (x, y), RADIUS, 1, -1)
+        disc = cv2.circle(np.zeros((SIDE, SIDE), np.uint8), (x, y), radius, 1, -1)
         shadow = cv2.GaussianBlur(disc.astype(np.float32), (0, 0), 9) * 70
         picture = np.where(disc > 0, rng.normal(80, 12, disc.shape), 200 - shadow)
         picture += rng.normal(0, 1.5, disc.shape)
@@ -53,6 +53,13 @@ def test_bright_metal_on_a_light_ground_is_the_part() -> None:
         image[y - 4 : y + 5, x - 4 : x + 5] = 200
     found = find_foregrounds(images)
     assert found is not None and found[discs].all()
+
+
+def test_a_small_part_is_no_texture() -> None:
+    """A fiftieth of the picture: as a texture it would get defects anywhere but on itself."""
+    images, discs = lying_discs(radius=10)
+    found = find_foregrounds(images)
+    assert found is not None and found[discs].all() and found.mean() < 0.08
 
 
 def test_a_ring_has_a_hole() -> None:
