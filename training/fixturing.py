@@ -45,46 +45,58 @@ def choose_alignment(images: Iterable[NDArray[np.uint8]]) -> Alignment | None:
     if background is None:
         return None
     blue, green, red = (int(level) for level in background)
-    colour = blue, green, red
     distance = np.abs(small.astype(np.int16) - background).max(axis=-1).astype(np.uint8)
     contrast = max(1, round(outlining_cut(distance)))
-    parts = [find_part(picture, colour, contrast) for picture in small]
-    whole = _whole(parts, distance > contrast)
-    if whole is None:
+    found = [find_part(picture, (blue, green, red), contrast) for picture in small]
+    parts = _whole(found, distance > contrast)
+    if parts is None:
         return None
+    reach = max(float(np.hypot(*_outline(part).T).max()) for part in parts)
+    angles, polar = _angles(parts, reach)
     zoom = size[1] / small.shape[2]
-    reach = max(float(np.hypot(*_outline(part).T).max()) for part in whole)
-    polars = [part.polar(reach) for part in whole]
-    angles, mean, gain = _turned_back(polars)
-    if gain > TURNED or _spread(angles) < SLIGHT:
-        angles, polar = [0.0] * len(whole), None
-    else:
-        # From whichever side the window is smallest, and lies on its long side.
-        upright = _upright([_turn_by(_outline(p), -a) for p, a in zip(whole, angles, strict=True)])
-        angles = [angle + upright for angle in angles]
-        mean = np.roll(mean, -round(upright * ANGLES / 360), axis=0)
-        polar = encode_polar(np.round(mean).astype(np.uint8))
-    outlines = [_turn_by(_outline(p), -a) for p, a in zip(whole, angles, strict=True)]
-    corners = np.concatenate(outlines)
-    low, high = corners.min(0), corners.max(0)
-    margin = MARGIN * float((high - low).max())
-    left, top = np.floor((low - margin) * zoom)
-    right, bottom = np.ceil((high + margin) * zoom)
-    window = float((right - left) * (bottom - top)) / (size[0] * size[1])
-    if polar is None and window > LARGE_WINDOW:
+    left, top, width, height = _window(parts, angles, zoom)
+    if polar is None and width * height > LARGE_WINDOW * size[0] * size[1]:
         return None
-    areas = [float(part.mask.mean()) for part in whole]
+    areas = [float(part.mask.mean()) for part in parts]
     return Alignment(
-        background=colour,
+        background=(blue, green, red),
         contrast=contrast,
         area=(min(areas) / 2, min(1.0, 1.5 * max(areas))),
-        left=int(left),
-        top=int(top),
-        width=int(right - left),
-        height=int(bottom - top),
+        left=left,
+        top=top,
+        width=width,
+        height=height,
         radius=max(1, round(reach * zoom)),
-        polar=polar,
+        polar=None if polar is None else encode_polar(np.round(polar).astype(np.uint8)),
     )
+
+
+def _angles(
+    parts: list[Silhouette], reach: float
+) -> tuple[list[float], NDArray[np.float32] | None]:
+    """How parts are turned, and the polar picture that says so; 0 and None where they are not.
+
+    From whichever side the window is smallest, and lies on its long side.
+    """
+    angles, mean, left_over = _turned_back([part.polar(reach) for part in parts])
+    if left_over > TURNED or _spread(angles) < SLIGHT:
+        return [0.0] * len(parts), None
+    together = _outlines(parts, angles).astype(np.float32)
+    _, (width, height), upright = cv2.minAreaRect(together)
+    if width < height:
+        upright += 90.0
+    mean = np.roll(mean, -round(upright * ANGLES / 360), axis=0)
+    return [angle + upright for angle in angles], mean
+
+
+def _window(parts: list[Silhouette], angles: list[float], zoom: float) -> tuple[int, int, int, int]:
+    """Left, top, width and height, in camera pixels from a part's centre, around all of them."""
+    corners = _outlines(parts, angles)
+    low, high = corners.min(0), corners.max(0)
+    margin = MARGIN * float((high - low).max())
+    left, top = np.floor((low - margin) * zoom).astype(int)
+    right, bottom = np.ceil((high + margin) * zoom).astype(int)
+    return int(left), int(top), int(right - left), int(bottom - top)
 
 
 def _whole(parts: list[Silhouette | None], differs: NDArray[np.bool_]) -> list[Silhouette] | None:
@@ -107,7 +119,7 @@ def _whole(parts: list[Silhouette | None], differs: NDArray[np.bool_]) -> list[S
 def _turned_back(
     polars: list[NDArray[np.uint8]],
 ) -> tuple[list[float], NDArray[np.float32], float]:
-    """Angles against the mean of all turned back, that mean, and how much less they differ so."""
+    """Angles against the mean of all turned back, that mean, and what differs still, as a share."""
     mean = polars[0].astype(np.float32)
     angles = [0.0] * len(polars)
     for _ in range(ROUNDS):
@@ -138,13 +150,10 @@ def _outline(part: Silhouette) -> NDArray[np.float64]:
     return points + 0.5 - (part.x, part.y)
 
 
-def _turn_by(points: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
-    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    return points @ np.array([[cos, sin], [-sin, cos]])
-
-
-def _upright(outlines: list[NDArray[np.float64]]) -> float:
-    """The angle, degrees clockwise, of the smallest rectangle around all, its long side along x."""
-    points = np.concatenate(outlines).astype(np.float32)
-    _, (width, height), angle = cv2.minAreaRect(points)
-    return float(angle if width >= height else angle + 90.0)
+def _outlines(parts: list[Silhouette], angles: list[float]) -> NDArray[np.float64]:
+    """The outlines of all parts, turned back, from their centres: [n, 2]."""
+    turned = []
+    for part, angle in zip(parts, angles, strict=True):
+        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        turned.append(_outline(part) @ np.array([[cos, -sin], [sin, cos]]))
+    return np.concatenate(turned)

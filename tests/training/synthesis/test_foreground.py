@@ -12,7 +12,9 @@ SIDE = 128
 RADIUS = 20
 
 
-def lying_discs(count: int = 8, radius: int = RADIUS) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def lying_discs(
+    count: int = 8, radius: int = RADIUS
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Dark discs with a wide soft shadow on a light ground, and where the discs are."""
     rng = np.random.default_rng(0)
     images, discs = [], []
