@@ -27,9 +27,15 @@ SMALL_HOLE = 0.1
 RIM = 1 / 64
 
 
-def find_foregrounds(images: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
-    """Foreground masks bool [N, H, W] of images uint8 [N, H, W, 3]; None where all is the part."""
-    background = background_colour(images)
+def find_foregrounds(
+    images: NDArray[np.uint8], colour: tuple[int, int, int] | None = None
+) -> NDArray[np.bool_] | None:
+    """Foreground masks bool [N, H, W] of images uint8 [N, H, W, 3]; None where all is the part.
+
+    colour: of the background, BGR, where it is known: close around a part lies its shadow, and
+    nothing plain.
+    """
+    background = background_colour(images) if colour is None else np.array(colour, np.int16)
     if background is None:
         return None
     distance = np.abs(images.astype(np.int16) - background).max(axis=-1).astype(np.uint8)

@@ -53,7 +53,8 @@ def cut_parts(canvases: NDArray[np.uint8], view: View) -> Parts:
     The foreground is looked for on the whole canvas: a tile in the middle of an object has no
     background to know it by.
     """
-    foregrounds = find_foregrounds(canvases)
+    alignment = view.settings.alignment
+    foregrounds = find_foregrounds(canvases, alignment.background if alignment else None)
     ignored = view.ignored_on_canvas
     if foregrounds is None and ignored is None:
         return Parts(view.cut(canvases), None, is_object=False)

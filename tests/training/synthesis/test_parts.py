@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from training.alignment import Alignment
 from training.synthesis import Synthesizer
 from training.synthesis.parts import Parts, cut_parts
 from training.view import Tiles, View, ViewSettings
@@ -34,6 +35,26 @@ def test_a_texture_may_be_hurt_anywhere() -> None:
     parts = cut_parts(grain(4, 176), View(SIZE, ROW))
     assert parts.tiles.shape == (12, 64, 64, 3)
     assert parts.defectable is None and not parts.is_object
+
+
+def test_a_part_that_is_followed_is_an_object_also_where_its_shadow_fills_the_window() -> None:
+    """A followed screw was taken for a texture: close around it nothing is plain."""
+    images = discs()
+    shadow = np.where(np.arange(176) % 60 < 20, 45, 0).astype(np.uint8)[:, None]
+    images = np.where(images < 30, images + shadow, images)
+    assert not cut_parts(images, View(SIZE, ROW)).is_object
+    followed = Alignment(
+        background=(20, 20, 20),
+        contrast=40,
+        area=(0.1, 0.5),
+        left=-50,
+        top=-20,
+        width=100,
+        height=40,
+        radius=50,
+    )
+    settings = ROW.model_copy(update={"alignment": followed})
+    assert cut_parts(images, View(SIZE, settings)).is_object
 
 
 def test_the_foreground_is_found_before_the_image_is_cut() -> None:
