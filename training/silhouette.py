@@ -55,7 +55,7 @@ def find_part(
     small: NDArray[np.uint8], background: tuple[int, int, int], contrast: int
 ) -> Silhouette | None:
     """The largest thing that differs from the background in a small picture; None: nothing does."""
-    differs = cv2.absdiff(small, np.full_like(small, background))
+    differs = cv2.absdiff(small, np.array((*background, 0.0)))  # four numbers: OpenCV's colour
     distance = cv2.max(cv2.max(differs[..., 0], differs[..., 1]), differs[..., 2])
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THIN, THIN))
     _, differs = cv2.threshold(distance, contrast, 255, cv2.THRESH_BINARY)
