@@ -35,6 +35,12 @@ class Silhouette:
     x: float
     y: float
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether it reaches the picture's edge: what lies beyond, nobody sees."""
+        sides = self.mask[0], self.mask[-1], self.mask[:, 0], self.mask[:, -1]
+        return any(side.any() for side in sides)
+
     def polar(self, radius: float) -> NDArray[np.uint8]:
         """The part around its centre: uint8 [ANGLES, RADII]."""
         centre = (self.x - 0.5, self.y - 0.5)

@@ -81,7 +81,7 @@ class Aligner:
         """The pose of the part in an image uint8 [h, w, 3] BGR.
 
         Raises InputError, with the `name` of the image, where no part is found in it, or what is
-        found is too small or too large for one.
+        found is too small or too large for one, or cut off by the picture's edge.
         """
         settings = self.settings
         small = shrink(image)
@@ -92,6 +92,11 @@ class Aligner:
             raise InputError(
                 f"{name} shows no part: what differs from the background fills {share:.1%} of it, "
                 f"a part {low:.1%} to {high:.1%}: remove it, or train with --align off"
+            )
+        if part.cut_off:
+            raise InputError(
+                f"{name} shows no whole part: it is cut off by the picture's edge: remove it, or "
+                "train with --align off"
             )
         zoom_y, zoom_x = (a / b for a, b in zip(image.shape[:2], small.shape[:2], strict=True))
         angle = 0.0

@@ -104,7 +104,9 @@ def _whole(parts: list[Silhouette | None], differs: NDArray[np.bool_]) -> list[S
     found = [
         part
         for part, mask in zip(parts, differs, strict=True)
-        if part is not None and (part.mask & mask).sum() >= ONE_PIECE * mask.sum()
+        if part is not None
+        and not part.cut_off
+        and (part.mask & mask).sum() >= ONE_PIECE * mask.sum()
     ]
     if not found:
         return None

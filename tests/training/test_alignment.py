@@ -62,6 +62,16 @@ def test_a_picture_without_a_part_is_refused_by_name(alignment: Alignment) -> No
         theirs.find(empty, "a.png")
 
 
+def test_a_part_that_is_cut_off_is_refused(alignment: Alignment) -> None:
+    """Half of it would be inspected, and the whole of it passed."""
+    cut = lying(150, 30, 90)
+    with pytest.raises(InputError, match=r"a\.png shows no whole part: it is cut off"):
+        Aligner(alignment).find(cut, "a.png")
+    theirs = agent.alignment.Aligner(agent.alignment.Alignment(**alignment.model_dump()))
+    with pytest.raises(agent.errors.NoPart, match="cut off by the picture's edge"):
+        theirs.find(cut, "a.png")
+
+
 def test_two_parts_are_not_taken_for_one(alignment: Alignment) -> None:
     """Touching, they are one thing to the eye of the camera, and twice as large."""
     crowded = np.minimum(lying(120, 100, 0), lying(160, 140, 0))

@@ -78,6 +78,12 @@ def test_several_parts_in_a_picture_are_not_followed() -> None:
     assert choose_alignment(pairs) is None
 
 
+def test_parts_that_the_picture_cuts_off_are_not_followed() -> None:
+    random = np.random.default_rng(2)
+    images = [lying(float(random.uniform(110, 210)), 30, 90.0, seed) for seed in range(12)]
+    assert choose_alignment(images) is None
+
+
 def test_an_empty_picture_among_many_does_not_hinder() -> None:
     images = [*anywhere(30), lying(-200, -200, 0)]
     assert choose_alignment(images) is not None
