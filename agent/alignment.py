@@ -94,6 +94,8 @@ class Aligner:
                 f"no part: what differs from the background fills {share:.1%} of it, a part "
                 f"{low:.1%} to {high:.1%}",
             )
+        if part.beside >= low:
+            raise NoPart(name, "more than one part: only one of them would be inspected")
         if part.cut_off:
             raise NoPart(name, "no whole part: it is cut off by the picture's edge")
         zoom_y, zoom_x = (a / b for a, b in zip(image.shape[:2], small.shape[:2], strict=True))

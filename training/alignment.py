@@ -93,6 +93,11 @@ class Aligner:
                 f"{name} shows no part: what differs from the background fills {share:.1%} of it, "
                 f"a part {low:.1%} to {high:.1%}: remove it, or train with --align off"
             )
+        if part.beside >= low:
+            raise InputError(
+                f"{name} shows more than one part: only one of them would be inspected: remove it, "
+                "or train with --align off"
+            )
         if part.cut_off:
             raise InputError(
                 f"{name} shows no whole part: it is cut off by the picture's edge: remove it, or "

@@ -27,13 +27,15 @@ class Silhouette:
     """The part in a small picture.
 
     distance: uint8 [h, w], levels from the background, 0 beside the part; mask: bool [h, w];
-    x, y: its centre of gravity, in pixels of the small picture.
+    x, y: its centre of gravity, in pixels of the small picture; beside: what the largest other
+    thing fills of the picture.
     """
 
     distance: NDArray[np.uint8]
     mask: NDArray[np.bool_]
     x: float
     y: float
+    beside: float
 
     @property
     def cut_off(self) -> bool:
@@ -73,7 +75,9 @@ def find_part(
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     mask = labels == largest
     x, y = centres[largest] + 0.5
-    return Silhouette(np.where(mask, distance, np.uint8(0)), mask, float(x), float(y))
+    others = np.delete(stats[1:, cv2.CC_STAT_AREA], largest - 1)
+    beside = float(others.max(initial=0)) / mask.size
+    return Silhouette(np.where(mask, distance, np.uint8(0)), mask, float(x), float(y), beside)
 
 
 def spectrum(polar: NDArray[np.uint8 | np.float32]) -> NDArray[np.complex64]:

@@ -72,6 +72,18 @@ def test_a_part_that_is_cut_off_is_refused(alignment: Alignment) -> None:
         theirs.find(cut, "a.png")
 
 
+def test_a_second_part_beside_is_not_let_through_unseen(alignment: Alignment) -> None:
+    wide = (240, 640)
+    pair = np.minimum(lying(150, 118, 20, size=wide), lying(470, 118, 200, size=wide))
+    alone = alignment.model_copy(update={"area": (alignment.area[0] / 2, alignment.area[1])})
+    Aligner(alone).find(lying(150, 118, 20, size=wide), "a.png")
+    with pytest.raises(InputError, match=r"a\.png shows more than one part"):
+        Aligner(alone).find(pair, "a.png")
+    theirs = agent.alignment.Aligner(agent.alignment.Alignment(**alone.model_dump()))
+    with pytest.raises(agent.errors.NoPart, match="more than one part"):
+        theirs.find(pair, "a.png")
+
+
 def test_two_parts_are_not_taken_for_one(alignment: Alignment) -> None:
     """Touching, they are one thing to the eye of the camera, and twice as large."""
     crowded = np.minimum(lying(120, 100, 0), lying(160, 140, 0))
