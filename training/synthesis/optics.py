@@ -59,7 +59,8 @@ def through_lens(opacity: Field, deviation: float, rng: Generator) -> Field:
 def grain(image: Field) -> Field:
     """Strength of the fine detail around each pixel of an image [H, W, 3]: float32 [H, W]."""
     detail = _detail(mean_colour(image))
-    around = cv2.blur(detail * detail, (NEAR, NEAR))
+    # Running sums, whose last digits may leave a little less than nothing where all is flat.
+    around = cv2.blur(detail * detail, (NEAR, NEAR)).clip(min=0.0)
     strength: Field = np.sqrt(around) + np.float32(FLOOR)
     return strength
 

@@ -64,6 +64,23 @@ def test_a_small_part_is_no_texture() -> None:
     assert found is not None and found[discs].all() and found.mean() < 0.08
 
 
+def test_a_dark_part_is_more_than_its_highlights() -> None:
+    """Rubber on black cloth: taken for the part, a highlight is all that was ever hurt."""
+    rng = np.random.default_rng(2)
+    _, discs = lying_discs(radius=24)
+    images = []
+    for disc in discs:
+        y, x = (int(value.mean()) for value in np.nonzero(disc))
+        picture = np.where(disc, rng.normal(55, 6, disc.shape), rng.normal(18, 3, disc.shape))
+        picture[y - 6 : y + 6, x - 6 : x + 6] = 240
+        images.append(np.repeat(picture.clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1))
+    found = find_foregrounds(np.stack(images))
+    assert found is not None
+    assert found[discs].mean() > 0.98
+    wide = np.stack([cv2.dilate(disc.astype(np.uint8), np.ones((13, 13))) > 0 for disc in discs])
+    assert not found[~wide].any()
+
+
 def test_a_ring_has_a_hole() -> None:
     images, discs = lying_discs()
     holes = np.zeros_like(discs)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.synthesis.optics import grain, lens, through_lens, visible
+from training.synthesis.optics import FLOOR, grain, lens, through_lens, visible
 
 SIDE = 96
 
@@ -64,3 +64,11 @@ def test_each_region_is_seen_for_itself() -> None:
     change = np.where(area, np.float32(0.06), np.float32(0))
     seen = visible(area, change, surface)
     assert seen[20:30, 20:30].all() and not seen[60:62, 60:62].any()
+
+
+def test_a_flat_dark_ground_has_grain_too() -> None:
+    """Sums that run over a highlight and back to black end below nothing, whose root is no number:
+    every defect there was taken for invisible."""
+    image = np.zeros((128, 128, 3), np.float32)
+    image[40:60, 40:60] = np.random.default_rng(0).random((20, 20, 1), np.float32)
+    assert (grain(image) >= FLOOR).all()
