@@ -33,6 +33,7 @@ from training.model import (
     DiffusionAD,
     FixedNoise,
 )
+from training.networks.contrast import LEVELS
 from training.networks.edge import EdgeUNet
 from training.networks.lines import strongest
 
@@ -41,7 +42,7 @@ GREY = 1 / 255
 SEGMENTATION_WEIGHTS = tuple(f"segmentation_stems.{index}.weight" for index in range(4))
 PICTURE_WEIGHTS = frozenset(("stem.weight", *SEGMENTATION_WEIGHTS, "lines.find.weight"))
 # What stands out, -1 .. 1, in grey levels less 128.
-CONTRAST = 127 * GREY
+CONTRAST = LEVELS * GREY
 
 
 class FoldedInspector(nn.Module):
@@ -99,11 +100,11 @@ class FoldedInspector(nn.Module):
         guided = normal + self.pull * (noisier.clamp(0.0, 1.0) - normal)
         guided = F.pixel_shuffle(guided.clamp(0.0, 1.0), self.times)
         # Half precision of the networks, if any, leaves the arithmetic between them alone.
-        seen = self._seen(picture, guided)
+        *seen, crossed = self._seen(picture, guided)
         y = sum(
             stem(one.to(network)) for stem, one in zip(self.segmentation_stems, seen, strict=True)
         )
-        y = y + self.lines(self.contrast.grey(seen[-1]).to(network))
+        y = y + self.lines(crossed.to(network))
         logits = self.segmentation.features(F.relu(y)).float()
         levels = self._levels(guided).to(torch.uint8)
         anomaly_map = F.pixel_shuffle(logits, self.segmentation.fold).squeeze(1)
@@ -126,11 +127,16 @@ class FoldedInspector(nn.Module):
         return F.conv2d(grey, self.grey_thrice).permute(0, 2, 3, 1)
 
     def _seen(self, picture: Tensor, guided: Tensor) -> list[Tensor]:
-        """What the segmentation's stems read, of the folded picture and the reconstruction."""
+        """What the segmentation's stems read, of the folded picture and the reconstruction.
+
+        Behind those four, the grey picture that lines may cross.
+        """
         rebuilt = guided - CENTRE
         against = (picture - rebuilt, self.contrast.detail(picture))
-        contrast = [CONTRAST * self.contrast.standing_out(difference) for difference in against]
-        return [picture, rebuilt, *contrast]
+        levels = [self.contrast.standing_out(difference) for difference in against]
+        contrast = [GREY * each for each in levels]
+        crossed = contrast[-1] if self.colours == 1 else GREY * self.contrast.grey(levels[-1])
+        return [picture, rebuilt, *contrast, crossed]
 
 
 def fold(picture: Tensor, side: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.losses import SQUARE, SQUARES, top_k_score
-from training.networks.contrast import CELL, FLOOR, LIMIT, NEAR, WIDE, near
+from training.networks.contrast import CELL, FLOOR, LEVELS, LIMIT, NEAR, WIDE, near
 
 
 class FoldedContrast(nn.Module):
@@ -47,14 +47,14 @@ class FoldedContrast(nn.Module):
         return picture - F.conv2d(F.pad(means, (1, 1, 1, 1), mode="replicate"), self.spread)
 
     def standing_out(self, difference: Tensor) -> Tensor:
-        """`standing_out` of differences [1, S * S * C, h, w] in the order of `fold`."""
+        """`standing_out`, in levels, of differences [1, S * S * C, h, w] in the order of `fold`."""
         power = near(self._cells(difference.square()), WIDE)
-        part = _repeated(1.0 / (LIMIT * torch.sqrt(power + FLOOR**2)))
-        return (difference * F.conv2d(part, self.repeat)).clamp(-1.0, 1.0)
+        part = _repeated(LEVELS / (LIMIT * torch.sqrt(power + FLOOR**2)))
+        return (difference * F.conv2d(part, self.repeat)).clamp(-LEVELS, LEVELS).round()
 
-    def grey(self, picture: Tensor) -> Tensor:
-        """The mean of the colours, [1, S * S, h, w], of a picture [1, S * S * C, h, w]."""
-        return picture if self.colours == 1 else F.conv2d(picture, self.mean_colour)
+    def grey(self, levels: Tensor) -> Tensor:
+        """The mean of the colours, [1, S * S, h, w], of levels [1, S * S * C, h, w]: levels."""
+        return F.conv2d(levels, self.mean_colour).round()
 
     def _cells(self, x: Tensor) -> Tensor:
         """Means of the cells, [1, C, h / 2, w / 2]."""

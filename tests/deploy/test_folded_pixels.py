@@ -8,7 +8,7 @@ import torch
 from deploy.folded import fold, unfold
 from deploy.folded_pixels import FoldedContrast, folded_score
 from training.losses import squares_score
-from training.networks.contrast import detail, standing_out
+from training.networks.contrast import LEVELS, detail, standing_out
 
 SIDE = 4
 
@@ -23,7 +23,9 @@ def test_folding_changes_nothing(size: tuple[int, int], colours: int) -> None:
     found = unfold(fine, SIDE).permute(0, 3, 1, 2)
     torch.testing.assert_close(found, detail(planes), atol=1e-5, rtol=0)
     found = unfold(contrast.standing_out(fine), SIDE).permute(0, 3, 1, 2)
-    torch.testing.assert_close(found, standing_out(detail(planes)), atol=1e-5, rtol=0)
+    apart = (found - LEVELS * standing_out(detail(planes))).abs()
+    # A value half-way between two levels may fall to either.
+    assert apart.max() < 1.01 and (apart > 1e-3).float().mean() < 1e-3
 
 
 def test_the_score_is_that_of_the_unfolded_map() -> None:

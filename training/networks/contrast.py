@@ -18,6 +18,9 @@ NEAR, WIDE = 3, 5
 FLOOR = 2 / 255
 # Deviations that are told apart; what stands out further stands out.
 LIMIT = 5.0
+# What stands out has as many levels, each way, as a signed byte: what INT8 would round is round
+# from the start, and costs nothing there. A level is 1/25 of the deviation.
+LEVELS = 127
 
 
 def detail(image: Tensor) -> Tensor:
@@ -27,11 +30,19 @@ def detail(image: Tensor) -> Tensor:
 
 
 def standing_out(difference: Tensor) -> Tensor:
-    """Differences [B, C, H, W] over their root mean square around, -1 .. 1 for +-`LIMIT` of it."""
+    """Differences [B, C, H, W] over their root mean square around, -1 .. 1 for +-`LIMIT` of it.
+
+    In `whole_levels`.
+    """
     power = near(F.avg_pool2d(difference.square(), CELL), WIDE)
     scale = LIMIT * torch.sqrt(power + FLOOR**2)
     scale = F.interpolate(scale, scale_factor=float(CELL), mode="nearest")
-    return (difference / scale).clamp(-1.0, 1.0)
+    return whole_levels((difference / scale).clamp(-1.0, 1.0))
+
+
+def whole_levels(x: Tensor) -> Tensor:
+    """-1 .. 1 rounded to `LEVELS` each way, with the slope of what is rounded."""
+    return x + ((x * LEVELS).round() / LEVELS - x).detach()
 
 
 def near(cells: Tensor, side: int) -> Tensor:

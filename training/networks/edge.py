@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.networks.contrast import whole_levels
 from training.networks.lines import Lines
 
 # Brings t, 0 .. 999, into 0 .. 1.
@@ -92,7 +93,7 @@ class EdgeUNet(nn.Module):
         """
         x: Tensor = self.stem(F.pixel_unshuffle(image, self.fold))
         if self.lines is not None:
-            grey = image.chunk(4, 1)[-1].mean(1, keepdim=True)
+            grey = whole_levels(image.chunk(4, 1)[-1].mean(1, keepdim=True))
             x = x + self.lines(F.pixel_unshuffle(grey, self.fold))
         if self.scale_bias is not None:
             if t is None:

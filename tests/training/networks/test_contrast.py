@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from training.networks.contrast import LIMIT, detail, standing_out
+from training.networks.contrast import LEVELS, LIMIT, detail, standing_out
 
 
 def grain(level: float) -> torch.Tensor:
@@ -38,6 +38,17 @@ def test_what_stands_out_is_bounded() -> None:
     picture[..., 30, 30] = 1.0
     found = standing_out(detail(picture))
     assert float(found.max()) == 1.0 and float(found.min()) >= -1.0
+
+
+def test_what_stands_out_is_what_a_byte_can_say() -> None:
+    """INT8 has nothing left to round, and the slope of what was rounded is kept."""
+    picture = grain(0.5).requires_grad_()
+    found = standing_out(detail(picture))
+    levels = LEVELS * found.detach()
+    torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
+    assert len(levels.round().unique()) > LEVELS / 2
+    found[..., 30, 30].sum().backward()
+    assert picture.grad is not None and float(picture.grad[..., 30, 30]) > 0
 
 
 def test_colours_are_told_apart() -> None:
