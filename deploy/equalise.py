@@ -42,11 +42,12 @@ def equalise(line: FoldedInspector, frames: NDArray[np.uint8]) -> FoldedInspecto
     ):
         for makers, reader, first in _edges(network, stems):
             readers.setdefault(makers, []).append((reader, first))
-    ranges = _input_ranges(line, {edges[0][0] for edges in readers.values()}, frames)
+    find, mix = line.lines.find, line.lines.mix
+    ranges = _input_ranges(line, {mix, *(edges[0][0] for edges in readers.values())}, frames)
     for makers, edges in readers.items():
         reader, first = edges[0]
         found = ranges[reader][first : first + makers[0].out_channels]
-        factor = found.clamp(min=max(SILENT * float(found.max()), SMALLEST_RANGE)).sqrt()
+        factor = _spoken(found).sqrt()
         for conv in makers:
             conv.weight /= factor.view(-1, 1, 1, 1)
             if conv.bias is not None:
@@ -55,7 +56,16 @@ def equalise(line: FoldedInspector, frames: NDArray[np.uint8]) -> FoldedInspecto
             line.constants.noise /= factor.view(1, -1, 1, 1)
         for reader, first in edges:
             reader.weight[:, first : first + len(factor)] *= factor.view(1, -1, 1, 1)
+    # What mixes the lines has float weights, to which it is all one.
+    factor = _spoken(ranges[mix])
+    find.weight /= factor.repeat_interleave(len(find.weight) // len(factor)).view(-1, 1, 1, 1)
+    mix.weight *= factor.view(1, -1, 1, 1)
     return line
+
+
+def _spoken(found: Tensor) -> Tensor:
+    """Ranges of channels [C], those of silent ones not quite 0."""
+    return found.clamp(min=max(SILENT * float(found.max()), SMALLEST_RANGE))
 
 
 def _edges(network: EdgeUNet, stems: Convs) -> Iterator[tuple[Convs, nn.Conv2d, int]]:
