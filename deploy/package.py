@@ -40,8 +40,9 @@ from training.run import Run
 from training.trainer import Budget
 
 GOLDEN_FRAMES = 4
-# Golden maps are kept to this: far finer than any tolerance, and half the bytes of all digits.
-GOLDEN_STEP = 2.0**-10
+# Golden maps are kept to this share of the scores' span: far finer than any tolerance, which are
+# shares of it too, and less than half the bytes of all digits.
+GOLDEN_STEP = 2.0**-12
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ def build_bundle(
     say(f"quantising to int8 with {len(frames)} frames")
     models["int8"] = _int8(line, frames, size, tuning, say)
     check_rules(models["int8"])
-    golden = _golden(frames, anomalous, trained)
     span = float(np.ptp(trained.scores))
+    golden = _golden(frames, anomalous, trained, span)
     fields = {
         "product": run.settings.product,
         "preset": run.settings.preset,
@@ -180,10 +181,13 @@ def _int8(
     return quantise(exact, scales)
 
 
-def _golden(frames: NDArray[np.uint8], anomalous: NDArray[np.bool_], trained: Said) -> Golden:
+def _golden(
+    frames: NDArray[np.uint8], anomalous: NDArray[np.bool_], trained: Said, span: float
+) -> Golden:
     """Good and anomalous frames with what the trained model itself says of them in float32."""
+    step = max(GOLDEN_STEP * span, float(np.finfo(np.float32).eps))
     half = GOLDEN_FRAMES // 2
     chosen = np.concatenate((np.flatnonzero(~anomalous)[:half], np.flatnonzero(anomalous)[:half]))
     scores = trained.scores[chosen].astype(np.float32)
-    maps = np.round(trained.maps[chosen] / GOLDEN_STEP) * np.float32(GOLDEN_STEP)
+    maps = np.round(trained.maps[chosen] / step) * step
     return Golden(frames[chosen], scores, maps.astype(np.float32))
