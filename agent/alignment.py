@@ -29,7 +29,8 @@ class Alignment(BaseModel):
 
     Attributes:
         background: its colour, BGR.
-        contrast: levels from it, in the channel that differs most, above which the part begins.
+        ratio: how many times brighter or darker than it, in the channel that differs most, the
+            part is at least; compared as in `silhouette`.
         area: smallest and largest share of the picture that is taken for one part.
         left, top, width, height: of the window, from the part's centre of gravity, in camera
             pixels of the part turned back.
@@ -41,7 +42,7 @@ class Alignment(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     background: tuple[int, int, int]
-    contrast: int = Field(ge=1, le=255)
+    ratio: float = Field(gt=1)
     area: tuple[float, float]
     left: int
     top: int
@@ -85,7 +86,7 @@ class Aligner:
         """
         settings = self.settings
         small = shrink(image)
-        part = find_part(small, settings.background, settings.contrast)
+        part = find_part(small, settings.background, settings.ratio)
         low, high = settings.area
         share = 0.0 if part is None else float(part.mask.mean())
         if part is None or not low <= share <= high:

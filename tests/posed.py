@@ -13,7 +13,8 @@ from agent.silhouette import find_part, shrink
 
 SIZE = (240, 320)
 BACKGROUND = 210
-LENGTH, WIDTH = 120, 24
+# 40 levels darker than the background.
+RATIO = 1.2
 
 
 def key() -> NDArray[np.uint8]:
@@ -60,13 +61,13 @@ def anywhere(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
 
 def alignment() -> dict[str, Any]:
     """An alignment to the key, as a bundle holds it: its window is the key along x."""
-    part = find_part(shrink(lying(160, 120, 0)), (BACKGROUND,) * 3, 40)
+    part = find_part(shrink(lying(160, 120, 0)), (BACKGROUND,) * 3, RATIO)
     assert part is not None
     radius, area = 75, float(part.mask.mean())
     png = cv2.imencode(".png", part.polar(radius))[1].tobytes()
     return {
         "background": (BACKGROUND,) * 3,
-        "contrast": 40,
+        "ratio": RATIO,
         "area": (area / 2, 1.5 * area),
         "left": -86,
         "top": -34,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import cv2
@@ -9,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.alignment import Alignment, encode_polar
-from training.silhouette import ANGLES, Silhouette, find_part, shrink, spectrum, turn
+from training.silhouette import (
+    ANGLES,
+    LOG_SCALE,
+    Silhouette,
+    apart,
+    find_part,
+    shrink,
+    spectrum,
+    turn,
+)
 from training.synthesis.foreground import background_colour, outlining_cut
 
 # In nearly every image the part is whole, in one piece, and as large as in the others.
@@ -44,11 +54,11 @@ def choose_alignment(images: Iterable[NDArray[np.uint8]]) -> Alignment | None:
     background = background_colour(small)
     if background is None:
         return None
-    blue, green, red = (int(level) for level in background)
-    distance = np.abs(small.astype(np.int16) - background).max(axis=-1).astype(np.uint8)
-    contrast = max(1, round(outlining_cut(distance)))
-    found = [find_part(picture, (blue, green, red), contrast) for picture in small]
-    parts = _whole(found, distance > contrast)
+    distance = np.stack([apart(picture, background) for picture in small])
+    cut = max(1, round(outlining_cut(distance)))
+    ratio = math.exp(cut / LOG_SCALE)
+    found = [find_part(picture, background, ratio) for picture in small]
+    parts = _whole(found, distance > cut)
     if parts is None:
         return None
     reach = max(float(np.hypot(*_outline(part).T).max()) for part in parts)
@@ -59,8 +69,8 @@ def choose_alignment(images: Iterable[NDArray[np.uint8]]) -> Alignment | None:
         return None
     areas = [float(part.mask.mean()) for part in parts]
     return Alignment(
-        background=(blue, green, red),
-        contrast=contrast,
+        background=background,
+        ratio=ratio,
         area=(min(areas) / 2, min(1.0, 1.5 * max(areas))),
         left=left,
         top=top,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.images import some
+from training.silhouette import apart
 
 BORDER_SHARE = 0.03
 # The part must fill this much of the picture in nearly every image for the split to be believed.
@@ -21,8 +22,6 @@ SAMPLE = 64
 # How far from the background's colour the part begins, tried as shares of Otsu's threshold: the
 # part's own dark pixels lie below that threshold, its shadow and halo as well.
 CUTS = np.linspace(0.4, 1.3, 10)
-# Levels that are added before two are compared by their ratio: below them, a camera shows noise.
-DARK = 32
 # A hole that is smaller, of the part, counts as the part.
 SMALL_HOLE = 0.1
 # What sticks out of a part, or is missing at its outline, is a defect as well: of the side.
@@ -37,10 +36,10 @@ def find_foregrounds(
     colour: of the background, BGR, where it is known: close around a part lies its shadow, and
     nothing plain.
     """
-    background = background_colour(images) if colour is None else np.array(colour, np.int16)
+    background = background_colour(images) if colour is None else colour
     if background is None:
         return None
-    distance = _apart(images, background)
+    distance = np.stack([apart(image, background) for image in images])
     cut = outlining_cut(some(distance, SAMPLE))
     masks = np.stack([_solid(d > cut) for d in distance])
     area = masks.mean(axis=(1, 2))
@@ -50,18 +49,6 @@ def find_foregrounds(
     reach = 2 * round(RIM * images.shape[1]) + 1
     rim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     return np.stack([cv2.dilate(mask.astype(np.uint8), rim) > 0 for mask in masks])
-
-
-def _apart(images: NDArray[np.uint8], background: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """How far pixels [N, H, W, 3] are from the background, 0 to 255, by ratio: [N, H, W].
-
-    Light is reflected, and shadowed, as a share of itself. By difference, the highlights of a dark
-    part stand out from it further than it does from a dark ground, and were taken for the part.
-    """
-    scale = 255 / np.log((255 + DARK) / DARK)
-    levels = (np.log(np.arange(256) + DARK) * scale).astype(np.float32)
-    distance = [np.abs(levels[image] - levels[background]).max(axis=-1) for image in images]
-    return np.stack(distance).astype(np.uint8)
 
 
 def outlining_cut(distance: NDArray[np.uint8]) -> float:
@@ -85,7 +72,8 @@ def outlining_cut(distance: NDArray[np.uint8]) -> float:
     return max((float(share * otsu) for share in CUTS), key=sharpness)
 
 
-def background_colour(images: NDArray[np.uint8]) -> NDArray[np.int16] | None:
+def background_colour(images: NDArray[np.uint8]) -> tuple[int, int, int] | None:
+    """BGR, of images [N, H, W, 3]; None where their borders are not of one colour."""
     border = _border_pixels(images)
     colour = np.median(border, axis=0)
     near = np.abs(border - colour).max(axis=-1)
@@ -93,8 +81,8 @@ def background_colour(images: NDArray[np.uint8]) -> NDArray[np.int16] | None:
     # Plain: nine border pixels of ten lie close to one colour, compared with the whole picture.
     if float(np.quantile(near, 0.9)) > max(8.0, 0.5 * interior_spread):
         return None
-    background: NDArray[np.int16] = colour.astype(np.int16)
-    return background
+    blue, green, red = (int(level) for level in colour)
+    return blue, green, red
 
 
 def _border_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
