@@ -15,6 +15,9 @@ from training.images import some
 from training.silhouette import apart
 
 BORDER_SHARE = 0.03
+# Nine border pixels of ten lie this close to one colour, of the deviation of the whole picture.
+# Grain that fills it has 1.6 or more, a part on a ground that has some grain of its own 0.6.
+PLAIN = 0.75
 # The part must fill this much of the picture in nearly every image for the split to be believed.
 PLAUSIBLE_AREA = (0.01, 0.95)
 # Images by which the split is chosen.
@@ -78,8 +81,7 @@ def background_colour(images: NDArray[np.uint8]) -> tuple[int, int, int] | None:
     colour = np.median(border, axis=0)
     near = np.abs(border - colour).max(axis=-1)
     interior_spread = float(images[:, ::8, ::8].std())
-    # Plain: nine border pixels of ten lie close to one colour, compared with the whole picture.
-    if float(np.quantile(near, 0.9)) > max(8.0, 0.5 * interior_spread):
+    if float(np.quantile(near, 0.9)) > max(8.0, PLAIN * interior_spread):
         return None
     blue, green, red = (int(level) for level in colour)
     return blue, green, red

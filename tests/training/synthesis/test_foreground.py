@@ -81,6 +81,19 @@ def test_a_dark_part_is_more_than_its_highlights() -> None:
     assert not found[~wide].any()
 
 
+def test_a_ground_may_have_grain_of_its_own() -> None:
+    """Cloth under a dark part whose levels are spread: no texture that fills the picture."""
+    rng = np.random.default_rng(4)
+    _, discs = lying_discs(radius=24)
+    pictures = [
+        np.where(disc, rng.normal(25, 4, disc.shape), rng.normal(75, 7, disc.shape))
+        for disc in discs
+    ]
+    images = np.stack(pictures).clip(0, 255).astype(np.uint8)
+    found = find_foregrounds(np.repeat(images[..., None], 3, axis=-1))
+    assert found is not None and found[discs].mean() > 0.98 and found.mean() < 0.25
+
+
 def test_a_ring_has_a_hole() -> None:
     images, discs = lying_discs()
     holes = np.zeros_like(discs)
