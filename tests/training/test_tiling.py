@@ -13,12 +13,13 @@ MODEL = (256, 256)
     ("region", "grid"),
     [
         ((256, 256), (1, 1)),
-        ((1024, 1024), (1, 1)),  # as published benchmarks have it
+        ((1024, 1024), (2, 2)),  # in one tile a missing knob of a tyre is five pixels
+        ((600, 800), (2, 3)),
         ((480, 640), (1, 1)),  # cameras of 4:3
         ((270, 324), (1, 1)),  # magnetic tiles
         ((630, 250), (3, 1)),  # commutators: three tiles nearly square
         ((250, 630), (1, 3)),
-        ((1080, 1920), (1, 2)),
+        ((1080, 1920), (2, 4)),
         ((400, 4000), (1, 11)),
         ((3000, 4000), (2, 3)),  # 12 megapixels: 16 camera pixels on one would hide a crack
         ((40, 40), (1, 1)),
@@ -34,7 +35,9 @@ def test_tiles_follow_shape_and_size(region: tuple[int, int], grid: tuple[int, i
     ("region", "part_share", "grid"),
     [
         ((1024, 1024), 0.15, (2, 2)),
-        ((1024, 1024), 0.3, (1, 1)),
+        ((700, 640), 0.3, (2, 2)),
+        ((600, 600), 0.3, (1, 1)),
+        ((600, 600), 0.1, (2, 2)),
         ((1080, 1920), 0.1, (2, 4)),
         ((300, 300), 0.1, (1, 1)),  # the camera has no more to show
     ],
@@ -44,4 +47,4 @@ def test_a_small_part_is_cut_finer(
 ) -> None:
     tiles, because = choose_tiles(region, MODEL, 32, part_share)
     assert (tiles.rows, tiles.columns) == grid
-    assert ("of the picture" in because) is (tiles.rows > 1)
+    assert ("of the picture" in because) is (part_share < 0.2 and tiles.rows > 1)

@@ -18,6 +18,8 @@ BORDER_SHARE = 0.03
 # Nine border pixels of ten lie this close to one colour, of the deviation of the whole picture.
 # Grain that fills it has 1.6 or more, a part on a ground that has some grain of its own 0.6.
 PLAIN = 0.75
+# Longer side of the pictures that this is judged on.
+GROUND_SIDE = 128
 # The part must fill this much of the picture in nearly every image for the split to be believed.
 PLAUSIBLE_AREA = (0.01, 0.95)
 # Images by which the split is chosen.
@@ -77,20 +79,28 @@ def outlining_cut(distance: NDArray[np.uint8]) -> float:
 
 def background_colour(images: NDArray[np.uint8]) -> tuple[int, int, int] | None:
     """BGR, of images [N, H, W, 3]; None where their borders are not of one colour."""
+    images = _small(some(images, SAMPLE))
     border = _border_pixels(images)
     colour = np.median(border, axis=0)
     near = np.abs(border - colour).max(axis=-1)
-    interior_spread = float(images[:, ::8, ::8].std())
+    interior_spread = float(images[:, ::4, ::4].std())
     if float(np.quantile(near, 0.9)) > max(8.0, PLAIN * interior_spread):
         return None
     blue, green, red = (int(level) for level in colour)
     return blue, green, red
 
 
+def _small(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Where the ground is looked for: the finer a picture is, the more of it is the grain."""
+    height, width = images.shape[1:3]
+    zoom = min(1.0, GROUND_SIDE / max(height, width))
+    size = max(1, round(width * zoom)), max(1, round(height * zoom))
+    return np.stack([cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in images])
+
+
 def _border_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     depth = max(2, round(BORDER_SHARE * min(images.shape[1:3])))
-    sample = some(images, SAMPLE)
-    sides = (sample[:, :depth], sample[:, -depth:], sample[:, :, :depth], sample[:, :, -depth:])
+    sides = (images[:, :depth], images[:, -depth:], images[:, :, :depth], images[:, :, -depth:])
     pixels = np.concatenate([side.reshape(-1, side.shape[-1]) for side in sides])
     return pixels.astype(np.float32)
 
