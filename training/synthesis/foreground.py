@@ -7,6 +7,8 @@ picture), the whole picture is the part.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +20,9 @@ BORDER_SHARE = 0.03
 # Nine border pixels of ten lie this close to one colour, of the deviation of the whole picture.
 # Grain that fills it has 1.6 or more, a part on a ground that has some grain of its own 0.6.
 PLAIN = 0.75
-# Longer side of the pictures that this is judged on.
-GROUND_SIDE = 128
+# Longer side of the pictures that this is judged on, and shorter side of those that the part is
+# looked for in: the finer a picture is, the more of what differs in it is grain.
+GROUND_SIDE, FOUND_SIDE = 128, 256
 # The part must fill this much of the picture in nearly every image for the split to be believed.
 PLAUSIBLE_AREA = (0.01, 0.95)
 # Images by which the split is chosen.
@@ -44,7 +47,8 @@ def find_foregrounds(
     background = background_colour(images) if colour is None else colour
     if background is None:
         return None
-    distance = np.stack([apart(image, background) for image in images])
+    size = images.shape[2], images.shape[1]
+    distance = np.stack([apart(image, background) for image in _small(images, FOUND_SIDE, min)])
     cut = outlining_cut(some(distance, SAMPLE))
     masks = np.stack([_solid(d > cut) for d in distance])
     area = masks.mean(axis=(1, 2))
@@ -53,7 +57,8 @@ def find_foregrounds(
         return None
     reach = 2 * round(RIM * images.shape[1]) + 1
     rim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    return np.stack([cv2.dilate(mask.astype(np.uint8), rim) > 0 for mask in masks])
+    whole = (cv2.resize(255 * mask.astype(np.uint8), size) >= 128 for mask in masks)
+    return np.stack([cv2.dilate(mask.astype(np.uint8), rim) > 0 for mask in whole])
 
 
 def outlining_cut(distance: NDArray[np.uint8]) -> float:
@@ -79,7 +84,7 @@ def outlining_cut(distance: NDArray[np.uint8]) -> float:
 
 def background_colour(images: NDArray[np.uint8]) -> tuple[int, int, int] | None:
     """BGR, of images [N, H, W, 3]; None where their borders are not of one colour."""
-    images = _small(some(images, SAMPLE))
+    images = _small(some(images, SAMPLE), GROUND_SIDE, max)
     border = _border_pixels(images)
     colour = np.median(border, axis=0)
     near = np.abs(border - colour).max(axis=-1)
@@ -90,10 +95,12 @@ def background_colour(images: NDArray[np.uint8]) -> tuple[int, int, int] | None:
     return blue, green, red
 
 
-def _small(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Where the ground is looked for: the finer a picture is, the more of it is the grain."""
+def _small(
+    images: NDArray[np.uint8], side: int, of: Callable[[int, int], int]
+) -> NDArray[np.uint8]:
+    """Images [N, H, W, 3], their longer (`of` is max) or shorter side brought down to `side`."""
     height, width = images.shape[1:3]
-    zoom = min(1.0, GROUND_SIDE / max(height, width))
+    zoom = min(1.0, side / of(height, width))
     size = max(1, round(width * zoom)), max(1, round(height * zoom))
     return np.stack([cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in images])
 

@@ -94,6 +94,21 @@ def test_a_ground_may_have_grain_of_its_own() -> None:
     assert found is not None and found[discs].mean() > 0.98 and found.mean() < 0.25
 
 
+def test_the_grain_of_a_fine_picture_is_not_the_part() -> None:
+    """Cut into tiles, a picture is looked at more closely: its specks are no larger parts."""
+    rng = np.random.default_rng(4)
+    _, discs = lying_discs(radius=24)
+    images, wide = [], []
+    for disc in discs:
+        large = cv2.resize(disc.astype(np.uint8), (768, 768), interpolation=cv2.INTER_NEAREST) > 0
+        picture = np.where(large, rng.normal(25, 4, large.shape), rng.normal(75, 21, large.shape))
+        images.append(np.repeat(picture.clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1))
+        wide.append(cv2.dilate(large.astype(np.uint8), np.ones((81, 81))) > 0)
+    found = find_foregrounds(np.stack(images))
+    assert found is not None and found.shape == (8, 768, 768)
+    assert not found[~np.stack(wide)].any()
+
+
 def test_a_ring_has_a_hole() -> None:
     images, discs = lying_discs()
     holes = np.zeros_like(discs)
