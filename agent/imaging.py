@@ -90,9 +90,7 @@ def check_image(image: NDArray[Any], what: str) -> None:
         )
 
 
-def to_bgr8(
-    image: NDArray[Any], window: tuple[int, int] | None, toe: int | None, name: str
-) -> NDArray[np.uint8]:
+def to_bgr8(image: NDArray[Any], window: tuple[int, int] | None, name: str) -> NDArray[np.uint8]:
     """An image as uint8 [H, W, 3] BGR.
 
     Args:
@@ -100,8 +98,6 @@ def to_bgr8(
         window: levels of a 16-bit image that become 0 and 255, what lies outside is cut off; None
             for 8-bit images, which stay as they are. Stretched by the levels found in each image,
             one grey would mean something else in every image.
-        toe: 1 to 255; a level becomes log(1 + level / toe), black and white what they were: what
-            lies below it is spread, and nothing above is cut off. None for as they are.
         name: of the image, for the error.
 
     Raises:
@@ -113,8 +109,8 @@ def to_bgr8(
             f"{name} has {found} bits a channel, the training images had {expected}: "
             "set the camera as it was"
         )
-    if window is not None or toe is not None:
-        image = _levels(image.dtype, *(window or (0, 255)), toe).take(image)
+    if window is not None:
+        image = _levels(*window).take(image)
     grey = image.ndim == 2 or image.shape[2] == 1
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if grey else image, np.uint8)
 
@@ -142,12 +138,10 @@ def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
 
 
 @lru_cache(maxsize=2)
-def _levels(depth: np.dtype[Any], low: int, high: int, toe: int | None) -> NDArray[np.uint8]:
-    """What each of the 256 or 65,536 levels becomes."""
-    levels = np.clip((np.arange(np.iinfo(depth).max + 1) - low) / (high - low), 0, 1)
-    if toe is not None:
-        levels = np.log1p(levels * 255 / toe) / np.log1p(255 / toe)
-    return np.round(255 * levels).astype(np.uint8)
+def _levels(low: int, high: int) -> NDArray[np.uint8]:
+    """What each of the 65,536 levels becomes."""
+    levels = (np.arange(1 << 16) - low) * 255 / (high - low)
+    return np.clip(np.round(levels), 0, 255).astype(np.uint8)
 
 
 def _decode(data: bytes, flags: int, what: str) -> NDArray[Any]:

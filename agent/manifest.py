@@ -74,12 +74,6 @@ class Manifest(BaseModel):
     window: tuple[int, int] | None = Field(
         None, description="levels of 16-bit images that become 0 and 255; None for 8-bit images"
     )
-    toe: int | None = Field(
-        None,
-        ge=1,
-        le=255,
-        description="of a dark product: a level becomes log(1 + level / toe); None for as it is",
-    )
     grey: bool = Field(
         False,
         description="whether the model knows no colours; images that have any are refused",

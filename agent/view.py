@@ -63,7 +63,6 @@ class View:
         ignored: bool, of the images' size, true where nothing is inspected; None: nowhere.
         tiles: grid over what is seen.
         window: levels of a 16-bit image that become 0 and 255; None for 8-bit images.
-        toe: of a dark product, the level about which levels are seen by their ratio; else None.
         grey: whether images must be without colours, as the model sees none.
         score_pixels: how many of a frame's largest logits make its score, each the mean of
             score_square x score_square pixels; or
@@ -78,7 +77,6 @@ class View:
     ignored: NDArray[np.bool_] | None = None
     tiles: Tiles = Tiles()
     window: tuple[int, int] | None = None
-    toe: int | None = None
     grey: bool = False
     score_pixels: int | None = None
     score_square: int = 1
@@ -103,7 +101,6 @@ class View:
             ignored,
             manifest.tiles,
             manifest.window,
-            manifest.toe,
             manifest.grey,
             manifest.score_pixels,
             manifest.score_square,
@@ -164,7 +161,7 @@ class View:
                 there were none, or a region of interest outside the image.
         """
         check_image(image, name)
-        region = to_bgr8(self._crop(image, name), self.window, self.toe, name)
+        region = to_bgr8(self._crop(image, name), self.window, name)
         if self._inspected is not None:
             painted = np.full_like(region, PAINT)
             region = np.asarray(cv2.copyTo(region, self._inspected, painted), np.uint8)

@@ -45,13 +45,6 @@ DEFAULT_BUDGET = "45m"
 @click.option("--tiles", default="auto", show_default=True, help="Grid ROWSxCOLUMNS, such as 1x3.")
 @click.option("--overlap", default="12.5%", show_default=True, help="Of a tile with the next.")
 @click.option("--window", metavar="LOW:HIGH", help="Levels of 16-bit images.  [default: by depth]")
-@click.option(
-    "--dark",
-    default="auto",
-    show_default=True,
-    type=click.Choice(("auto", "off")),
-    help="Spread the dark levels of a dark product.",
-)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option("--product", help="Name of the product.  [default: the data folder's name]")
@@ -71,7 +64,6 @@ def train(
     tiles: str,
     overlap: str,
     window: str | None,
-    dark: str,
     seed: int,
     device: str,
     product: str | None,
@@ -84,8 +76,8 @@ def train(
     trainings with one seed on one machine agree; with a time budget, the clock has its say.
 
     What the model sees of an image (region of interest, ignored pixels, tiles, the levels of
-    16-bit or dark images) is chosen here and travels with the run and its bundle: calibration and
-    the station see the same.
+    16-bit images) is chosen here and travels with the run and its bundle: calibration and the
+    station see the same.
     """
     # Imported here: torch takes seconds, and a mistyped option should not.
     from training.dataset import read_dataset
@@ -100,7 +92,7 @@ def train(
         budget=parse_budget(steps, time_budget),
         input_size=parse_size(size),
         batch_size=batch_size,
-        view=parse_wish(roi, ignore_mask, align, tiles, overlap, window, dark),
+        view=parse_wish(roi, ignore_mask, align, tiles, overlap, window),
         seed=seed,
         device=device,
         product=product or data.resolve().name,

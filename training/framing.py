@@ -22,10 +22,6 @@ from training.wish import ViewWish
 # Images looked at before all are read.
 SURVEYED = 64
 DEPTHS = (10, 12, 14, 16)
-# Dark: half of the levels lie in the lowest eighth, and hardly any in the upper half.
-DARK_MEDIAN, DARK_HIGH = 32, 128
-# Below, what would be spread is the camera's noise.
-LEAST_TOE = 8
 
 
 def choose_view(
@@ -48,8 +44,6 @@ def choose_view(
         region_of_interest=wish.roi, image_size=image_size, window=_window(wish, survey, say)
     )
 
-    toe = _toe(paths, View(survey.largest, whole), say) if wish.dark else None
-    whole = whole.model_copy(update={"toe": toe})
     alignment = _alignment(wish, survey, paths, whole, say)
     if alignment is not None:
         whole = whole.model_copy(update={"image_size": survey.largest, "alignment": alignment})
@@ -183,22 +177,6 @@ def _window(wish: ViewWish, survey: _Survey, say: Callable[[str], None]) -> tupl
         f"{(1 << bits) - 1} become 0 to 255, in every image alike"
     )
     return 0, (1 << bits) - 1
-
-
-def _toe(paths: Sequence[Path], whole: View, say: Callable[[str], None]) -> int | None:
-    """The level about which those of a dark product are seen by their ratio; None: it is none."""
-    regions = [whole.region(read_image(path), str(path))[::4, ::4] for path in _some(paths)]
-    levels = np.concatenate([region.ravel() for region in regions])
-    median, high = (float(each) for each in np.percentile(levels, [50, 99]))
-    if median >= DARK_MEDIAN or high >= DARK_HIGH:
-        return None
-    toe = max(LEAST_TOE, round(median))
-    say(
-        f"dark images: half of their levels lie below {median:.0f} of 255, 99 % below {high:.0f}: "
-        f"levels are seen by their ratio to {toe} (--dark off overrules this); more light or a "
-        "longer exposure would be better"
-    )
-    return toe
 
 
 def _sha256(path: Path) -> str:

@@ -72,8 +72,6 @@ class ViewSettings(BaseModel):
         alignment: the window that follows the part within that; None: all of it is seen.
         tiles: grid over what is seen.
         window: levels of a 16-bit image that become 0 and 255; None for 8-bit images.
-        toe: of a dark product, the level about which levels are seen by their ratio; None: they
-            are seen as they are.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -84,7 +82,6 @@ class ViewSettings(BaseModel):
     alignment: Alignment | None = None
     tiles: Tiles = Tiles()
     window: tuple[int, int] | None = None
-    toe: int | None = Field(None, ge=1, le=255)
 
 
 @dataclass(frozen=True)
@@ -153,7 +150,7 @@ class View:
 
     def region(self, image: NDArray[Any], name: str) -> NDArray[np.uint8]:
         """The region of interest, uint8 [h, w, 3], ignored pixels painted over; likewise."""
-        region = to_8_bits(self._crop(image, name), self.settings.window, self.settings.toe, name)
+        region = to_8_bits(self._crop(image, name), self.settings.window, name)
         if self.ignored is None:
             return region
         return np.where(self._crop(self.ignored, name)[..., None], np.uint8(PAINT), region)
@@ -206,28 +203,22 @@ class View:
         return image[roi.y : roi.y + roi.height, roi.x : roi.x + roi.width]
 
 
-def to_8_bits(
-    image: NDArray[Any], window: tuple[int, int] | None, toe: int | None, name: str
-) -> NDArray[np.uint8]:
+def to_8_bits(image: NDArray[Any], window: tuple[int, int] | None, name: str) -> NDArray[np.uint8]:
     """A uint8 image as it is; a uint16 one with the levels of `window` spread over 0..255.
 
     One fixed window for all images: stretched each by its own values, the same grey level would
-    mean something else in every image. What lies outside becomes 0 or 255. With a `toe`, a level
-    becomes log(1 + level / toe), black and white what they were: what lies below it is spread,
-    and nothing above is cut off.
+    mean something else in every image. What lies outside becomes 0 or 255.
 
     Raises InputError where the depth is not the one that the window is for.
     """
     if (image.dtype == np.uint16) != (window is not None):
         depth, wanted = (16, 8) if window is None else (8, 16)
         raise InputError(f"{name} has {depth} bits a channel, expected {wanted} as in the others")
-    if window is None and toe is None:
+    if window is None:
         return image
-    low, high = window or (0, 255)
-    levels = np.clip((np.arange(np.iinfo(image.dtype).max + 1) - low) / (high - low), 0, 1)
-    if toe is not None:
-        levels = np.log1p(levels * 255 / toe) / np.log1p(255 / toe)
-    return np.round(255 * levels).astype(np.uint8)[image]
+    low, high = window
+    levels = (np.arange(1 << 16) - low) * 255 / (high - low)
+    return np.clip(np.round(levels), 0, 255).astype(np.uint8)[image]
 
 
 def _mask_at(

@@ -22,8 +22,7 @@ class ViewWish:
 
     ignore_mask: an image file of the camera's size, white where nothing is to be inspected;
     align: whether to follow the part where that helps; grid: (rows, columns); overlap: share of a
-    tile; window: levels of 16-bit images that become 0 and 255; dark: whether the dark levels of a
-    dark product are spread.
+    tile; window: levels of 16-bit images that become 0 and 255.
     """
 
     roi: Roi | None = None
@@ -32,7 +31,6 @@ class ViewWish:
     grid: tuple[int, int] | None = None
     overlap: float = OVERLAP_SHARE
     window: tuple[int, int] | None = None
-    dark: bool = True
 
 
 def parse_wish(
@@ -42,7 +40,6 @@ def parse_wish(
     tiles: str,
     overlap: str,
     window: str | None,
-    dark: str,
 ) -> ViewWish:
     """The wish in the words of the command line; InputError where they cannot be read."""
     region = grid = levels = None
@@ -64,7 +61,7 @@ def parse_wish(
         if not low < high < 1 << 16:
             raise InputError(f"--window {window}: LOW must be below HIGH, and HIGH below 65536")
         levels = (low, high)
-    return ViewWish(region, ignore_mask, align == "auto", grid, share / 100, levels, dark == "auto")
+    return ViewWish(region, ignore_mask, align == "auto", grid, share / 100, levels)
 
 
 def _numbers(

@@ -133,7 +133,7 @@ def test_a_large_picture_is_averaged_over_areas_and_keeps_its_place() -> None:
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3)], ids=["grey", "axis", "BGR"])
 def test_grey_and_colour_become_bgr(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(
-        to_bgr8(np.full(shape, 7, np.uint8), None, None, "it"), np.full((4, 5, 3), 7)
+        to_bgr8(np.full(shape, 7, np.uint8), None, "it"), np.full((4, 5, 3), 7)
     )
 
 
@@ -154,37 +154,16 @@ def test_a_window_spreads_the_levels_of_16_bits(
     level: int, window: tuple[int, int], becomes: int
 ) -> None:
     image = np.full((3, 4), level, np.uint16)
-    assert (to_bgr8(image, window, None, "it") == becomes).all()
-
-
-@pytest.mark.parametrize(("dtype", "window"), [(np.uint8, None), (np.uint16, (0, 4095))])
-def test_of_a_dark_product_the_dark_levels_are_spread(
-    dtype: type, window: tuple[int, int] | None
-) -> None:
-    """And none is lost: a highlight that was cut off could hide a defect in it."""
-    one = 1 if window is None else 4095 / 255
-    levels = np.round(np.array([[0, 20, 40, 160, 254, 255]]) * one).astype(dtype)
-    seen = to_bgr8(levels, window, 20, "it")[0, :, 0]
-    ratio = np.log1p(255 / 20)
-    assert seen.tolist() == [
-        0,
-        round(255 * np.log(2) / ratio),
-        round(255 * np.log(3) / ratio),
-        round(255 * np.log(9) / ratio),
-        255,
-        255,
-    ]
-    every = to_bgr8(np.arange(256, dtype=np.uint8)[None], None, 20, "it")[0, :, 0]
-    assert (np.diff(every.astype(int)) >= 0).all() and every[40] > 2 * 40
+    assert (to_bgr8(image, window, "it") == becomes).all()
 
 
 @pytest.mark.parametrize("levels", [(1, 1), (0, 1), (0, 255)])
 def test_no_image_is_stretched_by_what_it_holds(levels: tuple[int, int]) -> None:
     """Deciding from the largest value whether to divide by 255 turns a near-black frame white."""
     image = np.array([levels], np.uint8)
-    np.testing.assert_array_equal(to_bgr8(image, None, None, "it")[0, :, 0], levels)
+    np.testing.assert_array_equal(to_bgr8(image, None, "it")[0, :, 0], levels)
     deep = np.array([levels], np.uint16)
-    assert to_bgr8(deep, (0, 65535), None, "it").max() <= 1
+    assert to_bgr8(deep, (0, 65535), "it").max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -195,7 +174,7 @@ def test_another_depth_than_in_training_is_refused(
     dtype: type, window: tuple[int, int] | None, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        to_bgr8(np.ones((3, 4), dtype), window, None, "it")
+        to_bgr8(np.ones((3, 4), dtype), window, "it")
 
 
 @pytest.mark.parametrize(

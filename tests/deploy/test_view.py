@@ -96,24 +96,6 @@ def test_the_station_follows_the_part_that_training_followed(tmp_path: Path) -> 
         np.testing.assert_array_equal(view.canvas(read_image(image)), trained_on)
 
 
-def test_the_station_spreads_the_dark_levels_that_training_spread(tmp_path: Path) -> None:
-    (tmp_path / "parts").mkdir()
-    random = np.random.default_rng(3)
-    for index in range(12):
-        picture = random.normal(20, 3, (80, 80)).clip(0, 255).astype(np.uint8)
-        cv2.imwrite(str(tmp_path / "parts" / f"{index}.png"), picture)
-    words = order(tmp_path / "parts", tmp_path / "run")
-    result = CliRunner().invoke(train, words, catch_exceptions=False)
-    assert result.exit_code == 0 and "dark images" in result.output, result.output
-    spread = load_run(tmp_path / "run")
-    path = write_tiny_bundle(tmp_path / "tiny.nlb", SIZE, view=view_fields(spread))
-    view = View.of(open_bundle(path))
-    for image in sorted((tmp_path / "parts").iterdir()):
-        (trained_on,) = load_images([image], spread.view)
-        assert np.median(trained_on) > 2 * np.median(read_image(image))
-        np.testing.assert_array_equal(view.canvas(read_image(image)), trained_on)
-
-
 def test_a_run_goes_on_with_its_own_view_only(run: Run) -> None:
     parts = run.folder.parent / "parts"
     with pytest.raises(InputError, match="cannot be resumed: its view"):

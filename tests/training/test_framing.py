@@ -116,49 +116,6 @@ def test_a_window_needs_16_bits(tmp_path: Path) -> None:
         chosen(write(tmp_path, *[(64, 64)] * 3), ViewWish(window=(0, 4095)))
 
 
-def dark_parts(folder: Path, dtype: type = np.uint8, highlight: int = 90) -> Path:
-    """Black on black, with a highlight that is small, and as bright as asked."""
-    random = np.random.default_rng(2)
-    scale = 1 if dtype is np.uint8 else 16
-    for index in range(8):
-        image = random.normal(20, 2, (160, 160))
-        image[40:120, 50:110] = random.normal(9, 2, (80, 60))
-        image[60:80, 60:80] = highlight
-        image[60:64, 60:64] = 250
-        levels = (scale * image).clip(0, 255 * scale).astype(dtype)
-        assert cv2.imwrite(str(folder / f"{index}.png"), levels)
-    return folder
-
-
-def test_the_levels_of_dark_images_are_spread_about_their_median(tmp_path: Path) -> None:
-    """As the camera has them, the tread of a tyre is less than the noise of t = 200."""
-    view, said = chosen(dark_parts(tmp_path))
-    assert view.settings.toe is not None and 17 <= view.settings.toe <= 20
-    assert "dark images: half of their levels lie below" in said and "exposure" in said
-    image = cv2.imread(str(tmp_path / "0.png"))
-    assert np.median(view.region(image, "0")) > 2 * np.median(image)
-    view, said = chosen(tmp_path, ViewWish(dark=False))
-    assert view.settings.toe is None and "dark" not in said
-
-
-def test_dark_images_of_12_bits_are_dark_as_well(tmp_path: Path) -> None:
-    view, _ = chosen(dark_parts(tmp_path, np.uint16))
-    assert view.settings.window == (0, 4095)
-    assert view.settings.toe is not None and 17 <= view.settings.toe <= 20
-
-
-def test_a_bright_part_on_black_is_not_dark(tmp_path: Path) -> None:
-    """Spread, the black around it would take the levels that tell its defects."""
-    view, said = chosen(dark_parts(tmp_path, highlight=170))
-    assert view.settings.toe is None and "dark" not in said
-
-
-def test_only_the_region_of_interest_says_whether_it_is_dark(tmp_path: Path) -> None:
-    roi = Roi(x=60, y=60, width=20, height=20)
-    view, _ = chosen(dark_parts(tmp_path), ViewWish(roi=roi))
-    assert view.settings.toe is None
-
-
 def mask_file(folder: Path, mask: NDArray[np.bool_]) -> Path:
     path = folder / "mask" / "ignore.png"
     path.parent.mkdir()

@@ -30,7 +30,6 @@ def views(
         ignored,
         manifest.Tiles(**settings.tiles.model_dump()),
         settings.window,
-        settings.toe,
     )
 
 
@@ -52,13 +51,10 @@ VIEWS = {
 
 @pytest.mark.parametrize("name", VIEWS)
 @pytest.mark.parametrize("window", [None, (0, 4095), (300, 2900)])
-@pytest.mark.parametrize("toe", [None, 20])
-def test_training_and_agent_see_the_same(
-    name: str, window: tuple[int, int] | None, toe: int | None
-) -> None:
+def test_training_and_agent_see_the_same(name: str, window: tuple[int, int] | None) -> None:
     """A model that trained on one resampling and runs on another sees another texture."""
     fields, ignored = VIEWS[name]
-    ours, theirs = views(ViewSettings(**fields, window=window, toe=toe), ignored)
+    ours, theirs = views(ViewSettings(**fields, window=window), ignored)
     random = np.random.default_rng(1)
     image = random.integers(0, 256 if window is None else 4096, (*IMAGE, 3))
     image = image.astype(np.uint8 if window is None else np.uint16)

@@ -12,12 +12,10 @@ from training.wish import ViewWish, parse_wish
 
 
 def test_the_words_of_the_command_line() -> None:
-    assert parse_wish(
-        "1,2,30,40", Path("m.png"), "off", "2x3", "25%", "16:4000", "off"
-    ) == ViewWish(
-        Roi(x=1, y=2, width=30, height=40), Path("m.png"), False, (2, 3), 0.25, (16, 4000), False
+    assert parse_wish("1,2,30,40", Path("m.png"), "off", "2x3", "25%", "16:4000") == ViewWish(
+        Roi(x=1, y=2, width=30, height=40), Path("m.png"), False, (2, 3), 0.25, (16, 4000)
     )
-    assert parse_wish(None, None, "auto", "auto", "12.5%", None, "auto") == ViewWish()
+    assert parse_wish(None, None, "auto", "auto", "12.5%", None) == ViewWish()
 
 
 @pytest.mark.parametrize(
@@ -37,4 +35,4 @@ def test_the_words_of_the_command_line() -> None:
 )
 def test_words_that_cannot_be_read_are_refused(words: tuple, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        parse_wish(*words, "auto")
+        parse_wish(*words)
