@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from training.alignment import Alignment
 from training.errors import InputError
 from training.fixturing import choose_alignment
-from training.images import read_image, read_mask
+from training.images import read_image, read_mask, resize_image
 from training.synthesis.foreground import find_foregrounds
 from training.tiling import choose_tiles, grid
 from training.view import Tiles, View, ViewSettings
@@ -22,6 +23,8 @@ from training.wish import ViewWish
 # Images looked at before all are read.
 SURVEYED = 64
 DEPTHS = (10, 12, 14, 16)
+# Deviation, in pixels of twice the model's, of what counts as around a place.
+SURROUNDINGS = 12
 
 
 def choose_view(
@@ -51,10 +54,13 @@ def choose_view(
     def part_share() -> float | None:
         return None if alignment else _part_share(paths, View(input_size, whole))
 
+    def detail_lost(canvas: tuple[int, int]) -> float:
+        return _detail_lost(paths, whole, canvas)
+
     settings = whole.model_copy(
         update={
             "ignore_mask": None if wish.ignore_mask is None else _sha256(wish.ignore_mask),
-            "tiles": _tiles(wish, _region(survey, whole), input_size, part_share, say),
+            "tiles": _tiles(wish, _region(survey, whole), input_size, part_share, detail_lost, say),
         }
     )
     ignored = None
@@ -140,11 +146,12 @@ def _tiles(
     region: tuple[int, int],
     input_size: tuple[int, int],
     part_share: Callable[[], float | None],
+    detail_lost: Callable[[tuple[int, int]], float],
     say: Callable[[str], None],
 ) -> Tiles:
     overlap = round(wish.overlap * min(input_size))
     if wish.grid is None:
-        tiles, because = choose_tiles(region, input_size, overlap, part_share())
+        tiles, because = choose_tiles(region, input_size, overlap, part_share(), detail_lost)
     else:
         tiles, because = grid(*wish.grid, overlap), "as asked"
     canvas = tiles.canvas_size(input_size)
@@ -161,6 +168,23 @@ def _part_share(paths: Sequence[Path], whole: View) -> float | None:
     images = [whole.canvas(read_image(path), str(path)) for path in _some(paths)]
     found = find_foregrounds(np.stack(images))
     return None if found is None else float(found.mean())
+
+
+def _detail_lost(paths: Sequence[Path], whole: ViewSettings, canvas: tuple[int, int]) -> float:
+    """How much of what varies from place to place a canvas of (height, width) does not show.
+
+    Compared with one of twice its sides: root mean squares, of that less this, and of that less
+    its surroundings.
+    """
+    height, width = canvas
+    twice = View((2 * height, 2 * width), whole)
+    shares = []
+    for path in _some(paths):
+        fine = twice.canvas(read_image(path), str(path))
+        coarse = cv2.resize(resize_image(fine, canvas), fine.shape[1::-1])
+        around = cv2.GaussianBlur(fine, (0, 0), SURROUNDINGS)
+        shares.append(cv2.norm(fine, coarse) / max(1.0, cv2.norm(fine, around)))
+    return float(np.median(shares))
 
 
 def _window(wish: ViewWish, survey: _Survey, say: Callable[[str], None]) -> tuple[int, int] | None:

@@ -10,28 +10,38 @@ from training.view import Tiles
 # One tile may squeeze a region this far from square: cameras of 4:3 stay whole, those of 3:2 not.
 SQUARISH = 1.4
 # More camera pixels than this along one pixel of the model, and the grid gets finer, whatever it
-# costs; more than this other, and it does as long as there are few tiles.
+# costs; more than this other, and it does as long as there are few tiles and detail is lost.
 MAX_SHRINK, FINE_SHRINK, FEW_TILES = 8.0, 2.5, 8
+# Of what varies from place to place. In one tile a tyre's picture loses 39 %, and six found more; a
+# pill's loses a tenth, and four found less.
+MUCH_LOST = 1 / 6
 # A part that fills less of the picture than this is to be seen twice as large.
 SMALL_PART = 0.2
 
 
 def choose_tiles(
-    region: tuple[int, int], input_size: tuple[int, int], overlap: int, part_share: float | None
+    region: tuple[int, int],
+    input_size: tuple[int, int],
+    overlap: int,
+    part_share: float | None,
+    detail_lost: Callable[[tuple[int, int]], float],
 ) -> tuple[Tiles, str]:
     """The grid in which a region is seen, and the reason.
 
     One tile where it squeezes the region little; else as many along the longer side as keep its
     shape best. Where one pixel of the model would still stand for more than `FINE_SHRINK` of the
-    camera, the shorter side is cut as well, in up to `FEW_TILES` in all, and in as many as it takes
-    beyond `MAX_SHRINK`. Where the part fills little of the picture, most of what the model looks at
-    is background, and the part is small in it: half of that shrinking is too much already.
+    camera, and much detail would be lost so, the shorter side is cut as well, in up to `FEW_TILES`
+    in all; beyond `MAX_SHRINK` in as many as it takes. Where the part fills little of the picture,
+    most of what the model looks at is background, and the part is small in it: half of
+    `FINE_SHRINK` is too much there.
 
     Args:
         region: (height, width) in camera pixels.
         input_size: (height, width) of the model.
         overlap: in pixels of the model.
         part_share: of the picture, that the part fills; None where there is no background.
+        detail_lost: of what varies from place to place, the share that a canvas of (height, width)
+            does not show.
     """
 
     def shrink(axis: int, tiles: int) -> float:
@@ -44,21 +54,29 @@ def choose_tiles(
     because = "near enough to square, and not too large, for one"
     if along > 1:
         because = "tiles nearest to square"
-    small = part_share is not None and part_share < SMALL_PART
-    fine = FINE_SHRINK / 2 if small else FINE_SHRINK
-    while (shrunk := max(shrink(short, across), shrink(long, along))) > fine:
+
+    def shrunk() -> float:
+        return max(shrink(short, across), shrink(long, along))
+
+    def tiles() -> Tiles:
+        rows, columns = (across, along) if short == 0 else (along, across)
+        return grid(rows, columns, overlap)
+
+    limit, why = MAX_SHRINK, "too large for fewer"
+    if part_share is not None and part_share < SMALL_PART:
+        limit, why = FINE_SHRINK / 2, f"the part fills {part_share:.0%} of the picture"
+    elif shrunk() > FINE_SHRINK:
+        lost = detail_lost(tiles().canvas_size(input_size))
+        if lost > MUCH_LOST:
+            limit, why = FINE_SHRINK, f"{lost:.0%} of the detail would be lost in fewer"
+    while shrunk() > limit:
         finer = _most_alike(shrink, short, long, across + 1)
-        if shrunk <= MAX_SHRINK and (across + 1) * finer > FEW_TILES:
+        if shrunk() <= MAX_SHRINK and (across + 1) * finer > FEW_TILES:
             break
         across, along = across + 1, finer
-        because = (
-            f"so that less detail is lost, for the work of {across * along} frames (--tiles "
-            "overrules this)"
-        )
-        if small:
-            because = f"the part fills {part_share:.0%} of the picture; {because}"
-    rows, columns = (across, along) if short == 0 else (along, across)
-    return grid(rows, columns, overlap), because
+        work = f"for the work of {across * along} frames (--tiles overrules this)"
+        because = f"{why}, {work}"
+    return tiles(), because
 
 
 def grid(rows: int, columns: int, overlap: int) -> Tiles:

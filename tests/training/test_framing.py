@@ -57,6 +57,19 @@ def test_a_small_part_is_seen_larger(radius: int, tiles: str, tmp_path: Path) ->
     assert ("the part fills" in said) is (tiles == "2x2")
 
 
+@pytest.mark.parametrize(("detail", "tiles"), [(1, "2x2"), (9, "1x1")], ids=["fine", "coarse"])
+def test_pictures_of_fine_detail_are_seen_larger(detail: int, tiles: str, tmp_path: Path) -> None:
+    """A picture of 192 pixels, shown in 64: grain of one pixel is lost, grain of nine is not."""
+    random = np.random.default_rng(0)
+    for index in range(4):
+        grain = cv2.GaussianBlur(random.normal(0, 1, (192, 192)), (0, 0), detail)
+        levels = 128 + 40 * grain / grain.std()
+        cv2.imwrite(str(tmp_path / f"{index}.png"), levels.clip(0, 255).astype(np.uint8))
+    _, said = chosen(tmp_path)
+    assert f"192x192 pixels in {tiles} tiles" in said
+    assert ("of the detail would be lost in fewer" in said) is (tiles == "2x2")
+
+
 def test_a_part_that_is_turned_is_followed_and_the_window_decides_the_tiles(tmp_path: Path) -> None:
     for index, picture in enumerate(anywhere(12)):
         cv2.imwrite(str(tmp_path / f"{index}.png"), picture)
