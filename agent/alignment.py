@@ -29,8 +29,7 @@ class Alignment(BaseModel):
 
     Attributes:
         background: its colour, BGR.
-        ratio: how many times brighter or darker than it, in the channel that differs most, the
-            part is at least; compared as in `silhouette`.
+        contrast: levels from it, in the channel that differs most, above which the part begins.
         area: smallest and largest share of the picture that is taken for one part.
         left, top, width, height: of the window, from the part's centre of gravity, in camera
             pixels of the part turned back.
@@ -42,7 +41,7 @@ class Alignment(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     background: tuple[int, int, int]
-    ratio: float = Field(gt=1)
+    contrast: int = Field(ge=1, le=255)
     area: tuple[float, float]
     left: int
     top: int
@@ -86,7 +85,7 @@ class Aligner:
         """
         settings = self.settings
         small = shrink(image)
-        part = find_part(small, settings.background, settings.ratio)
+        part = find_part(small, settings.background, settings.contrast)
         low, high = settings.area
         share = 0.0 if part is None else float(part.mask.mean())
         if part is None or not low <= share <= high:

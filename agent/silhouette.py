@@ -6,7 +6,6 @@ and a test holds them together.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import cv2
@@ -21,16 +20,13 @@ SEARCHED = 320
 THIN = 5
 # Of the polar picture.
 ANGLES, RADII = 720, 64
-# Levels that are added before two are compared by their ratio: below them, a camera shows noise.
-DARK = 32
-LOG_SCALE = 255 / math.log((255 + DARK) / DARK)
 
 
 @dataclass(frozen=True)
 class Silhouette:
     """The part in a small picture.
 
-    distance: uint8 [h, w], how far from the background, 0 beside the part; mask: bool [h, w];
+    distance: uint8 [h, w], levels from the background, 0 beside the part; mask: bool [h, w];
     x, y: its centre of gravity, in pixels of the small picture; beside: what the largest other
     thing fills of the picture.
     """
@@ -63,30 +59,14 @@ def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return resize(image, (max(1, round(height * zoom)), max(1, round(width * zoom))))
 
 
-def apart(picture: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """How far pixels [h, w, 3] are from the background, in the channel that is furthest: [h, w].
-
-    By ratio, 255 from black to white: light is reflected, and shadowed, as a share of itself. By
-    difference, the highlights of a dark part stand out from it further than it does from a dark
-    ground, and are taken for the part.
-    """
-    curve = LOG_SCALE * np.log(np.arange(256) + DARK)
-    levels = np.abs(curve[:, None] - curve[list(background)]).round().astype(np.uint8)
-    distance = cv2.LUT(picture, levels[None])
-    return np.asarray(cv2.max(cv2.max(distance[..., 0], distance[..., 1]), distance[..., 2]))
-
-
 def find_part(
-    small: NDArray[np.uint8], background: tuple[int, int, int], ratio: float
+    small: NDArray[np.uint8], background: tuple[int, int, int], contrast: int
 ) -> Silhouette | None:
-    """The largest thing that differs from the background in a small picture; None: nothing does.
-
-    ratio: how many times brighter or darker, DARK added to both, a part is at least.
-    """
-    distance = apart(small, background)
+    """The largest thing that differs from the background in a small picture; None: nothing does."""
+    differs = cv2.absdiff(small, np.array((*background, 0.0)))  # four numbers: OpenCV's colour
+    distance = cv2.max(cv2.max(differs[..., 0], differs[..., 1]), differs[..., 2])
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THIN, THIN))
-    cut = round(LOG_SCALE * math.log(ratio))
-    _, differs = cv2.threshold(distance, cut, 255, cv2.THRESH_BINARY)
+    _, differs = cv2.threshold(distance, contrast, 255, cv2.THRESH_BINARY)
     for step in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN):
         differs = cv2.morphologyEx(differs, step, kernel)
     count, labels, stats, centres = cv2.connectedComponentsWithStats(differs, connectivity=8)

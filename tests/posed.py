@@ -13,8 +13,7 @@ from agent.silhouette import find_part, shrink
 
 SIZE = (240, 320)
 BACKGROUND = 210
-# 40 levels darker than the background.
-RATIO = 1.2
+LENGTH, WIDTH = 120, 24
 
 
 def key() -> NDArray[np.uint8]:
@@ -61,13 +60,13 @@ def anywhere(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
 
 def alignment() -> dict[str, Any]:
     """An alignment to the key, as a bundle holds it: its window is the key along x."""
-    part = find_part(shrink(lying(160, 120, 0)), (BACKGROUND,) * 3, RATIO)
+    part = find_part(shrink(lying(160, 120, 0)), (BACKGROUND,) * 3, 40)
     assert part is not None
     radius, area = 75, float(part.mask.mean())
     png = cv2.imencode(".png", part.polar(radius))[1].tobytes()
     return {
         "background": (BACKGROUND,) * 3,
-        "ratio": RATIO,
+        "contrast": 40,
         "area": (area / 2, 1.5 * area),
         "left": -86,
         "top": -34,

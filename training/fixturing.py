@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import cv2
@@ -10,16 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.alignment import Alignment, encode_polar
-from training.silhouette import (
-    ANGLES,
-    LOG_SCALE,
-    Silhouette,
-    apart,
-    find_part,
-    shrink,
-    spectrum,
-    turn,
-)
+from training.silhouette import ANGLES, Silhouette, find_part, shrink, spectrum, turn
 from training.synthesis.foreground import background_colour, outlining_cut
 
 # In nearly every image the part is whole, in one piece, and as large as in the others.
@@ -54,11 +44,11 @@ def choose_alignment(images: Iterable[NDArray[np.uint8]]) -> Alignment | None:
     background = background_colour(small)
     if background is None:
         return None
-    distance = np.stack([apart(picture, background) for picture in small])
-    cut = max(1, round(outlining_cut(distance)))
-    ratio = math.exp(cut / LOG_SCALE)
-    found = [find_part(picture, background, ratio) for picture in small]
-    parts = _whole(found, distance > cut)
+    apart = np.abs(small.astype(np.int16) - np.array(background, np.int16))
+    distance = apart.max(axis=-1).astype(np.uint8)
+    contrast = max(1, round(outlining_cut(distance)))
+    found = [find_part(picture, background, contrast) for picture in small]
+    parts = _whole(found, distance > contrast)
     if parts is None:
         return None
     reach = max(float(np.hypot(*_outline(part).T).max()) for part in parts)
@@ -70,7 +60,7 @@ def choose_alignment(images: Iterable[NDArray[np.uint8]]) -> Alignment | None:
     areas = [float(part.mask.mean()) for part in parts]
     return Alignment(
         background=background,
-        ratio=ratio,
+        contrast=contrast,
         area=(min(areas) / 2, min(1.0, 1.5 * max(areas))),
         left=left,
         top=top,

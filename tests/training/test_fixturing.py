@@ -87,20 +87,3 @@ def test_parts_that_the_picture_cuts_off_are_not_followed() -> None:
 def test_an_empty_picture_among_many_does_not_hinder() -> None:
     images = [*anywhere(30), lying(-200, -200, 0)]
     assert choose_alignment(images) is not None
-
-
-def test_of_a_dark_part_more_is_followed_than_its_highlights() -> None:
-    """Black rubber: its highlights differ from the dark ground by more levels than it does."""
-    random = np.random.default_rng(7)
-    images = []
-    for _ in range(16):
-        image = np.full((*SIZE, 3), 20, np.float32)
-        x, y = (int(place) for place in random.integers(70, 170, 2))
-        cv2.rectangle(image, (x - 40, y - 30), (x + 40, y + 30), (4, 4, 4), -1)
-        cv2.rectangle(image, (x + 10, y - 20), (x + 30, y - 10), (160, 160, 160), -1)
-        image += random.normal(0, 1, image.shape)
-        images.append(image.clip(0, 255).astype(np.uint8))
-    alignment = choose_alignment(images)
-    assert alignment is not None
-    assert alignment.width == pytest.approx(88, abs=4)
-    assert alignment.height == pytest.approx(68, abs=4)

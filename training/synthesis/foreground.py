@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.images import some
-from training.silhouette import apart
 
 BORDER_SHARE = 0.03
 # Nine border pixels of ten lie this close to one colour, of the deviation of the whole picture.
@@ -30,6 +29,8 @@ SAMPLE = 64
 # How far from the background's colour the part begins, tried as shares of Otsu's threshold: the
 # part's own dark pixels lie below that threshold, its shadow and halo as well.
 CUTS = np.linspace(0.4, 1.3, 10)
+# Levels that are added before two are compared by their ratio: below them, a camera shows noise.
+DARK = 32
 # A hole that is smaller, of the part, counts as the part.
 SMALL_HOLE = 0.1
 # What sticks out of a part, or is missing at its outline, is a defect as well: of the side.
@@ -48,7 +49,7 @@ def find_foregrounds(
     if background is None:
         return None
     size = images.shape[2], images.shape[1]
-    distance = np.stack([apart(image, background) for image in _small(images, FOUND_SIDE, min)])
+    distance = _apart(_small(images, FOUND_SIDE, min), background)
     cut = outlining_cut(some(distance, SAMPLE))
     masks = np.stack([_solid(d > cut) for d in distance])
     area = masks.mean(axis=(1, 2))
@@ -59,6 +60,18 @@ def find_foregrounds(
     rim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     whole = (cv2.resize(255 * mask.astype(np.uint8), size) >= 128 for mask in masks)
     return np.stack([cv2.dilate(mask.astype(np.uint8), rim) > 0 for mask in whole])
+
+
+def _apart(images: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """How far pixels [N, H, W, 3] are from the background, 0 to 255, by ratio: [N, H, W].
+
+    Light is reflected, and shadowed, as a share of itself. By difference, the highlights of a dark
+    part stand out from it further than it does from a dark ground, and were taken for the part.
+    """
+    scale = 255 / np.log((255 + DARK) / DARK)
+    levels = (np.log(np.arange(256) + DARK) * scale).astype(np.float32)
+    distance = [np.abs(levels[image] - levels[list(background)]).max(axis=-1) for image in images]
+    return np.stack(distance).astype(np.uint8)
 
 
 def outlining_cut(distance: NDArray[np.uint8]) -> float:

@@ -45,7 +45,7 @@ def test_a_part_that_is_followed_is_an_object_also_where_its_shadow_fills_the_wi
     assert not cut_parts(images, View(SIZE, ROW)).is_object
     followed = Alignment(
         background=(20, 20, 20),
-        ratio=1.2,
+        contrast=40,
         area=(0.1, 0.5),
         left=-50,
         top=-20,
