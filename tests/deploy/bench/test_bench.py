@@ -33,14 +33,17 @@ def contestant(name: str, p50_ms: float, gflop: float = 1.0) -> Contestant:
     return Contestant(name, "openvino", "int8", gflop, lambda: None, [p50_ms] * 3)
 
 
-def test_the_turns_are_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_turns_are_interleaved_with_a_rest_for_the_threads_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(rounds, "MOST_CALLS", 1)
-    order: list[str] = []
+    order: list[str | float] = []
+    monkeypatch.setattr(rounds.time, "sleep", order.append)
     both = [
         Contestant(name, "r", "int8", 1.0, lambda name=name: order.append(name)) for name in "ab"
     ]
     run_rounds(both, 3, lambda turns: turns)
-    assert order[2 * rounds.WARM_UP :] == ["a", "b"] * 3
+    assert order[2 * rounds.WARM_UP :] == [rounds.REST_S, "a", rounds.REST_S, "b"] * 3
     assert all(len(each.milliseconds) == 3 for each in both)
 
 
