@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from tests.agent.factories import make_record
 ADDRESS = Address("plant1", "line3", "st7")
 SIZE = (8, 8)
 RECORD = make_record([-3.0, -2.0, -1.0, 0.0], threshold=0.0)
+NONE = "NO_DECISION"
 
 
 class HandCamera:
@@ -196,3 +198,6 @@ class Rig:
     @property
     def heartbeats(self) -> list[dict[str, Any]]:
         return self.of_kind("heartbeat")
+
+
+MakeRig = Callable[..., Rig]

@@ -1,0 +1,168 @@
+"""A camera process that hangs or dies, a camera that does not open, a line that ends."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.capture import Capture, CaptureState
+from agent.capture import capture as capture_module
+from agent.errors import InputError
+from tests.agent.capture.taking import PATIENCE_S, take_frame, take_until
+
+
+def gone(pid: int) -> bool:
+    """Whether a process is dead; a zombie is."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
+    return status.rsplit(")", 1)[1].split()[0] in "ZX"
+
+
+def shared_memory_of(pid: int) -> set[str]:
+    """The capture's memory that a process has mapped or open."""
+    mapped = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    opened = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+    return {line for line in (*mapped, *opened) if "memfd:normline" in line}
+
+
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_dead_or_hung_process_is_a_fault_and_the_camera_comes_back(death: signal.Signals):
+    with Capture("synthetic://?rate=50") as capture:
+        capture.start()
+        before = take_frame(capture)
+        first_pid = capture.pid
+        os.kill(first_pid, death)
+        take_until(capture, lambda _: capture.status.state is CaptureState.FAULT)
+        assert capture.status.reason
+        # Only frames that are taken after the fault count: what was read before it stays valid.
+        after = take_frame(capture)
+        assert after.stream_epoch > before.stream_epoch
+        assert capture.status.state is CaptureState.RUNNING
+        assert capture.status.reason == ""
+        assert capture.status.restarts >= 1
+        assert gone(first_pid)
+
+
+def test_triggers_that_a_fault_takes_away_are_named_once():
+    # One frame in ten seconds: the triggers are still without a frame when the process dies.
+    with Capture("synthetic://?rate=0.1&wait=true", "triggered") as capture:
+        capture.start()
+        assert capture.trigger("first")
+        assert take_frame(capture).part_id == "first"
+        assert capture.trigger("a") and capture.trigger("b")
+        os.kill(capture.pid, signal.SIGKILL)
+        take_until(capture, lambda _: capture.status.state is CaptureState.FAULT)
+        assert not capture.trigger("c")
+        assert capture.lost_parts() == ("a", "b")
+        assert capture.lost_parts() == ()
+        take_until(capture, lambda _: capture.status.state is CaptureState.RUNNING)
+        assert capture.trigger("d")
+        assert take_frame(capture).part_id == "d"
+
+
+def test_a_camera_that_hangs_also_when_it_is_opened_again_is_back_when_it_hangs_no_more(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(capture_module, "OPEN_LIMIT_S", 1000.0)
+    # Reading this file is what the camera does first, and nobody writes into a pipe.
+    hang = pictures.parent / "faults"
+    with Capture(f"folder://{pictures}?rate=50&loop=true&faults={hang}") as capture:
+        capture.start()
+        take_frame(capture)
+        os.mkfifo(hang)
+        take_until(capture, lambda _: capture.status.restarts >= 2)
+        hang.unlink()
+        take_until(capture, lambda _: capture.status.state is CaptureState.RUNNING)
+        assert take_frame(capture).stream_epoch >= 2
+
+
+def test_take_returns_at_once_when_the_camera_fails():
+    with Capture("synthetic://?rate=50") as capture:
+        capture.start()
+        take_frame(capture)
+        os.kill(capture.pid, signal.SIGKILL)
+        began = time.monotonic()
+        while capture.status.state is CaptureState.RUNNING:
+            capture.take(PATIENCE_S)
+        assert time.monotonic() - began < PATIENCE_S / 2
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("folder:///nowhere", "nowhere is not a folder"),
+        ("rtsp://anna:s3cret@127.0.0.1:9/live", "rtsp://127.0.0.1:9/live does not open"),
+        ("synthetic://?colour=red", "unknown key colour"),
+    ],
+)
+def test_a_camera_that_does_not_open_is_refused(uri: str, said: str):
+    with Capture(uri) as capture, pytest.raises(InputError, match=said) as caught:
+        capture.start()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_an_image_that_cannot_be_read_ends_the_capture_and_is_named(tmp_path: Path):
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "2.png").write_bytes(b"no image")
+    with Capture(f"folder://{tmp_path}?rate=0") as capture:
+        capture.start()
+        assert take_frame(capture).frame.name == "1.png"
+        with pytest.raises(InputError, match=r"2\.png"):
+            take_until(capture, lambda captured: captured is not None)
+        assert capture.pid is None
+
+
+def test_stop_leaves_no_process_and_no_memory():
+    already = shared_memory_of(os.getpid())
+    with Capture("synthetic://?rate=50") as capture:
+        capture.start()
+        take_frame(capture)
+        pid = capture.pid
+        assert shared_memory_of(os.getpid()) > already
+    assert gone(pid)
+    assert shared_memory_of(os.getpid()) == already
+    assert capture.status.state is CaptureState.ENDED
+
+
+LINE = """
+import sys
+from agent.capture import Capture
+
+if __name__ == "__main__":
+    capture = Capture("synthetic://?rate=50")
+    capture.start()
+    heavy = [name for name in ("openvino", "onnxruntime", "torch") if name in sys.modules]
+    print(capture.pid, *heavy, flush=True)
+    while True:
+        capture.take(1)
+"""
+
+
+def test_the_process_ends_when_the_line_is_killed_and_never_loads_a_runtime(tmp_path: Path):
+    script = tmp_path / "line.py"
+    script.write_text(LINE)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    line = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    with line:
+        pid, *heavy = line.stdout.readline().split()
+        libraries = Path(f"/proc/{pid}/maps").read_text()
+        descriptor = os.pidfd_open(int(pid))
+        line.kill()
+    ended, _, _ = select.select([descriptor], [], [], PATIENCE_S)
+    os.close(descriptor)
+    assert ended, "the capture process outlives its line"
+    assert not heavy
+    assert "openvino" not in libraries and "onnxruntime" not in libraries

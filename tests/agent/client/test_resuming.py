@@ -1,0 +1,128 @@
+"""A client that was away, or whose station restarted, goes on where it was."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.client import Position, Subscriber
+from agent.client.position import read_position
+from agent.errors import InputError
+from tests.agent.client.station import Start, listen, seen, seen_while_beating
+
+# For what happens within a moment, on a busy machine too.
+LIMIT_S = 20.0
+
+
+def test_after_a_restart_the_stream_goes_on_in_the_new_epoch(
+    start: Start, endpoints: tuple[str, str]
+) -> None:
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        first = station.give(2) + station.give(2, publish=False)
+        assert seen(subscriber, 2) == first[:2]
+        station = start()
+        second = station.give(2, publish=False)
+        assert seen_while_beating(station, subscriber, 4) == first[2:] + second
+        assert subscriber.missed == 0
+        assert subscriber.position == Position(station.journal.epoch, second[-1])
+
+
+def test_a_restart_with_nothing_new_leaves_no_gap(start: Start, endpoints: tuple[str, str]) -> None:
+    station = start()
+    position = Position(station.journal.epoch, station.give(2)[-1])
+    station = start()
+    with Subscriber(*endpoints, position=position) as subscriber:
+        listen(station, subscriber)
+        (new,) = station.give(1)
+        assert seen(subscriber, 1) == [new]
+        assert subscriber.missed == 0
+
+
+def test_a_client_that_was_away_goes_on_where_it_was(
+    start: Start, endpoints: tuple[str, str]
+) -> None:
+    station = start()
+    old = station.give(5)
+    position = Position(station.journal.epoch, old[1])
+    station = start()
+    new = station.give(5)
+    with Subscriber(*endpoints, position=position) as subscriber:
+        assert seen_while_beating(station, subscriber, 8) == old[2:] + new
+
+
+def test_the_beginning_of_everything_is_a_position(
+    start: Start, endpoints: tuple[str, str]
+) -> None:
+    station = start()
+    given = station.give(3)
+    with Subscriber(*endpoints, position=Position(0, 0)) as subscriber:
+        assert seen_while_beating(station, subscriber, 3) == given
+
+
+def test_a_station_that_restarted_more_often_than_it_lists_is_replayed_from_the_beginning(
+    start: Start, endpoints: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.journal.reader.EPOCHS_LISTED", 2)
+    given: list[int] = []
+    for _ in range(5):
+        station = start()
+        given += station.give(2)
+    with Subscriber(*endpoints, position=Position(0, 0)) as subscriber:
+        assert seen_while_beating(station, subscriber, len(given)) == given
+        assert subscriber.missed == 0
+
+
+def test_a_memory_takes_up_where_the_client_was(
+    start: Start, endpoints: tuple[str, str], tmp_path: Path
+) -> None:
+    station = start()
+    given = station.give(5)
+    memory = tmp_path / "position.json"
+    with Subscriber(*endpoints, memory=memory) as subscriber:
+        assert seen_while_beating(station, subscriber, 3) == given[:3]
+        # Ends here, while it deals with the third: that one comes again.
+    with Subscriber(*endpoints, memory=memory) as subscriber:
+        assert seen_while_beating(station, subscriber, 3) == given[2:]
+        subscriber.receive(0)  # back for more: the last one is dealt with
+    assert read_position(memory) == Position(station.journal.epoch, given[-1])
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"epoch": "1", "seq": 1}', "[1, 2]"])
+def test_a_damaged_memory_is_refused(
+    tmp_path: Path, endpoints: tuple[str, str], content: str
+) -> None:
+    memory = tmp_path / "position.json"
+    memory.write_text(content)
+    with pytest.raises(InputError, match="holds no position"):
+        Subscriber(*endpoints, memory=memory)
+
+
+def test_a_memory_that_cannot_be_written_is_refused_at_once(
+    tmp_path: Path, endpoints: tuple[str, str]
+) -> None:
+    with pytest.raises(InputError, match="cannot write"):
+        Subscriber(*endpoints, memory=tmp_path / "none" / "position.json")
+
+
+def test_the_station_remembers_for_a_client_that_acknowledges(
+    start: Start, endpoints: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.client.acknowledge.EVERY_S", 0.0)
+    station = start()
+    given = station.give(3)
+    reader = station.journal.reader()
+    with Subscriber(*endpoints, client="mes") as subscriber:
+        assert seen_while_beating(station, subscriber, 3) == given
+        end_s = time.monotonic() + LIMIT_S
+        while reader.acknowledged("mes") != (station.journal.epoch, given[-1]):
+            assert time.monotonic() < end_s, "not acknowledged"
+            station.beat()
+            subscriber.receive(0.1)
+    reader.close()
+    more = station.give(2)
+    with Subscriber(*endpoints, client="mes") as subscriber:
+        assert seen_while_beating(station, subscriber, 2) == more

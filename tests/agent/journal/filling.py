@@ -1,0 +1,29 @@
+"""What the tests of the journal do to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.journal import Journal
+
+ROOT = Path(__file__).resolve().parents[3]
+TOPIC = b"v1/a/b/c/verdict/tiny/"
+
+
+def settle(journal: Journal) -> None:
+    """Changes are committed in order: when this one is, so are all before it."""
+    assert journal.acknowledge("settle", 1, 1, timeout_s=10)
+
+
+def record(journal: Journal, count: int) -> list[int]:
+    seqs = [journal.next_seq() for _ in range(count)]
+    for seq in seqs:
+        journal.record(seq, TOPIC, b"payload %d" % seq)
+    return seqs
+
+
+def stored_in(journal: Journal) -> int:
+    reader = journal.reader()
+    count = sum(epoch.last_seq - epoch.first_seq + 1 for epoch in reader.epochs()[0])
+    reader.close()
+    return count

@@ -1,0 +1,148 @@
+"""A disk that is full, a file that is corrupt, or no journal at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.errors import InputError
+from agent.journal import Journal, Retention, open_journal
+from agent.journal import ahead as ahead_module
+from agent.journal import writer as journal_writer
+from tests.agent.journal.filling import TOPIC, record, settle, stored_in
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """No file of this process may grow beyond 1 MB."""
+    monkeypatch.setattr(journal_writer, "RETRY_S", 0.02)
+    monkeypatch.setattr(ahead_module, "HALF_BYTES", 100_000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    yield tmp_path / "journal.db"
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_told_and_waited_out(full_disk: Path) -> None:
+    journal = Journal(full_disk)
+    fine = record(journal, 3)
+    settle(journal)
+    seqs = [journal.next_seq() for _ in range(100)]
+    for seq in seqs:  # 2 MB: more than fits
+        journal.record(seq, TOPIC, bytes(20_000))
+    assert not journal.acknowledge("mes", 1, 1, timeout_s=0.5)
+    assert journal.fault is not None
+    assert fine[-1] <= journal.durable_seq < seqs[-1]
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    settle(journal)
+    assert journal.fault is None
+    assert journal.durable_seq == seqs[-1]
+    assert journal.close()
+
+
+def test_a_disk_that_stays_full_does_not_hold_up_the_end(full_disk: Path) -> None:
+    journal = Journal(full_disk)
+    journal.record(journal.next_seq(), TOPIC, bytes(2_000_000))
+    assert not journal.close()
+
+
+def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("not a database, but long enough to be read as one" * 10)
+    other = sqlite3.connect(tmp_path / "other.db")
+    other.execute("CREATE TABLE mine (x)")
+    other.commit()
+    other.close()
+    newer = sqlite3.connect(tmp_path / "newer.db")
+    newer.execute("PRAGMA user_version=99")
+    newer.close()
+    for name, message in {
+        "text.db": "as a journal: file is not a database",
+        "other.db": "is not a journal",
+        "newer.db": "version 99",
+        "missing/journal.db": "No such file or directory",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            Journal(tmp_path / name)
+
+
+def test_two_stations_cannot_share_a_journal(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db")
+    with pytest.raises(InputError, match="in use by another station"):
+        Journal(tmp_path / "journal.db")
+    journal.close()
+    Journal(tmp_path / "journal.db").close()
+
+
+def spoil(path: Path) -> None:
+    """Overwrite the middle of a journal, as a failing disk may."""
+    data = bytearray(path.read_bytes())
+    data[4096 : len(data) - 4096] = b"\xa5" * (len(data) - 8192)
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def corrupt(tmp_path: Path) -> Path:
+    journal = Journal(tmp_path / "journal.db")
+    record(journal, 500)
+    journal.close()
+    spoil(tmp_path / "journal.db")
+    return tmp_path / "journal.db"
+
+
+def test_a_corrupt_journal_is_refused_when_the_station_shall_stop(corrupt: Path) -> None:
+    before = corrupt.read_bytes()
+    with pytest.raises(InputError, match="journal"):
+        open_journal(corrupt, Retention(), "stop")
+    assert corrupt.read_bytes() == before
+
+
+def test_a_corrupt_journal_is_set_aside_when_the_station_shall_go_on(corrupt: Path) -> None:
+    before = corrupt.read_bytes()
+    journal = open_journal(corrupt, Retention(), "continue")
+    assert journal.alarm is not None and "set aside" in journal.alarm
+    (aside,) = corrupt.parent.glob("journal.db.corrupt-*")
+    assert aside.read_bytes() == before
+    record(journal, 1)
+    settle(journal)
+    assert stored_in(journal) == 1
+    journal.close()
+
+
+def test_a_file_that_never_was_a_journal_is_never_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("somebody's notes, long enough to be read as a database " * 10)
+    with pytest.raises(InputError, match="not a database"):
+        open_journal(path, Retention(), "continue")
+    assert path.read_text().startswith("somebody's notes")
+
+
+def test_with_no_room_on_its_disk_the_journal_goes_elsewhere_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with monkeypatch.context() as patch:
+        patch.setattr(ahead_module.os, "posix_fallocate", full)
+        with pytest.raises(InputError, match="No space left"):
+            open_journal(tmp_path / "journal.db", Retention(), "stop")
+    calls = iter([full])
+    real = os.posix_fallocate
+    monkeypatch.setattr(ahead_module.os, "posix_fallocate", lambda *args: next(calls, real)(*args))
+    journal = open_journal(tmp_path / "journal.db", Retention(), "continue")
+    assert journal.alarm is not None and "No space left" in journal.alarm
+    record(journal, 1)
+    settle(journal)
+    assert len(list(folder.glob("*/journal.db"))) == 1
+    journal.close()

@@ -1,0 +1,96 @@
+"""A part that takes too long is answered at its deadline, and what is found later is kept apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.verdict import Reason
+from tests.agent.service.fakes import NONE, MakeRig, Rig
+
+
+def test_a_part_whose_frame_does_not_come_is_answered_at_its_deadline(rig: Rig) -> None:
+    rig.line.trigger("A", 0.001)
+    rig.turn()
+    assert rig.verdicts == [("A", NONE, "DEADLINE")]
+    assert rig.last["late"] and rig.last["deadline_ms"] == 0.001
+    # and the frame, when it comes after all, is nobody's
+    rig.camera.deliver()
+    rig.turn()
+    assert len(rig.verdicts) == 1
+
+
+@pytest.mark.parametrize(("score", "found"), [(-1.0, "PASS"), (2.0, "REJECT")])
+def test_a_slow_engine_is_answered_for_at_the_deadline_and_its_finding_is_kept_as_late(
+    rig: Rig, score: float, found: str
+) -> None:
+    rig.engine.scores.append(score)
+    rig.engine.goes_on.clear()
+    rig.line.trigger("A", 50)
+    rig.camera.deliver()
+    while not rig.verdicts:
+        rig.line.turn()
+    assert rig.verdicts == [("A", NONE, "DEADLINE")]
+    assert rig.last["late"] and rig.last["score"] is None
+    rig.engine.goes_on.set()
+    rig.turn()
+    (late,) = rig.late_results
+    assert (late["part_id"], late["found"], late["score"]) == ("A", found, score)
+    assert late["seq"] == rig.last["seq"]
+    assert len(rig.verdicts) == 1
+    reader = rig.journal.reader()
+    rig.journal.acknowledge("settle", 1, 1, timeout_s=10)
+    ((seq, stored),) = reader.late_results(rig.journal.epoch)
+    assert seq == late["seq"] and b'"found":"%s"' % found.encode() in stored
+    reader.close()
+
+
+def be_late(rig: Rig, part: str) -> None:
+    rig.line.trigger(part, 0.001)
+    rig.turn()
+
+
+def test_three_late_in_a_row_are_a_fault_that_lasts_until_somebody_starts_the_line(
+    rig: Rig,
+) -> None:
+    be_late(rig, "A")
+    be_late(rig, "B")
+    rig.camera.pending.clear()
+    rig.line.trigger("C", None)
+    rig.camera.deliver()
+    rig.turn()
+    assert rig.verdicts[-1] == ("C", "PASS", None)  # which counts anew
+    for part in "DEF":
+        rig.camera.pending.clear()
+        be_late(rig, part)
+    assert rig.states[-1] == "Error"
+    assert rig.line.trigger("G", None) is Reason.NOT_READY
+    for _ in range(3):
+        rig.turn()
+    assert rig.states[-1] == "Error"
+    rig.camera.pending.clear()
+    rig.line.start()
+    assert rig.states[-1] == "Ready"
+    rig.line.trigger("H", None)
+    rig.camera.deliver()
+    rig.turn()
+    assert rig.verdicts[-1] == ("H", "PASS", None)
+
+
+def test_a_free_running_part_can_be_late_too(make_rig: MakeRig) -> None:
+    rig = make_rig("free_run", deadline_ms=0.000001)
+    rig.line.begin()
+    rig.camera.deliver(triggered=False)
+    rig.turn()
+    assert rig.verdicts == [("000000", NONE, "DEADLINE")]
+
+
+def test_a_late_frame_is_not_taken_for_the_next_part_of_the_same_id(rig: Rig) -> None:
+    rig.line.trigger("A", 0.001)
+    rig.turn()
+    rig.line.trigger("A", None)
+    rig.camera.deliver()  # of the first trigger
+    rig.turn()
+    assert rig.verdicts == [("A", NONE, "DEADLINE")]
+    rig.camera.deliver()
+    rig.turn()
+    assert rig.verdicts[1:] == [("A", "PASS", None)]
