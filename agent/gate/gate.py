@@ -46,7 +46,8 @@ class RejectGate:
         self._output = output
         self._position = position
         self._key = read_secret_file(gate.key, ClientKey) if gate.key else None
-        self._belt = Belt(gate.travel.distance, gate.travel.window)
+        travel = gate.travel
+        self._belt = Belt(travel.distance, travel.window, counted=travel.encoder is not None)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         # Nothing was heard yet.
         self._heard_at_s = -SILENT_S
@@ -134,16 +135,16 @@ class RejectGate:
             return False
         if verdict.simulated and not self._gate.accept_simulated:
             return False
-        age_ms = self._belt.age_ms(verdict.part_id)
         stages = verdict.durations_ms
-        if age_ms is None:
-            return False
         if stages.queue is None or stages.inference is None or stages.decide is None:
             return False
+        age_ms = self._belt.age_ms(verdict.part_id)
+        if age_ms is None:
+            return True  # to be counted as late, if the part has been here
         # The picture was taken at least so long ago as its stages lasted: by the gate's own clock,
-        # no later than this after the part had entered.
+        # no later than this after the part had entered. One taken before shows another part.
         taken_ms = age_ms - (stages.queue + stages.inference + stages.decide)
-        return taken_ms <= self._gate.in_view_ms
+        return 0 <= taken_ms <= self._gate.in_view_ms
 
     def _supervise(self) -> None:
         now_s = time.monotonic()

@@ -22,7 +22,7 @@ from tests.agent.conftest import free_endpoint
 from tests.agent.factories import make_verdict
 
 ADDRESS = Address("a", "b", "c")
-STAGES = Durations(queue=0.0, inference=1.0, decide=0.0)
+STAGES = Durations(queue=0.0, inference=0.0, decide=0.0)
 LIMIT_S = 20.0
 
 
@@ -64,6 +64,14 @@ class Rig:
 
     def at(self, count: int) -> None:
         self.count.write_text(f"{count}\n")
+
+    def move(self, count: int) -> None:
+        """The belt moves on; no encoder jumps."""
+        for between in range(int(self.count.read_text()), count, 10):
+            self.at(between)
+            self.gate.turn()
+        self.at(count)
+        self.gate.turn()
 
     @property
     def is_open(self) -> bool:
@@ -123,8 +131,7 @@ def rig(tmp_path: Path, context: zmq.Context) -> Iterator[Rig]:
 
 
 def open_at(rig: Rig, count: int) -> bool:
-    rig.at(count)
-    rig.gate.turn()
+    rig.move(count)
     return rig.is_open
 
 
@@ -157,7 +164,7 @@ def test_nothing_else_opens_it(rig: Rig, verdict: dict[str, Any]) -> None:
 
 def test_a_pass_that_comes_at_the_gate_is_too_late(rig: Rig) -> None:
     rig.enter("A17")
-    rig.at(95)
+    rig.move(95)
     rig.say("A17")
     assert not any(open_at(rig, count) for count in range(95, 120, 5))
     assert "1 PASS too late" in rig.gate.counts
@@ -168,6 +175,20 @@ def test_a_picture_taken_when_the_part_was_gone_opens_nothing(rig: Rig) -> None:
     rig.enter("A17")
     rig.say("A17", durations_ms=Durations(queue=0.0, inference=0.0, decide=0.0))
     assert not open_at(rig, 100)
+
+
+def test_a_picture_taken_before_the_part_came_opens_nothing(rig: Rig) -> None:
+    """It shows the part before, whose id may have been the same."""
+    rig.enter("A17")
+    rig.say("A17", durations_ms=Durations(queue=0.0, inference=60_000.0, decide=0.0))
+    assert not open_at(rig, 100)
+
+
+def test_a_pass_for_a_part_that_has_left_is_counted(rig: Rig) -> None:
+    rig.enter("A17")
+    assert not open_at(rig, 111)
+    rig.say("A17")
+    assert "1 PASS too late" in rig.gate.counts
 
 
 def test_a_simulated_picture_opens_nothing_unless_it_is_a_trial(rig: Rig) -> None:
