@@ -24,13 +24,11 @@ OPENERS = {
     "synthetic": open_synthetic,
     "folder": open_folder,
     "file": open_video,
-    "v4l2": open_v4l2,
-    "rtsp": open_rtsp,
-    "rtsps": open_rtsp,
 }
+LIVE_OPENERS = {"v4l2": open_v4l2, "rtsp": open_rtsp, "rtsps": open_rtsp}
 
 
-def open_camera(uri: str) -> Camera:
+def open_camera(uri: str, *, every_frame: bool = False) -> Camera:
     """Open a camera and see that it delivers.
 
     Args:
@@ -40,12 +38,17 @@ def open_camera(uri: str) -> Camera:
             `file:///video.mp4?rate=25&loop=false`: a video file;
             `v4l2:///dev/video0?width=1280&height=720&fps=30&exposure=157&gain=0`: a USB camera;
             `rtsp://user:password@host/path`: a network camera.
+        every_frame: a live camera's own trigger makes its frames: each is a part, and there is
+            none to see when it opens.
 
     Raises:
         InputError: the address is wrong, or the camera does not open or gives no first frame.
     """
     parsed = address.parse(uri)
+    if parsed.scheme in LIVE_OPENERS:
+        return LIVE_OPENERS[parsed.scheme](parsed, every_frame=every_frame)
     opener = OPENERS.get(parsed.scheme)
     if opener is None:
-        raise InputError(f"no camera of scheme {parsed.scheme}: choose one of {', '.join(OPENERS)}")
+        schemes = ", ".join((*OPENERS, *LIVE_OPENERS))
+        raise InputError(f"no camera of scheme {parsed.scheme}: choose one of {schemes}")
     return opener(parsed)

@@ -6,6 +6,7 @@ because drivers round and ignore what they are asked, and no stale frames after 
 
 from __future__ import annotations
 
+import statistics
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import cv2
 from pydantic import Field
 
 from agent.camera.base import Camera, CameraFault, Frame, Settings
-from agent.camera.opencv import as_uint8, first_image, open_capture, period_s
+from agent.camera.opencv import as_uint8, first_image, open_capture, told_period_s
 from agent.camera.uri import CameraUri, Options
 from agent.errors import InputError
 
@@ -23,6 +24,10 @@ READ_TIMEOUT_MS = 1500
 # good part of a period to arrive.
 FRESH_SHARE = 0.25
 MOST_STALE = 300
+# A camera that does not tell its rate is watched for so long.
+MEASURED_S = 0.5
+# V4L2 waits so long for a frame; then there was none, which is no fault where each is a part.
+V4L2_WAITS_S = 10.0
 # Drivers round to what the sensor can do; a request is met within this share of it.
 READ_BACK_TOLERANCE = 0.02
 
@@ -51,25 +56,41 @@ MANUAL_EXPOSURE = 1
 
 
 class LiveCamera(Camera):
-    """A camera that shows the world as it goes by: every read gives a frame that is fresh."""
+    """A camera that shows the world as it goes by: every read gives a frame that is fresh.
+
+    With `every_frame` its own trigger makes the frames: each is a part, none is passed over, and
+    none is waited for when it opens.
+    """
 
     waits = False
 
-    def __init__(self, uri: CameraUri, capture: cv2.VideoCapture, asked: Settings) -> None:
+    def __init__(
+        self,
+        uri: CameraUri,
+        capture: cv2.VideoCapture,
+        asked: Settings,
+        *,
+        every_frame: bool = False,
+    ) -> None:
         """capture: opened and set; asked: settings to read back."""
         self._uri = uri
         self._capture = capture
         self._frame_id = 0
-        self.period_s = period_s(capture)
+        self._grab = self._grab_next if every_frame else self._grab_fresh
         try:
-            self._size = first_image(capture, uri).shape
+            if every_frame:
+                self._size = _announced_size(capture, uri)
+                self.period_s = 0.0
+            else:
+                self._size = first_image(capture, uri).shape
+                self.period_s = told_period_s(capture) or _measured_period_s(capture, uri)
             self._settings = _read_back(capture, uri, asked)
         except InputError:
             capture.release()
             raise
 
     def read(self) -> Frame:
-        self._grab_fresh()
+        self._grab()
         captured_ns = time.monotonic_ns()
         there, image = self._capture.retrieve()
         if not there:
@@ -84,12 +105,22 @@ class LiveCamera(Camera):
         for _ in range(MOST_STALE):
             began = time.monotonic()
             if not self._capture.grab():
-                raise CameraFault(
-                    f"camera {self._uri.shown}: no frame: check its power, cable and network"
-                )
+                raise self._no_frame()
             if time.monotonic() - began >= FRESH_SHARE * self.period_s:
                 return
         raise CameraFault(f"camera {self._uri.shown}: its frames never catch up with the present")
+
+    def _grab_next(self) -> None:
+        began = time.monotonic()
+        while not self._capture.grab():
+            if time.monotonic() - began < V4L2_WAITS_S / 2:
+                raise self._no_frame()
+            began = time.monotonic()
+
+    def _no_frame(self) -> CameraFault:
+        return CameraFault(
+            f"camera {self._uri.shown}: no frame: check its power, cable and network"
+        )
 
     def settings(self) -> Settings:
         height, width = self._size[:2]
@@ -99,8 +130,10 @@ class LiveCamera(Camera):
         self._capture.release()
 
 
-def open_v4l2(uri: CameraUri) -> Camera:
+def open_v4l2(uri: CameraUri, *, every_frame: bool = False) -> Camera:
     """A camera for `v4l2:///dev/video0?width=1280&height=720&fps=30&exposure=157`.
+
+    every_frame: as of `LiveCamera`.
 
     Raises:
         InputError: it does not open, gives no frame, or does not take a setting.
@@ -121,14 +154,19 @@ def open_v4l2(uri: CameraUri) -> Camera:
         capture.set(cv2.CAP_PROP_AUTO_WB, 0)
     for name, value in asked.items():
         capture.set(PROPERTIES[name], float(value))
-    return LiveCamera(uri, capture, asked)
+    return LiveCamera(uri, capture, asked, every_frame=every_frame)
 
 
-def open_rtsp(uri: CameraUri) -> Camera:
-    """A camera for `rtsp://user:password@host/path`; raises InputError.
+def open_rtsp(uri: CameraUri, *, every_frame: bool = False) -> Camera:
+    """A camera for `rtsp://user:password@host/path`; raises InputError, also for `every_frame`.
 
     What follows a `?` is the camera's own and goes to it unread.
     """
+    if every_frame:
+        raise InputError(
+            f"camera {uri.shown} is a stream, not a picture for each part: use mode triggered "
+            "or free_run"
+        )
     params = [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
         OPEN_TIMEOUT_MS,
@@ -136,6 +174,30 @@ def open_rtsp(uri: CameraUri) -> Camera:
         READ_TIMEOUT_MS,
     ]
     return LiveCamera(uri, open_capture(uri, uri.text, cv2.CAP_FFMPEG, params), {})
+
+
+def _announced_size(capture: cv2.VideoCapture, uri: CameraUri) -> tuple[int, ...]:
+    """Of the frames to come, (height, width, 3)."""
+    sides = (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
+    height, width = (round(capture.get(side)) for side in sides)
+    if height <= 0 or width <= 0:
+        raise InputError(f"camera {uri.shown} does not tell the size of its frames")
+    return height, width, 3
+
+
+def _measured_period_s(capture: cv2.VideoCapture, uri: CameraUri) -> float:
+    """Seconds between two frames of a camera that does not tell.
+
+    Of the later half of what comes in a while: what waited in a buffer comes first.
+    """
+    waits: list[float] = []
+    end = time.monotonic() + MEASURED_S
+    while time.monotonic() < end or len(waits) < 2:
+        began = time.monotonic()
+        if not capture.grab():
+            raise InputError(f"camera {uri.shown} stops giving frames: check its signal")
+        waits.append(time.monotonic() - began)
+    return statistics.median(waits[len(waits) // 2 :])
 
 
 def _read_back(capture: cv2.VideoCapture, uri: CameraUri, asked: Settings) -> Settings:

@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from agent.camera.uri import CameraUri
 from agent.errors import InputError
 
-# For a camera that does not say how fast it is.
-USUAL_PERIOD_S = 0.2
-
 
 def open_capture(uri: CameraUri, source: str, backend: int, params: list[int]) -> cv2.VideoCapture:
     """Open `source` with one backend of OpenCV; raises InputError, without the source's secrets."""
@@ -47,8 +44,8 @@ def as_uint8(image: NDArray[np.uint8] | cv2.typing.MatLike) -> NDArray[np.uint8]
     return np.asarray(image, np.uint8)
 
 
-def period_s(capture: cv2.VideoCapture) -> float:
-    """Seconds between two frames, as the source tells."""
+def told_period_s(capture: cv2.VideoCapture) -> float | None:
+    """Seconds between two frames, as the source tells; None where it does not."""
     fps = capture.get(cv2.CAP_PROP_FPS)
     # Network cameras report their clock rate (90000) or nothing.
-    return 1 / fps if 0 < fps <= 1000 else USUAL_PERIOD_S
+    return 1 / fps if 0 < fps <= 1000 else None

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from agent.camera.base import Camera, EndOfStream, Frame, Pace, Settings
-from agent.camera.opencv import as_uint8, first_image, open_capture, period_s
+from agent.camera.opencv import as_uint8, first_image, open_capture, told_period_s
 from agent.camera.uri import CameraUri, Options
 from agent.errors import InputError
+
+# For a film that does not say how fast it is.
+USUAL_PERIOD_S = 0.2
 
 
 class VideoOptions(Options):
@@ -30,7 +33,7 @@ class VideoFile(Camera):
         self._uri = uri
         self._loop = options.loop
         self._capture = self._open()
-        rate = options.rate or 1 / period_s(self._capture)
+        rate = options.rate or 1 / (told_period_s(self._capture) or USUAL_PERIOD_S)
         self._pace = Pace(rate)
         self.period_s = self._pace.period_s
         self._frame_id = 0

@@ -92,7 +92,7 @@ class Recorder:
         """Read the camera until it ends or fails, and say which."""
         opened = False
         try:
-            camera = open_camera(self._uri)
+            camera = open_camera(self._uri, every_frame=self._mode == "camera_triggered")
             first = None if self._mode == "camera_triggered" else camera.read()
             self._send(Opened(camera.settings(), camera.period_s, camera.waits))
             opened = True

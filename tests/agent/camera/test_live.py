@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.camera import CameraFault, live, opencv
+from agent.camera import CameraFault, live, open_camera, opencv
 from agent.camera.uri import parse
 from agent.errors import InputError
 
@@ -135,7 +135,69 @@ def test_settings_are_what_the_driver_has_and_size_is_what_it_delivers(open_driv
     }
 
 
-@pytest.mark.parametrize(("fps", "period_s"), [(30.0, 1 / 30), (0.0, 0.2), (90000.0, 0.2)])
-def test_a_rate_that_no_camera_has_is_not_believed(open_driver, fps: float, period_s: float):
-    camera = open_driver(Driver(properties={cv2.CAP_PROP_FPS: fps}, takes_s=[0.5]))
+@pytest.mark.parametrize(("fps", "period_s"), [(10.0, 0.1), (0.0, 1 / 30), (90000.0, 1 / 30)])
+def test_a_rate_that_no_camera_has_is_measured(open_driver, fps: float, period_s: float):
+    # Frames that waited for the opening come at once.
+    driver = Driver(properties={cv2.CAP_PROP_FPS: fps}, takes_s=[0.1, 0.001, 0.001, 1 / 30])
+    camera = open_driver(driver)
     assert camera.period_s == pytest.approx(period_s)
+    if fps != 10.0:
+        camera.read()
+
+
+def test_a_camera_that_falls_silent_while_its_rate_is_measured_is_refused(open_driver):
+    driver = Driver(properties={cv2.CAP_PROP_FPS: 0.0}, frames=3)
+    with pytest.raises(InputError, match="stops giving frames"):
+        open_driver(driver)
+    assert driver.released
+
+
+class OwnTrigger(Driver):
+    """A camera that exposes when a part comes; without one the driver waits and gives up."""
+
+    def __init__(self, comes: list[bool], waits_s: float = live.V4L2_WAITS_S, **more) -> None:
+        sides = {cv2.CAP_PROP_FRAME_HEIGHT: 480.0, cv2.CAP_PROP_FRAME_WIDTH: 640.0}
+        super().__init__(properties=sides, **more)
+        self.comes, self.waits_s = comes, waits_s
+
+    def grab(self) -> bool:
+        self.grabbed += 1
+        comes = self.comes.pop(0)
+        self.now += 0.001 if comes else self.waits_s
+        return comes
+
+
+@pytest.fixture
+def open_own_trigger(monkeypatch: pytest.MonkeyPatch):
+    def open_own_trigger(driver: Driver) -> live.LiveCamera:
+        monkeypatch.setattr(opencv.cv2, "VideoCapture", lambda *_: driver)
+        monkeypatch.setattr(live, "time", driver)
+        return open_camera("v4l2:///dev/null", every_frame=True)
+
+    return open_own_trigger
+
+
+def test_a_camera_with_its_own_trigger_opens_without_a_part_and_gives_every_one(open_own_trigger):
+    driver = OwnTrigger([False, True, True, False, True])
+    camera = open_own_trigger(driver)
+    assert driver.grabbed == 0
+    assert [camera.read().frame_id for _ in range(3)] == [0, 1, 2]
+
+
+def test_a_camera_with_its_own_trigger_that_is_gone_is_a_fault(open_own_trigger):
+    camera = open_own_trigger(OwnTrigger([False], waits_s=0.01))
+    with pytest.raises(CameraFault, match="no frame"):
+        camera.read()
+
+
+def test_a_camera_with_its_own_trigger_must_tell_its_size(open_own_trigger):
+    driver = OwnTrigger([True])
+    driver.properties[cv2.CAP_PROP_FRAME_WIDTH] = 0.0
+    with pytest.raises(InputError, match="size of its frames"):
+        open_own_trigger(driver)
+    assert driver.released
+
+
+def test_a_stream_is_no_camera_with_a_trigger_of_its_own():
+    with pytest.raises(InputError, match="use mode triggered or free_run"):
+        open_camera("rtsp://127.0.0.1:9/live", every_frame=True)
