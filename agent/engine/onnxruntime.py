@@ -134,7 +134,7 @@ class OnnxRuntimeEngine(Engine):
         self._outputs = {name: np.empty(shape, dtype) for name, (dtype, shape) in outputs.items()}
         # A value over host memory shares it: frames are written to, and outputs read from, the
         # same arrays for as long as the engine lives.
-        self._binding.bind_ortvalue_input(INPUT, ort.OrtValue.ortvalue_from_numpy(self._frame))
+        self._input = ort.OrtValue.ortvalue_from_numpy(self._frame)
         for name, array in self._outputs.items():
             self._binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
         super().__init__(fingerprint, input_size)
@@ -148,6 +148,8 @@ class OnnxRuntimeEngine(Engine):
     def _run(self, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         self._frame[0] = frame
         try:
+            # For every frame: what a GPU is to see is copied to it when it is bound.
+            self._binding.bind_ortvalue_input(INPUT, self._input)
             self._session.run_with_iobinding(self._binding)
         except FAILURES as error:
             raise EngineFault(f"ONNX Runtime failed: {error}") from error

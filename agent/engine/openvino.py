@@ -122,7 +122,7 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             raise InputError(f"OpenVINO cannot load the {precision} model: {error}") from error
         if folder is not None:
-            seal_cache(folder)
+            _seal(folder)
         fingerprint = Fingerprint(
             runtime="openvino", version=version(), device=device, precision=precision
         )
@@ -169,6 +169,14 @@ class OpenVinoEngine(Engine):
     def close(self) -> None:
         """Give the compiled model back."""
         del self._request, self._ports, self._compiled, self._stirring, self._moment
+
+
+def _seal(folder: Path) -> None:
+    """Keep what was compiled; a disk that is full costs the next start its time, not this one."""
+    try:
+        seal_cache(folder)
+    except InputError as error:
+        log.warning("%s; the next start compiles anew", error)
 
 
 def _moment(core: ov.Core) -> ov.CompiledModel:

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from agent.bundle import Bundle, open_bundle
 from agent.engine import PRECISIONS, RUNTIMES, Engine, EngineFault, load_engine, self_test
+from agent.engine import openvino as openvino_module
 from agent.engine.onnxruntime import OnnxRuntimeEngine
 from agent.engine.openvino import OpenVinoEngine
 from agent.errors import InputError
@@ -85,6 +88,44 @@ def test_an_inspection_is_not_overwritten_by_the_next(engine: Engine) -> None:
     engine.infer(bad)
     np.testing.assert_array_equal(inspection.anomaly_map, kept[0])
     np.testing.assert_array_equal(inspection.reconstruction, kept[1])
+
+
+def test_a_frame_reaches_a_device_that_copies_what_is_bound_to_it(bundle: Bundle) -> None:
+    """As a GPU does: bound once, every frame would be answered as the first."""
+    engine = load_engine(bundle, runtime="onnxruntime", precision="fp32")
+    assert isinstance(engine, OnnxRuntimeEngine)
+    good, bad = tiny_frames(2, SIZE)
+    here = [engine.infer(frame).score for frame in (good, bad)]
+    binding = engine._binding
+
+    class Device:
+        def bind_ortvalue_input(self, name: str, value: ort.OrtValue) -> None:
+            self.copy = ort.OrtValue.ortvalue_from_numpy(value.numpy().copy())
+            binding.bind_ortvalue_input(name, self.copy)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(binding, name)
+
+    engine._binding = Device()  # type: ignore[assignment]
+    session = engine._session
+    engine._session = SimpleNamespace(  # type: ignore[assignment]
+        run_with_iobinding=lambda _: session.run_with_iobinding(binding)
+    )
+    assert [engine.infer(frame).score for frame in (good, bad)] == here
+    engine.close()
+
+
+def test_a_disk_without_room_for_what_was_compiled_stops_no_start(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(folder: Path) -> None:
+        raise InputError(f"cannot write {folder}: no space left on device")
+
+    monkeypatch.setattr(openvino_module, "seal_cache", full)
+    engine = load_engine(bundle, runtime="openvino", precision="fp32")
+    self_test(engine, bundle)
+    assert "the next start compiles anew" in caplog.text
+    engine.close()
 
 
 ANSWER = """
