@@ -46,14 +46,14 @@ class Faults:
         A camera and a journal come back by themselves. A line that is too slow does not: three
         late verdicts in a row last until somebody says `start`.
         """
-        if camera.state is CaptureState.FAULT:
-            self.refusal = Reason.CAMERA_FAULT
-            return camera.reason
         self.refusal = Reason.NOT_READY
         if self._too_late:
             return f"{LATE_IN_A_ROW} verdicts in a row were late: send start when that is mended"
         if self._stop_without_journal and (journal.fault or journal.alarm):
             return f"the journal: {journal.fault or journal.alarm}"
+        if camera.state is CaptureState.FAULT:
+            self.refusal = Reason.CAMERA_FAULT
+            return camera.reason
         return None
 
     @property

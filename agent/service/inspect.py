@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Protocol
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from agent.camera import Frame
 from agent.decision import Decision, decide
@@ -48,8 +50,7 @@ class Inspector:
     """A model with its threshold. Whatever goes wrong in it, the answer is never PASS.
 
     Attributes:
-        attempted: frames given to the model.
-        completed: of these, the ones that it has scored.
+        failed_in_a_row: frames that the model did not score since it last scored one.
     """
 
     def __init__(self, engine: Engine, record: CalibrationRecord, view: View, notes: Notes) -> None:
@@ -60,8 +61,9 @@ class Inspector:
         self._unnoted = 0
         self._view = view
         self._seen: tuple[float, Glance, tuple[int, int]] | None = None
-        self.attempted = 0
-        self.completed = 0
+        # Whatever it is judged by: a picture that stays is a camera that has stopped.
+        self._previous: NDArray[Any] | None = None
+        self.failed_in_a_row = 0
         self.adopt(record)
 
     def adopt(self, record: CalibrationRecord) -> None:
@@ -96,21 +98,22 @@ class Inspector:
         start_ns = time.monotonic_ns()
         standard = self._standard
         queue_ms = elapsed_ms(frame.captured_ns, start_ns)
+        previous, self._previous = self._previous, frame.image
         try:
             seen = self._view.seen(frame.image)
         except InputError as error:
             return self._unusable(frame, str(error)), Durations(queue=queue_ms)
         glance = glance_at(seen.canvas)
-        fault = standard.check.fault(frame.image, glance)
+        fault = standard.check.fault(frame.image, glance, previous)
         if fault is not None:
             return self._unusable(frame, fault), Durations(queue=queue_ms)
-        self.attempted += 1
         try:
             inspection = inspect(self._engine, self._view, seen.canvas)
         except EngineFault as error:
             log.error("frame %s: %s", frame.name, error)
+            self.failed_in_a_row += 1
             return Decision.none(Reason.ENGINE_FAULT), Durations(queue=queue_ms)
-        self.completed += 1
+        self.failed_in_a_row = 0
         inferred_ns = time.monotonic_ns()
         height, width = frame.image.shape[:2]
         decision = decide(inspection, standard.record, (height, width), seen.to_image)

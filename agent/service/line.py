@@ -288,16 +288,17 @@ class Line:
 
     def _follow_faults(self) -> None:
         fault = self._faults.now(self._capture.status, self._equipment.journal)
-        if fault is not None and self.state is not State.ERROR:
-            self._states.to(State.ERROR, fault)
+        if fault is not None:
+            if self.state is not State.ERROR:
+                self._states.to(State.ERROR, fault)
             # A lost camera names the parts that it takes with it; what it has delivered is good.
             if self._faults.refusal is Reason.NOT_READY:
                 self._give_up(Reason.INTERRUPTED)
-        elif fault is None and self.state is State.ERROR:
+        elif self.state is State.ERROR:
             self._states.to(State.INITIALIZED, "the fault is over")
             if self._started:
                 self.start()
 
     def _give_up(self, reason: Reason) -> None:
-        for part in self._open.take_triggered():
+        for part in self._open.take_all():
             self._give(part, Decision.none(reason))

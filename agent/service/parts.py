@@ -74,7 +74,8 @@ class OpenParts:
         late = [token for token, part in self._parts.items() if part.is_late(now_ns)]
         return [(token, self._parts.pop(token)) for token in late]
 
-    def take_triggered(self) -> list[Part]:
-        """All that a trigger has announced, open no more."""
-        triggered = [token for token, part in self._parts.items() if part.is_open]
-        return [self._parts.pop(token) for token in triggered]
+    def take_all(self) -> list[Part]:
+        """All, open no more."""
+        parts = list(self._parts.values())
+        self._parts.clear()
+        return parts

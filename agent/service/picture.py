@@ -44,16 +44,17 @@ class PictureCheck:
         self._limits = None if normal is None else _Limits.of(normal)
         # Where normal pictures repeat each other, repetition tells nothing.
         self._repeats = normal is not None and normal.difference.percentile(0) == 0
-        self._previous: NDArray[np.uint8] | None = None
 
-    def fault(self, image: NDArray[np.uint8], seen: Glance) -> str | None:
+    def fault(
+        self, image: NDArray[np.uint8], seen: Glance, previous: NDArray[np.uint8] | None
+    ) -> str | None:
         """What is wrong with a picture; None when it can be judged.
 
         Args:
             image: of the camera, uint8 [H, W, 3].
             seen: of what the model gets of it.
+            previous: the camera's image before this one; None where there was none.
         """
-        previous, self._previous = self._previous, image
         if not self._repeats and previous is not None and _same(image, previous):
             # No two exposures agree in every pixel's noise.
             return "frozen: the same picture as before"

@@ -9,22 +9,23 @@ from agent.messaging.publisher import Publisher
 from agent.service.inspect import Inspector
 from agent.service.notify import Notifier
 
+FAILED_IN_A_ROW = 3
+
 
 @dataclass(frozen=True)
 class _Marks:
     """How far each stage had come when systemd was last told that all is well."""
 
     camera_ns: int
-    attempted: int
-    completed: int
     sent: int
 
 
 class Watchdog:
-    """Tells systemd that the station lives when capture, inference and publishing have advanced.
+    """Tells systemd that the station lives when capture and publishing have advanced and the model
+    works.
 
-    Inference that had nothing to do has advanced, and so has a camera that is being opened again.
-    A model that only fails has not: a restart may bring its device back.
+    A camera that is being opened again has advanced. A model that has failed several times in a
+    row does not work: a restart may bring its device back. One that hangs is told by the worker.
     """
 
     def __init__(
@@ -40,9 +41,9 @@ class Watchdog:
         """Tell systemd, if every stage has advanced since it was last told; says whether it was."""
         now = self._read()
         captured = now.camera_ns > self._marks.camera_ns or self._camera_is_lost
-        inferred = now.completed > self._marks.completed or now.attempted == self._marks.attempted
+        works = self._inspector.failed_in_a_row < FAILED_IN_A_ROW
         published = now.sent > self._marks.sent
-        if not (captured and inferred and published):
+        if not (captured and works and published):
             return False
         self._marks = now
         self._notifier.alive()
@@ -53,9 +54,4 @@ class Watchdog:
         return self._capture.status.state is not CaptureState.RUNNING
 
     def _read(self) -> _Marks:
-        return _Marks(
-            self._capture.last_beat_ns,
-            self._inspector.attempted,
-            self._inspector.completed,
-            self._publisher.sent,
-        )
+        return _Marks(self._capture.last_beat_ns, self._publisher.sent)

@@ -93,6 +93,19 @@ def test_the_line_decides_by_the_new_record_from_the_next_part_on(tmp_path: Path
     rig.journal.close()
 
 
+def test_a_frozen_camera_stays_at_fault_when_the_record_changes(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.line.begin()
+    for part, record in (("A", FIRST), ("B", FIRST), ("C", SECOND)):
+        rig.line.adopt(record)
+        rig.camera.delivered = 7
+        rig.line.trigger(part, None)
+        rig.camera.deliver()
+        rig.turn()
+    assert [reason for _, _, reason in rig.verdicts] == [None, "CAMERA_FAULT", "CAMERA_FAULT"]
+    rig.close()
+
+
 def test_drift_is_published_once_and_stays_in_the_heartbeat(tmp_path: Path) -> None:
     scores = [-4.0 + index / 100 for index in range(300)]
     rig = Rig(tmp_path, mode="free_run", record=make_record(scores, scores[-3]))

@@ -86,6 +86,43 @@ def test_a_stopped_free_run_inspects_nothing(make_rig: MakeRig) -> None:
     assert rig.verdicts == [("000001", "PASS", None)]
 
 
+def test_a_free_run_that_is_stopped_passes_nothing_that_was_being_inspected(
+    make_rig: MakeRig,
+) -> None:
+    rig = make_rig("free_run")
+    rig.line.begin()
+    rig.engine.goes_on.clear()
+    rig.camera.deliver(triggered=False)
+    while rig.worker.token is None:
+        rig.line.turn()
+    rig.line.stop()
+    assert rig.verdicts == [("000000", NONE, "INTERRUPTED")]
+    rig.engine.goes_on.set()
+    rig.turn()
+    assert len(rig.verdicts) == 1
+
+
+def test_with_the_camera_lost_a_journal_that_fails_as_well_ends_what_is_inspected(
+    make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(stop_without_journal=True)
+    rig.line.begin()
+    rig.engine.goes_on.clear()
+    rig.line.trigger("A", None)
+    rig.camera.deliver()
+    while rig.worker.token is None:
+        rig.line.turn()
+    rig.camera.break_down()
+    rig.line.turn()
+    assert rig.states[-1] == "Error" and rig.verdicts == []
+    monkeypatch.setattr(Journal, "fault", "disk full")
+    rig.line.turn()
+    assert rig.verdicts == [("A", NONE, "INTERRUPTED")]
+    rig.engine.goes_on.set()
+    rig.turn()
+    assert len(rig.verdicts) == 1
+
+
 @pytest.mark.parametrize("end", ["camera", "signal"])
 def test_at_the_end_open_parts_are_answered_and_the_station_halts(rig: Rig, end: str) -> None:
     rig.line.trigger("A", None)
