@@ -77,6 +77,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A path below a folder that may not be entered, for one: whatever looks there fails so.
+        _fail(f"{error.filename}: {error.strerror}", 2)
     except Exception as error:
         # training and agent know nothing of each other: what their input errors share is the
         # exit code that they carry. Anything else is a defect of ours and keeps its traceback.

@@ -54,7 +54,8 @@ def list_images(folder: Path) -> list[Path]:
     """Every image file below `folder`, in sorted order.
 
     Raises:
-        InputError: the folder is missing, or holds no image.
+        InputError: the folder is missing, holds no image, or one whose name is not UTF-8: it
+            could stand in no record and no verdict.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -63,6 +64,11 @@ def list_images(folder: Path) -> list[Path]:
     if not images:
         kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
         raise InputError(f"{folder} holds no images (looked for {kinds})")
+    for path in images:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"the name of {str(path)!a} is not UTF-8: rename it") from error
     return images
 
 

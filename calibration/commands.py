@@ -127,11 +127,11 @@ def calibrate(
         record = evidence.record(
             promise, model.sha256, engine.fingerprint, camera=found.camera, note=note
         )
+        write_record(out, record)
         if reports:
             report = make_report(record, promise, found.normals, engine, model)
             for path in reports:
                 write_report(path, report)
-    write_record(out, record)
     _point_out(found.normals, promise)
     if as_json:
         click.echo(json.dumps(record.model_dump(by_alias=True), indent=1))

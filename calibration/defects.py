@@ -91,9 +91,7 @@ def detect(
         tried: defects of each kind and size.
     """
     random = np.random.default_rng(0)
-    ignored = view.ignored_on_canvas
-    inspected = True if ignored is None else ~ignored
-    places = [np.argwhere(_part(canvas) & inspected) for canvas in canvases]
+    places = [_places(canvas, view.ignored_on_canvas) for canvas in canvases]
     rows = []
     for name, draw in KINDS.items():
         for share in SIZES:
@@ -119,6 +117,15 @@ def _drawn(canvas: NDArray[np.uint8], layer: Layer, at: tuple[int, int]) -> NDAr
     darker = canvas[at].mean() > 127
     change = (-CONTRAST if darker else CONTRAST) * layer[..., None]
     return np.clip(np.rint(canvas + change), 0, 255).astype(np.uint8)
+
+
+def _places(canvas: NDArray[np.uint8], ignored: NDArray[np.bool_] | None) -> NDArray[np.intp]:
+    """Where a defect may lie, [n, 2] (y, x): on the part, as far as it is inspected."""
+    part = _part(canvas)
+    if ignored is None:
+        return np.argwhere(part)
+    # What is ignored is painted over, and the paint may be all that is told from the border.
+    return np.argwhere(part & ~ignored if (part & ~ignored).any() else ~ignored)
 
 
 def _part(canvas: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -158,6 +158,8 @@ class Collector:
 
 
 def _check_strays(sizes: dict[str, tuple[int, int]]) -> None:
+    if not sizes:
+        return
     (usual, count), *others = Counter(sizes.values()).most_common()
     if others and count >= USUAL_SHARE * len(sizes):
         name, size = next(item for item in sizes.items() if item[1] != usual)

@@ -51,6 +51,6 @@ def power(
     k = rank(n, rate, confidence)
     thresholds = np.partition(random.choice(pool, (repeats, n)), n - k, axis=1)[:, n - k]
     missed = np.searchsorted(defects, thresholds, side="right") / len(defects)
-    ideal = np.quantile(pool, 1 - rate, method="higher")
+    ideal = np.quantile(pool, 1 - rate, method="inverted_cdf")
     by_pool = np.searchsorted(defects, ideal, side="right") / len(defects)
     return Power(n, rate, confidence, float(missed.mean()), float(by_pool))

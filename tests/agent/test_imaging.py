@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -104,6 +105,13 @@ def test_a_folder_without_images_is_refused(tmp_path: Path, make: bool) -> None:
         folder.mkdir()
     with pytest.raises(InputError, match="good"):
         list_images(folder)
+
+
+def test_a_file_whose_name_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"Pr\xfcf.png")
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"Pr\\udcfcf\.png' is not UTF-8"):
+        list_images(tmp_path)
 
 
 def test_shrinking_averages_and_enlarging_interpolates(picture: np.ndarray) -> None:

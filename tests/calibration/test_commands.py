@@ -10,6 +10,7 @@ import cv2
 import pytest
 
 from agent.bundle import open_bundle
+from agent.errors import InputError
 from agent.record import read_record
 from tests.calibration.command import calibrate
 from tests.tiny import tiny_frames, write_tiny_bundle
@@ -189,6 +190,19 @@ def test_a_report_is_written_beside_the_record(bundle: Path, normals: Path, tmp_
     assert content["record"] == json.loads(record.model_dump_json(by_alias=True))
     assert len(content["detection"]["defects"]) == 9 and len(content["largest"]) == 8
     assert "new &lt;lamp&gt;" in page.read_text()
+
+
+def test_a_report_that_fails_costs_no_calibration(
+    bundle: Path, normals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise InputError("cannot be drawn")
+
+    monkeypatch.setattr("calibration.commands.make_report", fail)
+    out = tmp_path / "c.json"
+    report = ("--report", tmp_path / "r.html")
+    assert calibrate(bundle, normals, "--false-reject-rate", "10%", "--out", out, *report) == 2
+    assert len(read_record(out).scores) == 30
 
 
 def test_a_report_of_an_unknown_form_is_refused_before_the_work(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from agent.bundle import open_bundle
 from agent.engine import load_engine
 from agent.view import View
-from calibration.defects import KINDS, SIZES, detect
+from calibration.defects import KINDS, SIZES, _places, detect
 from tests.tiny import tiny_frames, write_tiny_bundle
 
 
@@ -44,3 +45,14 @@ def test_larger_defects_are_found_more_often(found: list) -> None:
     spots = [row.found for row in found[1] if row.kind == "spot"]
     assert spots == sorted(spots) and spots[-1] == 10 > spots[0]
     assert all(row.low <= row.found / row.tried <= row.high for row in found[1])
+
+
+def test_where_only_the_paint_is_told_from_the_border_defects_lie_beside_it() -> None:
+    """A smooth product under a large ignore mask: all that stands out is the paint."""
+    canvas = np.full((64, 64, 3), 200, np.uint8)
+    ignored = np.zeros((64, 64), bool)
+    ignored[16:48, 16:48] = True
+    canvas[ignored] = 128
+    places = _places(canvas, ignored)
+    assert len(places) == 64 * 64 - 32 * 32
+    assert not ignored[tuple(places.T)].any()

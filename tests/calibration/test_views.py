@@ -90,3 +90,15 @@ def test_a_picture_without_a_part_is_left_out_and_named(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "12.png: no part" in result.output
     assert len(read_record(out).scores) == 12
+
+
+def test_a_folder_in_which_no_picture_shows_a_part_is_refused(tmp_path: Path) -> None:
+    view = {"alignment": alignment(), "image_size": SIZE}
+    bundle = write_tiny_bundle(tmp_path / "tiny.nlb", view=view)
+    folder = tmp_path / "trays"
+    folder.mkdir()
+    for index in range(6):
+        cv2.imwrite(str(folder / f"{index}.png"), lying(-200 - index, -200, 0))
+    with pytest.raises(InputError, match="none of the pictures"):
+        out = tmp_path / "tiny.cal.json"
+        CliRunner().invoke(calibrate, order(bundle, folder, out), catch_exceptions=False)

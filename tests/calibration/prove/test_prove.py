@@ -71,6 +71,13 @@ def test_power_compares_with_the_whole_pool() -> None:
     assert default.more < confident.more
 
 
+def test_the_pools_own_threshold_rejects_the_stated_share_of_it() -> None:
+    pool = np.arange(1000.0)
+    # Whatever lies above it is a defect that is found, and of the pool a good part rejected.
+    row = power(pool, pool, 300, 0.01, None, 1, np.random.default_rng(7))
+    assert row.missed_by_pool == pytest.approx(0.99)
+
+
 def test_a_models_own_training_parts_promise_too_much() -> None:
     row = cross_coverage(40, 5, 0.05, 60, np.random.default_rng(6))
     assert row.realised < 0.06 < row.naive
