@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.bundle import Bundle
-from agent.engine import Engine
+from agent.engine import Engine, EngineFault
 from agent.errors import InputError, NoPart
 from agent.imaging import read_image
-from agent.inspection import inspect
+from agent.inspection import Inspection, inspect
 from agent.record import CalibrationRecord, check_record
 from agent.view import View
+from training import followed
 from training.dataset import LabelledImage
 from training.metrics import image_auroc, pixel_metrics
 
@@ -78,13 +79,17 @@ class Report:
 def inspect_all(
     engine: Engine, view: View, canvases: NDArray[np.uint8], threshold: float | None = None
 ) -> Outcome:
-    """Run `engine` over canvases uint8 [N, H, W, 3], one at a time, as the line does."""
+    """Run `engine` over canvases uint8 [N, H, W, 3], one at a time, as the line does.
+
+    Raises:
+        InputError: it has no usable answer for one of them.
+    """
     for canvas in canvases[:WARM_UP]:
-        inspect(engine, view, canvas)
+        _inspect(engine, view, canvas)
     scores, maps, milliseconds = [], [], []
     for canvas in canvases:
         started = perf_counter()
-        inspection = inspect(engine, view, canvas)
+        inspection = _inspect(engine, view, canvas)
         milliseconds.append(1e3 * (perf_counter() - started))
         scores.append(inspection.score)
         maps.append(inspection.anomaly_map)
@@ -96,6 +101,16 @@ def inspect_all(
         np.array(milliseconds),
         threshold,
     )
+
+
+def _inspect(engine: Engine, view: View, canvas: NDArray[np.uint8]) -> Inspection:
+    try:
+        return inspect(engine, view, canvas)
+    except EngineFault as fault:
+        raise InputError(
+            f"{engine.fingerprint} gave no usable answer for a test image: {fault}: use another "
+            "precision, runtime or device"
+        ) from fault
 
 
 def by_engine(
@@ -173,20 +188,18 @@ def _agreement(outcome: Outcome, reference: Outcome, defective: NDArray[np.bool_
 def showing_a_part(
     items: list[LabelledImage], view: View, say: Callable[[str], None]
 ) -> list[LabelledImage]:
-    """The items that a verdict is given on: where the part is followed, those that show one.
-
-    `say` gets a line for every other: the station makes NO_DECISION of it, which stops the part.
-    """
+    """The items that a verdict is given on: where the part is followed, those that show one."""
     if view.alignment is None:
         return items
-    shown = []
-    for item in items:
+
+    def missing(item: LabelledImage) -> str | None:
         try:
             view.seen(read_image(item.path), str(item.path))
-            shown.append(item)
-        except NoPart as missing:
-            say(f"{missing}; the station stops it without a score, and it is left out here")
-    return shown
+        except NoPart as error:
+            return error.reason
+        return None
+
+    return followed.showing_a_part(items, missing, say)
 
 
 def check_test_set(items: list[LabelledImage], apart: set[str]) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from agent.bundle import Golden, model_member, open_bundle, write_bundle
-from agent.engine import PRECISIONS, RUNTIMES, load_engine, self_test
+from agent.engine import PRECISIONS, RUNTIMES, EngineFault, load_engine, self_test
 from agent.errors import InputError
 from deploy.equalise import equalise
 from deploy.finetune import finetune
@@ -145,7 +145,7 @@ def gate(path: Path, exact: Exact, more: Exact) -> list[GateResult]:
         more: for INT8, of which one verdict in 200 may differ.
 
     Raises:
-        InputError: with the figures of the first that strays too far.
+        InputError: with the figures of the first that strays too far, or has no answer at all.
     """
     bundle = open_bundle(path)
     results = []
@@ -158,6 +158,11 @@ def gate(path: Path, exact: Exact, more: Exact) -> list[GateResult]:
                 found = compare(said, asked.trained, asked.anomalous)
                 check(f"the {precision} model on {runtime}", precision, found)
                 self_test(engine, bundle)
+            except EngineFault as fault:
+                raise InputError(
+                    f"the {precision} model on {runtime} is not the trained model: it gave no "
+                    f"usable answer for a frame: {fault}; train again, with another --seed"
+                ) from fault
             finally:
                 engine.close()
             results.append(GateResult(runtime, precision, found))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from training.errors import InputError
+from training.errors import NoPart
 from training.images import resize_image
 from training.silhouette import ANGLES, RADII, find_part, shrink, spectrum, turn
 
@@ -80,7 +80,7 @@ class Aligner:
     def find(self, image: NDArray[np.uint8], name: str) -> Pose:
         """The pose of the part in an image uint8 [h, w, 3] BGR.
 
-        Raises InputError, with the `name` of the image, where no part is found in it, or what is
+        Raises NoPart, with the `name` of the image, where no part is found in it, or what is
         found is too small or too large for one, or cut off by the picture's edge.
         """
         settings = self.settings
@@ -89,20 +89,15 @@ class Aligner:
         low, high = settings.area
         share = 0.0 if part is None else float(part.mask.mean())
         if part is None or not low <= share <= high:
-            raise InputError(
-                f"{name} shows no part: what differs from the background fills {share:.1%} of it, "
-                f"a part {low:.1%} to {high:.1%}: remove it, or train with --align off"
+            raise NoPart(
+                name,
+                f"no part: what differs from the background fills {share:.1%} of it, a part "
+                f"{low:.1%} to {high:.1%}",
             )
         if part.beside >= low:
-            raise InputError(
-                f"{name} shows more than one part: only one of them would be inspected: remove it, "
-                "or train with --align off"
-            )
+            raise NoPart(name, "more than one part: only one of them would be inspected")
         if part.cut_off:
-            raise InputError(
-                f"{name} shows no whole part: it is cut off by the picture's edge: remove it, or "
-                "train with --align off"
-            )
+            raise NoPart(name, "no whole part: it is cut off by the picture's edge")
         zoom_y, zoom_x = (a / b for a, b in zip(image.shape[:2], small.shape[:2], strict=True))
         angle = 0.0
         if self._spectrum is not None:

@@ -13,6 +13,8 @@ from training.trainer import Budget
 
 FOLDER = click.Path(path_type=Path)
 DEFAULT_BUDGET = "45m"
+# Times a million and the images of a batch, a seed fits into the 64 bits of torch's own.
+SEED = click.IntRange(0, 2**31 - 1)
 
 
 @click.command(epilog="Example: normline train parts/ --out runs/part --time-budget 45m")
@@ -45,11 +47,13 @@ DEFAULT_BUDGET = "45m"
 @click.option("--tiles", default="auto", show_default=True, help="Grid ROWSxCOLUMNS, such as 1x3.")
 @click.option("--overlap", default="12.5%", show_default=True, help="Of a tile with the next.")
 @click.option("--window", metavar="LOW:HIGH", help="Levels of 16-bit images.  [default: by depth]")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--seed", default=0, show_default=True, type=SEED)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option("--product", help="Name of the product.  [default: the data folder's name]")
 @click.option("--textures", type=FOLDER, help="Folder of foreign textures, beside drawn ones.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option(
+    "--resume", is_flag=True, help="Go on with the run in --out, to the end of its budget."
+)
 def train(
     data: Path,
     out: Path,
@@ -80,6 +84,7 @@ def train(
     station see the same.
     """
     # Imported here: torch takes seconds, and a mistyped option should not.
+    from training.claim import begun_budget
     from training.dataset import read_dataset
     from training.device import is_gpu
     from training.order import Order
@@ -89,7 +94,7 @@ def train(
     order = Order(
         out=out,
         preset=resolve(preset, is_gpu(device)),
-        budget=parse_budget(steps, time_budget),
+        budget=parse_budget(steps, time_budget, begun_budget(out) if resume else None),
         input_size=parse_size(size),
         batch_size=batch_size,
         view=parse_wish(roi, ignore_mask, align, tiles, overlap, window),
@@ -120,12 +125,14 @@ def import_checkpoint(checkpoint: Path, out: Path) -> None:
     )
 
 
-def parse_budget(steps: int | None, time_budget: str | None) -> Budget:
-    """What --steps and --time-budget ask for; the default is a time."""
+def parse_budget(steps: int | None, time_budget: str | None, begun: Budget | None = None) -> Budget:
+    """What --steps or --time-budget asks for; else what was `begun` with, else a default time."""
     if steps is not None and time_budget is not None:
         raise InputError("give --steps or --time-budget, not both")
     if steps is not None:
         return Budget(steps=steps)
+    if time_budget is None and begun is not None:
+        return begun
     return Budget(seconds=parse_seconds(time_budget or DEFAULT_BUDGET, "--time-budget"))
 
 

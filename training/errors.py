@@ -10,3 +10,11 @@ class InputError(Exception):
     """
 
     exit_code = 2
+
+
+class NoPart(InputError):
+    """An image shows no part where one is followed; `reason` says so without its name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} shows {reason}: remove it, or use `normline train --align off`")
+        self.reason = reason

@@ -93,7 +93,8 @@ class _Survey:
             sizes.append((image.shape[0], image.shape[1]))
             if image.dtype == np.uint16:
                 brightest.append(int(image.max()))
-        sizes.sort(key=lambda size: size[0] * size[1])
+        # By height too: the smallest is the largest only where all are of one size.
+        sizes.sort(key=lambda size: (size[0] * size[1], size[0]))
         height, width = np.median(sizes, axis=0)
         middle = (round(height), round(width))
         return cls(sizes[0], middle, sizes[-1], max(brightest, default=None))
@@ -124,7 +125,8 @@ def _alignment(
         turned = ", and turned back" if found.polar else ""
         say(
             f"the part is followed wherever it lies{turned}: a window of {found.width}x"
-            f"{found.height} pixels around it is inspected (--align off overrules this)"
+            f"{found.height} pixels around it is inspected (`normline train --align off` overrules "
+            "this)"
         )
     return found
 

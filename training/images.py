@@ -23,10 +23,19 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files in `folder` itself, sorted; empty where the folder is missing."""
+    """The image files in `folder` itself, sorted; empty where the folder is missing.
+
+    Raises InputError where a name is not UTF-8: lists and records could not hold it.
+    """
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    for path in found:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"the name of {str(path)!a} is not UTF-8: rename it") from error
+    return found
 
 
 def read_image(path: Path) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from training.errors import InputError
 from training.networks.segmentation import SegmentationNet
 from training.networks.unet import HEADS, UNet
-from training.run import RunSettings, save_run
+from training.run import SETTINGS, RunSettings, save_run
 
 UNET, SEGMENTATION = "unet_model_state_dict", "seg_model_state_dict"
 INPUT_SIZE = (256, 256)
@@ -43,9 +43,12 @@ def import_checkpoint(path: Path, out: Path) -> None:
     values is refused, not run.
 
     Raises:
-        InputError: the file is missing, no checkpoint, holds other networks than the official
-            ones at any width, or was trained under assumptions that the inference does not share.
+        InputError: `out` holds a run; the file is missing, no checkpoint, holds other networks
+            than the official ones at any width, or was trained under assumptions that the
+            inference does not share.
     """
+    if (out / SETTINGS).exists():
+        raise InputError(f"{out} already holds a run: give another --out")
     checkpoint = _load(path)
     arguments = checkpoint.get("args")
     arguments = arguments if isinstance(arguments, dict) else {}

@@ -13,8 +13,8 @@ resume.safetensors     the trainer's last state
 
 from __future__ import annotations
 
-import json
-import os
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from training.errors import InputError
+from training.files import replace_text, replacing, save_tensors
 from training.images import read_mask
 from training.model import DiffusionAD, FixedNoise
 from training.presets import Prediction
@@ -139,10 +140,8 @@ def read_settings(folder: Path) -> RunSettings:
 
 def save_frames(path: Path, frames: NDArray[np.uint8], anomalous: NDArray[np.bool_]) -> None:
     """Keep frames uint8 [N, H, W, 3] BGR and which of them show a synthetic anomaly, bool [N]."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, frames=frames, anomalous=anomalous)
-    os.replace(temporary, path)
 
 
 def load_frames(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -154,27 +153,8 @@ def load_frames(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         raise InputError(
             f"{path.parent} keeps no frames: give `--frames FOLDER` with images of good parts"
         ) from None
-    except (ValueError, KeyError, OSError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-
-
-def save_tensors(
-    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
-) -> None:
-    """Write safetensors through a temporary file, so that a power cut leaves the old or the new."""
-    temporary = path.with_name(path.name + ".part")
-    save_file(tensors, temporary, metadata)
-    os.replace(temporary, path)
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write text likewise."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def append_json(path: Path, entry: dict[str, Any]) -> None:
-    """Add one line of JSON."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}): copy it again, or give `--frames FOLDER` with "
+            "images of good parts"
+        ) from None

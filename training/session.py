@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from training.batches import BatchMaker
+from training.claim import claim
 from training.dataset import data_digest, load_images, split_normals
 from training.device import choose_device, has_fast_bfloat16, spare_cores
 from training.distributed import Group, share_statistics, training_group
 from training.errors import InputError
+from training.files import replace_bytes, replace_text
 from training.framing import choose_view
 from training.images import list_images, read_image
 from training.model import FixedNoise
@@ -30,11 +31,8 @@ from training.run import (
     IGNORE_MASK,
     METRICS,
     RunSettings,
-    read_settings,
-    replace_text,
     save_frames,
     save_run,
-    write_settings,
 )
 from training.selection import SelectionSet
 from training.symmetry import find_flips
@@ -83,6 +81,7 @@ def _train(
     held_out = cut_parts(load_images(selection, view), view).sample(MAX_SELECTION, order.seed)
     if parts.is_grey:
         recipe = recipe.for_grey()
+    textures, textures_digest = _read_textures(order)
     settings = RunSettings(
         product=order.product,
         preset=order.preset,
@@ -103,23 +102,17 @@ def _train(
             "t_noisier": recipe.t_noisier,
             "learning_rate": recipe.learning_rate,
             "score_weight": recipe.score_weight,
+            "textures": textures_digest,
         },
     )
     if group.leads:
-        _claim(order, settings)
+        claim(order, settings)
         lines = "".join(f"{path.resolve()}\n" for path in calibration)
         replace_text(order.out / CALIBRATION, lines)
         if order.view.ignore_mask is not None:
-            shutil.copyfile(order.view.ignore_mask, order.out / IGNORE_MASK)
+            replace_bytes(order.out / IGNORE_MASK, order.view.ignore_mask.read_bytes())
     group.agree(0.0)  # nobody goes on where the leader has refused
 
-    textures = None
-    if order.textures is not None:
-        paths = list_images(order.textures)
-        if not paths:
-            raise InputError(f"--textures {order.textures} is no folder, or holds no images")
-        whole = View(order.input_size)
-        textures = np.stack([whole.canvas(read_image(path), str(path)) for path in paths])
     synthesizer = variant.synthesizer(parts, textures, np.random.default_rng(order.seed))
     scene = "an object on a plain background" if parts.is_object else "a texture"
     say(f"the images show {scene}, {'in grey' if synthesizer.grey else 'in colour'}")
@@ -192,28 +185,16 @@ def _train(
     say(f"pictures: {order.out / LOSSES}, {order.out / SAMPLES}")
 
 
-def _claim(order: Order, settings: RunSettings) -> None:
-    """Take the folder for this run, or find in it the run to go on with."""
-    if not (order.out / "settings.json").exists():
-        order.out.mkdir(parents=True, exist_ok=True)
-        write_settings(order.out, settings)
-        return
-    if not order.resume:
-        raise InputError(
-            f"{order.out} already holds a run: add --resume to go on, or give another --out"
-        )
-    before = read_settings(order.out)
-    for name in ("preset", "input_size", "view", "data_digest"):
-        if getattr(before, name) != getattr(settings, name):
-            raise InputError(
-                f"{order.out} cannot be resumed: its {name} is {getattr(before, name)}, now it "
-                f"is {getattr(settings, name)}: give another --out"
-            )
-    for name, option in (("seed", "--seed"), ("batch_size", "--batch-size")):
-        if before.training[name] != settings.training[name]:
-            raise InputError(
-                f"{order.out} cannot be resumed: it was begun with {option} {before.training[name]}"
-            )
+def _read_textures(order: Order) -> tuple[NDArray[np.uint8] | None, str | None]:
+    """Foreign textures uint8 [M, H, W, 3] and their digest; None and None without any."""
+    if order.textures is None:
+        return None, None
+    paths = list_images(order.textures)
+    if not paths:
+        raise InputError(f"--textures {order.textures} is no folder, or holds no images")
+    whole = View(order.input_size)
+    textures = np.stack([whole.canvas(read_image(path), str(path)) for path in paths])
+    return textures, data_digest(paths)
 
 
 def _must_checkpoint(

@@ -10,7 +10,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from training.errors import InputError
-from training.run import METRICS, replace_text, save_tensors
+from training.files import replace_text, save_tensors
+from training.run import METRICS
 
 STATE = "resume.safetensors"
 

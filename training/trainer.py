@@ -19,10 +19,11 @@ from training.diffusion import noise_loss
 from training.distributed import ALONE, Group, share_gradients
 from training.ema import ModelAverage
 from training.errors import InputError
+from training.files import append_json
 from training.losses import overlap_loss, segmentation_loss, squares_score
 from training.model import DiffusionAD, FixedNoise, to_images
 from training.presets import Preset
-from training.run import METRICS, append_json
+from training.run import METRICS
 from training.selection import SelectionScore, SelectionSet
 from training.state import drop_metrics_after, load_state, save_state
 
@@ -48,6 +49,12 @@ class Budget:
             return step / self.steps
         assert self.seconds is not None
         return elapsed_s / self.seconds
+
+    def __str__(self) -> str:
+        """As it is given on the command line."""
+        if self.steps is not None:
+            return f"--steps {self.steps}"
+        return f"--time-budget {self.seconds:.9g}s"
 
 
 class Trainer:
@@ -255,9 +262,13 @@ class Trainer:
     def resume(self) -> bool:
         """Go on from the saved state, if there is one; says whether there was."""
         saved = load_state(self.folder)
-        if saved is None:
-            return False
-        tensors, counters = saved
+        if saved is not None:
+            self._restore(*saved)
+        if self.group.leads:
+            drop_metrics_after(self.folder, self.step)
+        return saved is not None
+
+    def _restore(self, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
         parts: dict[str, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             part, key = name.split(".", 1)
@@ -280,9 +291,6 @@ class Trainer:
         self.waited_s, self.selections_done = counters["waited_s"], counters["selections_done"]
         if counters["best_score"]:
             self.best_score = SelectionScore(*counters["best_score"])
-        if self.group.leads:
-            drop_metrics_after(self.folder, self.step)
-        return True
 
 
 def _rate(progress: float) -> float:

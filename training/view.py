@@ -138,7 +138,8 @@ class View:
     def seen(self, image: NDArray[Any], name: str) -> Seen:
         """What is seen of a camera image, uint8 or uint16 [h, w, 3] BGR.
 
-        Raises InputError, with the `name` of the image, where it is not one that the view is for.
+        Raises InputError, with the `name` of the image, where it is not one that the view is for;
+        NoPart, which is one, where the part is followed and the image shows none.
         """
         region = self.region(image, name)
         if self._aligner is None:

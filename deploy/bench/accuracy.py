@@ -10,7 +10,7 @@ import numpy as np
 from agent.bundle import Bundle
 from agent.engine import load_engine
 from agent.view import View
-from deploy.evaluate import check_test_set, inspect_all
+from deploy.evaluate import check_test_set, inspect_all, showing_a_part
 from training.dataset import load_labelled_images, read_dataset
 from training.metrics import image_auroc
 
@@ -22,15 +22,20 @@ def accuracies(
     apart: set[str],
     say: Callable[[str], None],
 ) -> dict[tuple[str, str, str], float]:
-    """Image AUROC by (name, runtime, precision), without the kinds in `apart`."""
+    """Image AUROC by (name, runtime, precision), without the kinds in `apart`.
+
+    `say` gets a line for what is left out, and for each engine.
+    """
     items = read_dataset(data).test
     check_test_set(items, apart)
     chosen = [item for item in items if item.kind not in apart]
-    defective = np.array([item.defective for item in chosen])
     found = {}
     for name, bundle in bundles.items():
         view = View.of(bundle)
-        canvases, _ = load_labelled_images(chosen, view)
+        shown = showing_a_part(chosen, view, say)
+        check_test_set(shown, set())
+        defective = np.array([item.defective for item in shown])
+        canvases, _ = load_labelled_images(shown, view)
         for runtime in runtimes:
             for precision in bundle.precisions:
                 engine = load_engine(bundle, runtime=runtime, precision=precision)
@@ -39,5 +44,5 @@ def accuracies(
                 finally:
                     engine.close()
                 found[name, runtime, precision] = image_auroc(defective, outcome.scores)
-                say(f"{name} {runtime} {precision}: {len(chosen)} images inspected")
+                say(f"{name} {runtime} {precision}: {len(shown)} images inspected")
     return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence, Set
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,7 +72,7 @@ def bench(
             check_writable(path)
     if picture and not data:
         raise click.UsageError("--picture needs --data: without accuracy there is nothing to draw")
-    opened = {_name(path, bundles): open_bundle(path) for path in bundles}
+    opened = {name: open_bundle(path) for name, path in _named(bundles).items()}
     here = tuple(name for name in RUNTIMES if find_spec(name))
     with ExitStack() as stack:
         contestants = [
@@ -107,10 +109,21 @@ def bench(
         draw(found.rows, picture)
 
 
-def _name(path: Path, bundles: tuple[Path, ...]) -> str:
-    """The file's name, and its folder's where two share it."""
-    alone = sum(other.name == path.name for other in bundles) == 1
-    return path.stem if alone else f"{path.parent.name}/{path.stem}"
+def _named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Bundles by name: the file's, with as many of its folders as tell it from the others."""
+    given = {Path(os.path.abspath(path)): path for path in paths}
+    return {_name(path, given.keys() - {path}): given[path] for path in given}
+
+
+def _name(path: Path, others: Set[Path]) -> str:
+    for count in range(1, len(path.parts)):
+        if all(_tail(path, count) != _tail(other, count) for other in others):
+            return _tail(path, count)
+    return str(path)
+
+
+def _tail(path: Path, count: int) -> str:
+    return "/".join((path.parent / path.stem).parts[-count:])
 
 
 def _size(opened: dict[str, Bundle]) -> tuple[int, int]:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from agent.alignment import Alignment
+from agent.engine import EngineFault
+from agent.errors import InputError
 from agent.view import View
-from deploy.evaluate import Outcome, report, showing_a_part
+from deploy.evaluate import Outcome, inspect_all, report, showing_a_part
 from tests.posed import SIZE, alignment, lying
 from training.dataset import LabelledImage
 
@@ -50,5 +52,19 @@ def test_a_picture_without_a_part_costs_no_evaluation(tmp_path: Path) -> None:
     said: list[str] = []
     followed = View((64, 64), image_size=SIZE, alignment=Alignment(**alignment()))
     assert showing_a_part(items, followed, said.append) == items[:1]
-    assert len(said) == 1 and "gone.png shows no part" in said[0]
+    assert "gone.png shows no part" in said[0] and said[1] == "1 of 2 test images left out"
     assert showing_a_part(items, View((64, 64)), said.append) == items
+
+
+class Overflowing:
+    """An engine whose 16 bits are not enough."""
+
+    fingerprint = "onnxruntime 1.20 on CPU, fp16"
+
+    def infer(self, frame: np.ndarray) -> None:
+        raise EngineFault("the score or the map is not finite (score nan)")
+
+
+def test_an_engine_without_an_answer_is_named() -> None:
+    with pytest.raises(InputError, match=r"onnxruntime .* fp16 gave no usable answer .*not finite"):
+        inspect_all(Overflowing(), View((64, 64)), np.zeros((1, 64, 64, 3), np.uint8))

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 import training.errors
 from agent.bundle import open_bundle
-from agent.engine import PRECISIONS, RUNTIMES, load_engine
+from agent.engine import PRECISIONS, RUNTIMES, EngineFault, load_engine
 from agent.errors import InputError
 from deploy import package
 from deploy.commands import evaluate, export
 from deploy.graph import export_graph, line_module
+from deploy.parity import Said
 from tests.deploy.plates import SIDE, plate, write_plates
-from tests.tiny import write_tiny_record
+from tests.tiny import write_tiny_bundle, write_tiny_record
 from training.commands import train
 from training.model import DiffusionAD, FixedNoise
 from training.run import Run, load_run
@@ -100,6 +101,21 @@ def test_a_precision_that_strays_is_refused_and_nothing_is_written(
     with pytest.raises(InputError, match=r"int8 .*(tolerance|demanded)"):
         package.build_bundle(run, frames, anomalous, out, lambda line: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_precision_without_an_answer_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a frame, not in the self-test: a traceback in place of the precision's name."""
+
+    def overflow(*arguments: object) -> None:
+        raise EngineFault("the score or the map is not finite (score nan)")
+
+    monkeypatch.setattr(package, "ask_engine", overflow)
+    frames, answers = np.zeros((1, 64, 64, 3), np.uint8), Said(np.zeros(1), np.zeros((1, 64, 64)))
+    exact = package.Exact(frames, np.zeros(1, bool), answers)
+    with pytest.raises(InputError, match=r"the fp32 model on .* no usable answer .*not finite"):
+        package.gate(write_tiny_bundle(tmp_path / "tiny.nlb"), exact, exact)
 
 
 def test_weights_that_are_no_numbers_are_refused(run: Run, tmp_path: Path) -> None:

@@ -55,7 +55,9 @@ def test_a_large_picture_is_shrunk_without_dropping_pixels(alignment: Alignment)
 
 def test_a_picture_without_a_part_is_refused_by_name(alignment: Alignment) -> None:
     empty = lying(-200, -200, 0)
-    with pytest.raises(InputError, match=r"a\.png shows no part: .* fills 0\.0%.*--align off"):
+    with pytest.raises(
+        InputError, match=r"a\.png shows no part: .* fills 0\.0%.*`normline train --align off`"
+    ):
         Aligner(alignment).find(empty, "a.png")
     theirs = agent.alignment.Aligner(agent.alignment.Alignment(**alignment.model_dump()))
     with pytest.raises(agent.errors.NoPart, match=r"a\.png shows no part: .* fills 0\.0%"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -188,6 +189,14 @@ def test_split_hardly_moves_when_images_are_added() -> None:
     before = set(split_normals(NAMES, seed=1)[1])
     more = [*NAMES, *(Path("parts") / f"new-{index}.png" for index in range(5))]
     assert len(before & set(split_normals(more, seed=1)[1])) >= len(before) - 3
+
+
+def test_a_name_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    """A picture from an old Windows share, whose name Python holds as a lone surrogate."""
+    for name in (*(b"%d.png" % index for index in range(9)), b"Pr\xfcf.png"):
+        (tmp_path / os.fsdecode(name)).write_bytes(b"")
+    with pytest.raises(InputError, match="is not UTF-8: rename it"):
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("count", [2, 3, 8])

@@ -116,6 +116,15 @@ def test_mixed_sizes_have_no_common_pixels(tmp_path: Path) -> None:
         chosen(write(tmp_path, (64, 64), (50, 70)), wish)
 
 
+def test_pictures_on_end_are_not_of_one_size_with_those_that_lie(tmp_path: Path) -> None:
+    """A camera that was turned: as many pixels, and not the same ones."""
+    folder = write(tmp_path, *[(120, 160)] * 3, (160, 120), *[(120, 160)] * 3)
+    view, said = chosen(folder)
+    assert "sizes vary, from 160x120 to 120x160" in said and view.settings.image_size is None
+    with pytest.raises(InputError, match="several sizes, from 160x120 to 120x160"):
+        chosen(folder, ViewWish(roi=Roi(x=0, y=0, width=9, height=9)))
+
+
 @pytest.mark.parametrize(("top", "bits"), [(900, 10), (3000, 12), (9000, 14), (60000, 16)])
 def test_16_bit_images_get_the_window_of_their_depth(top: int, bits: int, tmp_path: Path) -> None:
     """Their upper eight bits alone would leave 16 levels of a camera of 12 bits."""

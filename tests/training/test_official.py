@@ -17,7 +17,7 @@ from training.errors import InputError
 from training.networks.segmentation import SegmentationNet
 from training.networks.unet import UNet
 from training.official import import_checkpoint
-from training.run import load_run
+from training.run import WEIGHTS, load_run
 
 Checkpoint = dict[str, Any]
 
@@ -128,6 +128,19 @@ def test_other_checkpoints_are_refused(
     with pytest.raises(InputError, match=message):
         import_checkpoint(save(checkpoint), tmp_path / "bottle")
     assert not (tmp_path / "bottle").exists()
+
+
+def test_a_run_that_is_there_is_not_written_over(
+    checkpoint: Checkpoint, save: Callable[[Any], Path], tmp_path: Path
+) -> None:
+    """An afternoon's weights would be gone, and the frames beside the new ones be of the old."""
+    out, path = tmp_path / "bottle", save(checkpoint)
+    import_checkpoint(path, out)
+    before = (out / WEIGHTS).read_bytes()
+    with pytest.raises(InputError, match="bottle already holds a run: give another --out"):
+        import_checkpoint(save(checkpoint | {"n_epoch": 1}), out)
+    assert (out / WEIGHTS).read_bytes() == before
+    assert load_run(out).settings.training["epoch"] == 2950
 
 
 def test_a_list_is_no_checkpoint(save: Callable[[Any], Path], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from training import trainer
 from training.commands import train
 from training.errors import InputError
 from training.presets import PRESETS
-from training.run import load_frames, load_run
+from training.run import IGNORE_MASK, METRICS, WEIGHTS, load_frames, load_run
 from training.state import STATE, load_state, save_state
 
 STEPS = 4
@@ -141,6 +142,55 @@ def test_a_run_begun_with_other_networks_is_not_resumed(
     assert (out / STATE).read_bytes() == before
 
 
+def test_a_resume_without_a_budget_keeps_to_the_one_that_the_run_was_begun_with(
+    trained: Path, parts: Path
+) -> None:
+    """Four steps became a schedule of 45 minutes."""
+    run_train(parts, trained, "--resume")
+    training = load_run(trained).settings.training
+    assert (training["steps"], training["seconds"], training["steps_done"]) == (STEPS, None, STEPS)
+
+
+def test_a_resume_with_other_textures_is_refused(
+    trained: Path, parts: Path, tmp_path: Path
+) -> None:
+    """The batches would be others from there on, and the run would not say so."""
+    with pytest.raises(InputError, match="begun with other textures"):
+        run_train(parts, trained, "--resume", "--textures", str(parts))
+    out = tmp_path / "textured"
+    run_train(parts, out, "--steps", "1", "--textures", str(parts))
+    with pytest.raises(InputError, match="begun with other textures"):
+        run_train(parts, out, "--resume")
+    run_train(parts, out, "--resume", "--textures", str(parts))
+
+
+def test_a_mistyped_folder_of_textures_takes_no_folder(parts: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--textures .*txtures is no folder"):
+        run_train(parts, tmp_path / "run", "--textures", str(tmp_path / "txtures"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_killed_before_its_first_save_records_each_step_once(
+    trained: Path, parts: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    shutil.copytree(trained, out)
+    (out / STATE).unlink()
+    (out / WEIGHTS).unlink()
+    run_train(parts, out, "--resume")
+    entries = [json.loads(line) for line in (out / METRICS).read_text().splitlines()]
+    assert [entry["step"] for entry in entries if "losses" in entry] == [1]
+
+
+def test_a_resume_takes_the_ignore_mask_that_lies_in_the_run(parts: Path, tmp_path: Path) -> None:
+    mask, out = np.zeros((96, 96), np.uint8), tmp_path / "masked"
+    mask[:20] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    run_train(parts, out, "--steps", "1", "--ignore-mask", str(tmp_path / "mask.png"))
+    run_train(parts, out, "--resume", "--ignore-mask", str(out / IGNORE_MASK))
+    assert (out / IGNORE_MASK).read_bytes() == (tmp_path / "mask.png").read_bytes()
+
+
 def test_the_clock_ends_a_time_budget(parts: Path, tmp_path: Path) -> None:
     run_train(parts, tmp_path / "short", "--time-budget", "2s")
     saved = load_state(tmp_path / "short")
@@ -157,6 +207,12 @@ def test_the_clock_ends_a_time_budget(parts: Path, tmp_path: Path) -> None:
             ("--resume", "--steps", "2", "--batch-size", "4"),
             "with --batch-size",
             id="another batch",
+        ),
+        pytest.param(("--resume", "--steps", "9"), "begun with --steps 4, not", id="more steps"),
+        pytest.param(
+            ("--resume", "--time-budget", "2m"),
+            "begun with --steps 4, not --time-budget 120s",
+            id="a time in place of steps",
         ),
         pytest.param(("--time-budget", "soon"), "45m", id="a budget that is no time"),
         pytest.param(("--steps", "2", "--time-budget", "9s"), "not both", id="two budgets"),

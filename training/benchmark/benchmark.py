@@ -14,9 +14,10 @@ from training.benchmark.published import published
 from training.benchmark.table import benchmark_table
 from training.dataset import Dataset
 from training.errors import InputError
+from training.files import replace_text
 from training.model import DiffusionAD, FixedNoise
 from training.order import Order
-from training.run import load_view, read_settings, replace_text
+from training.run import load_view, read_settings
 
 FIGURES, TABLE = "figures.json", "table.md"
 
@@ -42,7 +43,7 @@ def run_benchmark(
         say(f"{benchmark.name} {name} ({number} of {len(wanted)})")
         each = replace(order, out=order.out / name, product=name, resume=True)
         model = trained_model(each, data.train_good, say)
-        found[name] = _figures(each.out) or _judged(model, data, each)
+        found[name] = _figures(each.out) or _judged(model, data, each, say)
         table = benchmark_table(
             benchmark.name, found, len(benchmark.categories), published(benchmark.name)
         )
@@ -57,10 +58,10 @@ def _figures(run: Path) -> Figures | None:
     return Figures(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def _judged(model: DiffusionAD, data: Dataset, order: Order) -> Figures:
+def _judged(model: DiffusionAD, data: Dataset, order: Order, say: Callable[[str], None]) -> Figures:
     settings = read_settings(order.out)
     device = next(model.parameters()).device
     inspector = FixedNoise(model, order.input_size, settings.noise_seed).eval().to(device)
-    figures = judge(inspector, data, load_view(order.out, settings))
+    figures = judge(inspector, data, load_view(order.out, settings), say)
     replace_text(order.out / FIGURES, json.dumps(asdict(figures)) + "\n")
     return figures

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from training.commands import parse_budget, parse_size
+from training.commands import SEED, parse_budget, parse_size
 from training.presets import EDGE, NAMES, PRESETS, preset, resolve
 
 FOLDER = click.Path(path_type=Path)
@@ -22,7 +22,7 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--time-budget", help="Train each model this long: 45m, 90s, 2h."),
         click.option("--steps", type=click.IntRange(min=1), help="Train each this many steps."),
         click.option("--size", default=256, show_default=True, help="Side of the model's frame."),
-        click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0)),
+        click.option("--seed", default=0, show_default=True, type=SEED),
         click.option(
             "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1."
         ),

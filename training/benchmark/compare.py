@@ -19,9 +19,10 @@ from training.benchmark.judge import Figures, check_test_images, judge
 from training.benchmark.models import trained_model
 from training.benchmark.table import COLUMNS, cells, markdown
 from training.dataset import Dataset
+from training.files import replace_text
 from training.model import T_NOISIER, T_NORMAL
 from training.order import Order, Variant
-from training.run import load_view, read_settings, replace_text
+from training.run import load_view, read_settings
 
 WEIGHTS = (0.0, 0.5, 1.0, 2.0)
 SCALES = ((100, 200), (100, 400), (200, 400), (200, 600), (300, 600))
@@ -163,7 +164,7 @@ def run_comparison(
         )
         device = next(model.parameters()).device
         view = load_view(each.out, settings)
-        found[row.label] = judge(inspector.eval().to(device), data, view)
+        found[row.label] = judge(inspector.eval().to(device), data, view, say)
     lines = [[label, *cells(row), f"{row.ms:.1f}"] for label, row in found.items()]
     table = markdown([name, *COLUMNS, "ms an image"], lines)
     replace_text(order.out / f"{name}.md", table)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import Dataset, load_labelled_images
-from training.errors import InputError
+from training.dataset import Dataset, LabelledImage, load_labelled_images
+from training.errors import InputError, NoPart
+from training.followed import showing_a_part
+from training.images import read_image
 from training.metrics import image_auroc, pixel_metrics
 from training.model import FixedNoise
 from training.selection import inspect_frames
@@ -31,11 +34,13 @@ class Figures:
     ms: float
 
 
-def judge(inspector: FixedNoise, data: Dataset, view: View) -> Figures:
+def judge(inspector: FixedNoise, data: Dataset, view: View, say: Callable[[str], None]) -> Figures:
     """Run `inspector`, in evaluation mode, over the test images of `data`.
 
-    The score of an image is that of its worst tile, as at the station.
+    The score of an image is that of its worst tile, as at the station. Where the part is followed,
+    images that show none are left out; `say` gets a line for each.
     """
+    data = _with_a_part(data, view, say)
     canvases, masks = load_labelled_images(data.test, view)
     started = perf_counter()
     maps, scores = inspect_frames(inspector, view.cut(canvases))
@@ -62,6 +67,22 @@ def _stitched(tiles: NDArray[np.float32], view: View) -> NDArray[np.float32]:
         place = maps[:, y : y + height, x : x + width]
         np.maximum(place, tiles[:, index], out=place)
     return maps
+
+
+def _with_a_part(data: Dataset, view: View, say: Callable[[str], None]) -> Dataset:
+    if view.settings.alignment is None:
+        return data
+
+    def missing(item: LabelledImage) -> str | None:
+        try:
+            view.seen(read_image(item.path), str(item.path))
+        except NoPart as error:
+            return error.reason
+        return None
+
+    data = replace(data, test=showing_a_part(data.test, missing, say))
+    check_test_images("a model that follows the part", data)
+    return data
 
 
 def check_test_images(name: str, data: Dataset) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
+from training.dataset import data_digest
 from training.device import choose_device
 from training.errors import InputError
 from training.model import DiffusionAD
@@ -21,10 +22,10 @@ def trained_model(
 ) -> DiffusionAD:
     """The model of that order in evaluation mode, on its device; trains only what is missing.
 
-    Raises InputError where `order.out` holds the run of another order.
+    Raises InputError where `order.out` holds the run of another order, or of other images.
     """
     if (order.out / WEIGHTS).is_file():
-        _check_same(order)
+        _check_same(order, good)
         say(f"{order.out}: trained before")
     else:
         train_run(order, good, say, variant)
@@ -36,7 +37,7 @@ def trained_model(
     return model.to(choose_device(order.device)).eval()
 
 
-def _check_same(order: Order) -> None:
+def _check_same(order: Order, good: Sequence[Path]) -> None:
     settings = read_settings(order.out)
     before = {name: settings.training.get(name) for name in ("seed", "steps", "seconds")}
     before |= {"preset": settings.preset, "input_size": settings.input_size}
@@ -53,3 +54,5 @@ def _check_same(order: Order) -> None:
                 f"{order.out} was trained with {name} {before[name]}, now it is {value}: give "
                 "another --out"
             )
+    if settings.data_digest != data_digest(good):
+        raise InputError(f"{order.out} was trained on other images: give another --out")

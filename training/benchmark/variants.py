@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.benchmark.inspectors import Inspector, two_scales
+from training.benchmark.inspectors import Inspector, Rebuild, one_scale, two_scales
 from training.diffusion import Step
-from training.model import DiffusionAD, FixedNoise, Reconstruction, contrast
+from training.model import T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, Reconstruction, contrast
 from training.networks.edge import EdgeUNet
 from training.order import AS_PRESET, Variant
 from training.presets import Preset
@@ -97,21 +97,27 @@ class EvenUnseen(Synthesizer):
         return area
 
 
-class ByDifference(SelectionSet):
-    """Judges checkpoints, on synthetic anomalies too, by image minus reconstruction."""
+def _judging_by(rebuild: Rebuild, segments: bool = True) -> type[SelectionSet]:
+    """Judges checkpoints by what an `Inspector` of these arguments says, as the row is judged."""
 
-    def score(self, inspector: FixedNoise) -> SelectionScore:
-        """As `SelectionSet`, without the segmentation net."""
-        size = self.frames.shape[1], self.frames.shape[2]
-        plain = Inspector(inspector.model, size, 0, two_scales(), segments=False)
-        return super().score(plain.eval().to(inspector.noise_normal.device))
+    class AsUsed(SelectionSet):
+        def score(self, inspector: FixedNoise) -> SelectionScore:
+            size = self.frames.shape[1], self.frames.shape[2]
+            used = Inspector(inspector.model, size, 0, rebuild, segments)
+            return super().score(used.eval().to(inspector.noise_normal.device))
+
+    return AsUsed
 
 
 def _one_scale(noisier: bool) -> Variant:
-    def recipe(preset: Preset) -> Preset:
-        return replace(preset, t_normal=preset.t_noisier) if noisier else preset
+    """The preset with both draws around one scale, and nothing of the other in what is used."""
 
-    return Variant(recipe, lambda preset: _guided(preset, 0.0))
+    def recipe(preset: Preset) -> Preset:
+        limits = preset.t_noisier if noisier else preset.t_normal
+        return replace(preset, t_normal=limits, t_noisier=limits)
+
+    selection = _judging_by(one_scale(T_NOISIER if noisier else T_NORMAL))
+    return Variant(recipe, lambda preset: _guided(preset, 0.0), selection=selection)
 
 
 def _guided(preset: Preset, weight: float) -> DiffusionAD:
@@ -157,7 +163,8 @@ def at_scales(t_normal: int, t_noisier: int) -> Variant:
             preset,
             t_normal=around(t_normal, preset.t_normal),
             t_noisier=around(t_noisier, preset.t_noisier),
-        )
+        ),
+        selection=_judging_by(two_scales(t_normal, t_noisier)),
     )
 
 
@@ -173,5 +180,5 @@ EVEN_UNSEEN = Variant(synthesizer=EvenUnseen)
 NO_SYNTHESIS = Variant(
     lambda preset: replace(preset, score_weight=0.0),
     synthesizer=Unchanged,
-    selection=ByDifference,
+    selection=_judging_by(two_scales(), segments=False),
 )

@@ -14,7 +14,7 @@ from agent.bundle import open_bundle
 from agent.engine import PRECISIONS, RUNTIMES
 from deploy.bench import family, rounds
 from deploy.bench.cameras import measure_cameras
-from deploy.bench.command import bench
+from deploy.bench.command import _named, bench
 from deploy.bench.measure import EFFICIENTAD, OFFICIAL, PEAK, openvino_call, rows
 from deploy.bench.references import (
     ConvChain,
@@ -103,6 +103,21 @@ def test_the_command_times_every_engine_and_draws(tmp_path: Path) -> None:
     assert all(0 <= row["image_auroc"] <= 1 and row["p50_ms"] > 0 for row in found["rows"])
     assert {each["cameras"] for each in found["cameras"]} == {1, 2, 4}
     assert cv2.imread(str(picture)) is not None
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["runs/tile.nlb", "runs/plate.nlb"], ["tile", "plate"]),
+        (["old/tile.nlb", "new/tile.nlb"], ["old/tile", "new/tile"]),
+        (["a/tile/tile.nlb", "b/tile/tile.nlb"], ["a/tile/tile", "b/tile/tile"]),
+        (["tile.nlb", "./tile.nlb"], ["tile"]),
+        (["/x/tile.nlb", "/x/tile.old"], ["/x/tile.nlb", "/x/tile.old"]),
+    ],
+)
+def test_bundles_of_one_name_are_all_timed(paths: list[str], names: list[str]) -> None:
+    """Two that shared a name were one row, and nothing said which."""
+    assert list(_named([Path(path) for path in paths])) == names
 
 
 def test_a_picture_without_accuracy_is_refused(tmp_path: Path) -> None:

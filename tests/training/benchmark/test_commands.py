@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -13,6 +15,7 @@ from tests.training.benchmark.trees import dagm_tree, mvtec_tree, part, save
 from tests.training.exact import make_batches_here
 from training.batches import BatchMaker
 from training.benchmark.commands import benchmark, compare
+from training.commands import train
 from training.errors import InputError
 
 QUICK = ("--preset", "edge-s", "--size", "64", "--steps", "2", "--device", "cpu")
@@ -57,6 +60,27 @@ def test_results_of_another_order_are_not_mixed_in(results: tuple[Path, Path]) -
     root, out = results
     with pytest.raises(InputError, match="trained with steps 2, now it is 3"):
         run(benchmark, root, "--out", out, "--category", "Class1", *QUICK, "--steps", 3)
+
+
+def test_results_of_other_images_are_not_taken_for_these(
+    results: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A newer release of the data under the old folder: the table would show the old figures."""
+    newer = Path(shutil.copytree(results[0], tmp_path / "newer"))
+    save(newer / "Class1" / "Train" / "0001.PNG", part(77)[0][..., 0])
+    with pytest.raises(InputError, match="Class1 was trained on other images: give another --out"):
+        run(benchmark, newer, "--out", results[1], "--category", "Class1", *QUICK)
+
+
+@pytest.mark.parametrize("command", [(train,), (benchmark,), (compare, "w")])
+def test_a_seed_that_torch_cannot_hold_is_refused_at_once(
+    command: tuple[Any, ...], tmp_path: Path
+) -> None:
+    """A date and time: the millionth part of it was too large, after the folder was taken."""
+    arguments = [*command[1:], str(tmp_path), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(command[0], [*arguments, "--seed", "20240615123456"])
+    assert result.exit_code == 2 and "0<=x<=2147483647" in result.output
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_category_is_refused(results: tuple[Path, Path]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 
 from tests.training.benchmark.trees import part
 from training.benchmark import variants
-from training.benchmark.compare import COMPARISONS
+from training.benchmark.compare import COMPARISONS, Row
 from training.benchmark.inspectors import (
     Inspector,
     Rebuild,
@@ -23,6 +25,7 @@ from training.model import T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, to_imag
 from training.order import AS_PRESET, Variant
 from training.presets import preset
 from training.selection import inspect_frames
+from training.synthesis import Synthesizer
 from training.synthesis.parts import cut_parts
 from training.view import View
 
@@ -85,10 +88,42 @@ def test_the_baseline_has_no_reconstruction_network() -> None:
 
 
 def test_a_single_scale_is_trained_as_it_is_used() -> None:
+    """Each with both draws: half of them at the other scale would be half of its training."""
     recipe = preset("edge-s")
-    larger = variants.LARGER_SCALE
-    assert larger.recipe(recipe).t_normal == recipe.t_noisier
-    assert larger.build(recipe).guidance == 0.0
+    for variant, limits in (
+        (variants.SMALLER_SCALE, recipe.t_normal),
+        (variants.LARGER_SCALE, recipe.t_noisier),
+    ):
+        trained = variant.recipe(recipe)
+        assert trained.t_normal == trained.t_noisier == limits
+        assert variant.build(recipe).guidance == 0.0
+
+
+def scales_asked_by(model: DiffusionAD, ask: Callable[[], object]) -> set[int]:
+    asked: set[int] = set()
+    hook = model.unet.register_forward_pre_hook(lambda _, given: asked.update(given[1].tolist()))
+    ask()
+    hook.remove()
+    return asked
+
+
+@pytest.mark.parametrize(
+    "row",
+    [*COMPARISONS["scales"](True)[:3], *COMPARISONS["t"](True)],
+    ids=lambda row: row.training,
+)
+def test_a_checkpoint_is_chosen_at_the_scales_that_it_is_trained_and_judged_at(row: Row) -> None:
+    """Chosen by what is painted from t = 200, a model that never saw it is chosen by chance."""
+    recipe = row.variant.recipe(preset("edge-s"))
+    model = row.variant.build(recipe).eval()
+    synthesizer = Synthesizer(cut_parts(FRAMES, View(SIZE)), None, np.random.default_rng(0))
+    chosen_by = row.variant.selection(FRAMES, synthesizer, 0)
+    at_line = FixedNoise(model, SIZE, 0).eval()
+    judged = Inspector(model, SIZE, 0, row.rebuild, row.segments).eval()
+    scales = scales_asked_by(model, lambda: chosen_by.score(at_line))
+    assert scales == scales_asked_by(model, lambda: inspect_frames(judged, FRAMES))
+    trained = {*range(*recipe.t_normal), *range(*recipe.t_noisier)}
+    assert scales and scales <= trained
 
 
 def test_the_net_sees_what_its_variant_lets_stand_out() -> None:

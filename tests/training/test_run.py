@@ -1,0 +1,33 @@
+"""A run whose files were damaged says so in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.errors import InputError
+from training.run import load_frames, save_frames
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99], ids=["empty", "half", "nearly whole"])
+def test_frames_that_were_copied_in_part_are_named(kept: float, tmp_path: Path) -> None:
+    path = tmp_path / "frames.npz"
+    frames = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    save_frames(path, frames, np.zeros(4, bool))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data))])
+    with pytest.raises(InputError, match=r"frames\.npz cannot be read .*--frames FOLDER"):
+        load_frames(path)
+
+
+def test_frames_with_a_flipped_byte_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "frames.npz"
+    frames = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    save_frames(path, frames, np.zeros(4, bool))
+    data = bytearray(path.read_bytes())
+    data[2000:2100] = bytes(100)
+    path.write_bytes(bytes(data))
+    with pytest.raises(InputError, match=r"frames\.npz cannot be read"):
+        load_frames(path)

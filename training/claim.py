@@ -1,0 +1,56 @@
+"""Taking a folder for a run, or finding in it the run to go on with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from training.errors import InputError
+from training.order import Order
+from training.run import SETTINGS, RunSettings, read_settings, write_settings
+from training.trainer import Budget
+
+
+def claim(order: Order, settings: RunSettings) -> None:
+    """Write what is begun in `order.out`, or find there that it has been begun the same way.
+
+    Raises InputError where the folder holds a run that is not to be resumed, or another one.
+    """
+    if not (order.out / SETTINGS).exists():
+        order.out.mkdir(parents=True, exist_ok=True)
+        write_settings(order.out, settings)
+        return
+    if not order.resume:
+        raise InputError(
+            f"{order.out} already holds a run: add --resume to go on, or give another --out"
+        )
+    before, refused = read_settings(order.out), f"{order.out} cannot be resumed"
+    for name in ("preset", "input_size", "view", "data_digest"):
+        if getattr(before, name) != getattr(settings, name):
+            raise InputError(
+                f"{refused}: its {name} is {getattr(before, name)}, now it is "
+                f"{getattr(settings, name)}: give another --out"
+            )
+    for name, option in (("seed", "--seed"), ("batch_size", "--batch-size")):
+        if before.training[name] != settings.training[name]:
+            raise InputError(f"{refused}: it was begun with {option} {before.training[name]}")
+    if before.training.get("textures") != settings.training["textures"]:
+        raise InputError(
+            f"{refused}: it was begun with other textures: give --textures as it was given then, "
+            "or another --out"
+        )
+    budget = _budget(before)
+    if budget != order.budget:
+        raise InputError(
+            f"{refused}: it was begun with {budget}, not {order.budget}: give that, or another "
+            "--out"
+        )
+
+
+def begun_budget(folder: Path) -> Budget | None:
+    """The budget of the run that was begun in a folder; None where none was."""
+    return _budget(read_settings(folder)) if (folder / SETTINGS).exists() else None
+
+
+def _budget(begun: RunSettings) -> Budget | None:
+    steps, seconds = (begun.training.get(name) for name in ("steps", "seconds"))
+    return None if steps is seconds is None else Budget(steps, seconds)
