@@ -170,7 +170,7 @@ def _read_members(path: Path, data: bytes) -> dict[str, bytes]:
 def _read_manifest(path: Path, text: bytes | None) -> Manifest:
     try:
         fields = json.loads(text or b"")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a normline bundle: no readable {MANIFEST}") from error
     schema = fields.get("schema") if isinstance(fields, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:

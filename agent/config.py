@@ -92,7 +92,8 @@ class JournalSettings(Section):
         30,
         ge=0,
         allow_inf_nan=False,
-        description="age at which verdicts that every client has acknowledged are removed",
+        description="age at which verdicts are removed that every client, also one long gone, "
+        "has acknowledged",
     )
     max_mb: float = Field(
         1000,
@@ -114,7 +115,8 @@ class EvidenceSettings(Section):
         None, description="a folder, made when missing; no pictures are kept when left out"
     )
     keep: Literal["rejects", "all"] = Field(
-        "rejects", description="pictures of all that did not pass, or of every part"
+        "rejects",
+        description="the pictures that were judged and did not pass, or all that were judged",
     )
     max_mb: float = Field(
         1000,

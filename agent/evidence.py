@@ -8,7 +8,7 @@ import shutil
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,6 +26,13 @@ END_S = 5.0
 # Lossless; the lowest level is several times faster than the usual one.
 PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 Keep = Literal["rejects", "all"]
+
+
+class _Kept(NamedTuple):
+    """A picture, and what it takes."""
+
+    path: Path
+    size: int
 
 
 class EvidenceStore:
@@ -61,12 +68,13 @@ class EvidenceStore:
         self.dropped = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            kept = sorted(folder.glob("*.png"), key=_age)
+            found = sorted(folder.glob("*.png"), key=_age)
+            kept = [_Kept(path, path.stat().st_size) for path in found]
         except OSError as error:
             raise InputError(f"cannot keep evidence in {folder}: {error.strerror}") from error
-        self._passes = deque(path for path in kept if _is_pass(path))
-        self._others = deque(path for path in kept if not _is_pass(path))
-        self._bytes = sum(path.stat().st_size for path in kept)
+        self._passes = deque(each for each in kept if _is_pass(each.path))
+        self._others = deque(each for each in kept if not _is_pass(each.path))
+        self._bytes = sum(each.size for each in kept)
         self._work: queue.Queue[tuple[Path, NDArray[np.uint8]] | None] = queue.Queue(WAITING)
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
         self._thread.start()
@@ -100,6 +108,8 @@ class EvidenceStore:
                 self.fault = None
 
     def _write(self, path: Path, data: bytes) -> None:
+        if self._bytes + len(data) > self._max_bytes:
+            self._forget_gone()
         while self._bytes + len(data) > self._max_bytes and (self._passes or self._others):
             self._evict(self._passes or self._others)
         while shutil.disk_usage(self._folder).free - len(data) < self._min_free_bytes:
@@ -108,15 +118,17 @@ class EvidenceStore:
             self._evict(self._passes)
         write_atomically(path, data)
         self._bytes += len(data)
-        (self._passes if _is_pass(path) else self._others).append(path)
+        (self._passes if _is_pass(path) else self._others).append(_Kept(path, len(data)))
 
-    def _evict(self, kept: deque[Path]) -> None:
-        path = kept.popleft()
-        try:
-            size = path.stat().st_size
-            path.unlink()
-        except FileNotFoundError:
-            return  # somebody has tidied up; what it took is counted anew at the next start
+    def _forget_gone(self) -> None:
+        """Where somebody has tidied up, there is room before anything need go."""
+        for kept in (self._passes, self._others):
+            while kept and not kept[0].path.exists():
+                self._bytes -= kept.popleft().size
+
+    def _evict(self, kept: deque[_Kept]) -> None:
+        path, size = kept.popleft()
+        path.unlink(missing_ok=True)
         self._bytes -= size
 
 

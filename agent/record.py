@@ -194,7 +194,7 @@ def read_record(path: Path) -> CalibrationRecord:
         fields = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot read the calibration {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is not a calibration record: give a file from normline calibrate"
         ) from error

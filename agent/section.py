@@ -20,7 +20,10 @@ from agent.errors import InputError
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     folder: Path = info.context["folder"] if info.context else Path()
-    return folder / path.expanduser()
+    try:
+        return folder / path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path}: there is no such user here") from error
 
 
 # A path is text in YAML; strict types would refuse it.

@@ -20,7 +20,8 @@ class State(str, Enum):
     CONTINUOUS_EXECUTION = "ContinuousExecution"
     """Free run: every newest frame is inspected."""
     ERROR = "Error"
-    """The camera is lost; the station returns by itself."""
+    """Nothing is decided: camera or journal are lost, which ends by itself, or three verdicts in a
+    row were late, which ends with `start`."""
     HALTED = "Halted"
     """Ended."""
 

@@ -117,7 +117,9 @@ class Verdict(Message):
         False, description="a REJECT so close to the limit that a person should look at the part"
     )
     regions: tuple[Region, ...] = Field(description="of a REJECT, the largest peak first")
-    captured_at: str | None = Field(description="UTC, ISO 8601; null when no frame was captured")
+    captured_at: str | None = Field(
+        description="UTC, ISO 8601; null when the verdict was given without a frame"
+    )
     durations_ms: Durations
     deadline_ms: FiniteFloat | None = Field(
         gt=0, description="after the trigger, in free run after the capture; null for none"

@@ -28,9 +28,8 @@ class Acknowledger:
         key: ClientKey | None,
     ) -> None:
         self._client = client
-        self._socket = connect(context, zmq.DEALER, endpoint, key)
         # While the station is away, none pile up.
-        self._socket.set(zmq.IMMEDIATE, 1)
+        self._socket = connect(context, zmq.DEALER, endpoint, key, immediate=True)
         self._next_s = time.monotonic()
         self._said: Position | None = None
 
@@ -42,13 +41,13 @@ class Acknowledger:
                 log.warning("the station does not take the acknowledgement: %s", answer)
         if position == self._said or time.monotonic() < self._next_s:
             return
-        self._next_s = time.monotonic() + EVERY_S
         request = {"op": "ack", "client": self._client, **asdict(position)}
         try:
             self._socket.send_json(request, zmq.NOBLOCK)
         except zmq.Again:
             return
         self._said = position
+        self._next_s = time.monotonic() + EVERY_S
 
     def close(self) -> None:
         """Close; what was not sent yet is dropped."""

@@ -10,7 +10,12 @@ from agent.messaging.sockets import open_socket
 
 
 def connect(
-    context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str, key: ClientKey | None
+    context: zmq.Context[zmq.Socket[bytes]],
+    kind: int,
+    endpoint: str,
+    key: ClientKey | None,
+    *,
+    immediate: bool = False,
 ) -> zmq.Socket[bytes]:
     """A socket that is connected, or will be when the station is there.
 
@@ -19,6 +24,7 @@ def connect(
         kind: of socket; a SUB socket hears nothing until the caller subscribes.
         endpoint: the station's.
         key: of this client; None for a station without keys.
+        immediate: while the station is away nothing can be sent, instead of waiting for it.
 
     Raises:
         InputError: the endpoint does not read tcp://HOST:PORT.
@@ -29,5 +35,7 @@ def connect(
         socket.set(zmq.CURVE_SERVERKEY, key.station_key.encode())
         socket.set(zmq.CURVE_PUBLICKEY, key.public_key.encode())
         socket.set(zmq.CURVE_SECRETKEY, key.secret_key.get_secret_value().encode())
+    # ZeroMQ looks at it when it connects.
+    socket.set(zmq.IMMEDIATE, immediate)
     socket.connect(endpoint)
     return socket

@@ -130,7 +130,7 @@ class ReplayClient:
         if len(frames) == 1:
             try:
                 answer = json.loads(frames[0])
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ReplayUnavailable("the answer is not JSON") from error
             if not isinstance(answer, dict) or answer.get("op") == "error":
                 raise ReplayUnavailable(f"the station refuses: {answer}")

@@ -179,10 +179,17 @@ class Subscriber:
             self._acknowledger.done(self.position)
 
     def _hear(self) -> None:
-        """Read what has come; during a long replay too, so that silence is noticed."""
-        while len(self._heard) < HIGH_WATER_MARK and self._socket.poll(0):
-            self._heard.append(self._socket.recv_multipart())
+        """Read what has come; during a long replay too, so that silence is noticed.
+
+        Of what comes while too much waits nothing is kept: the verdicts can be replayed.
+        """
+        for _ in range(HIGH_WATER_MARK):
+            if not self._socket.poll(0):
+                return
+            frames = self._socket.recv_multipart()
             self._heard_at_s = time.monotonic()
+            if len(self._heard) < HIGH_WATER_MARK:
+                self._heard.append(frames)
 
     def _supervise(self) -> Silence | None:
         silent = self.silence_s > SILENT_S

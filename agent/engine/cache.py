@@ -85,6 +85,6 @@ def _digest(path: Path) -> str:
 def _read_seal(folder: Path) -> dict[str, str]:
     try:
         known = json.loads((folder / SEAL).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}

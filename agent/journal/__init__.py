@@ -4,7 +4,8 @@ Writing goes through one thread that commits in groups, so the line never waits 
 reading has connections of its own, so a long replay slows nobody.
 """
 
-from agent.journal.journal import Journal, OpenPart
+from agent.journal.changes import OpenPart
+from agent.journal.journal import Journal
 from agent.journal.opening import open_journal
 from agent.journal.reader import EpochRange, JournalReader, Stored
 from agent.journal.retention import Retention

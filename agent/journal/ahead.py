@@ -52,6 +52,7 @@ class AheadLog:
         self._half = 0
         self._at = 0
         self._last_ticket = [0, 0]
+        self._refused = False
 
     def entries(self) -> list[Entry]:
         """All that the file holds, oldest first."""
@@ -63,24 +64,35 @@ class AheadLog:
         for half in (0, 1):
             self._end(half * HALF_BYTES)
         self._half = self._at = 0
+        self._refused = False
 
-    def add(self, entry: Entry, committed: int) -> bool:
+    def is_full(self, committed: int) -> bool:
+        """Whether nothing is kept until the disk has taken the older half; for any thread."""
+        return self._refused and self._last_ticket[1 - self._half] > committed
+
+    def add(self, entry: Entry, committed: int, spare: int = 0, *, vital: bool = False) -> bool:
         """Keep a change.
 
         Args:
             entry: with a ticket above all before it.
             committed: the last ticket that the disk has.
+            spare: bytes to leave free behind it.
+            vital: kept also after others were refused, in what they have spared.
 
         Returns:
-            False: there is no room, as the disk has taken nothing for too long.
+            False: there is no room, as the disk has taken nothing for too long. When one change
+            was refused so is every other, however small, until the disk has taken the older half.
         """
         body = json.dumps([entry.epoch, entry.ticket, *entry.content]).encode()
         needed = HEADER.size + len(body) + HEADER.size
-        if self._at + needed > HALF_BYTES:
-            other = 1 - self._half
-            if self._last_ticket[other] > committed or needed > HALF_BYTES:
+        if needed > HALF_BYTES:
+            return False
+        fits = self._at + needed + spare <= HALF_BYTES
+        if not fits or (self._refused and not vital):
+            if self._last_ticket[1 - self._half] > committed:
+                self._refused = True
                 return False
-            self._half, self._at = other, 0
+            self._half, self._at, self._refused = 1 - self._half, 0, False
         start = self._half * HALF_BYTES + self._at
         end = start + HEADER.size + len(body)
         # The header last: until it is there, the record before is the last one.

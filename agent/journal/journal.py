@@ -7,30 +7,25 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from agent.errors import InputError
+from agent.journal import changes
 from agent.journal.ahead import AheadLog, Entry
+from agent.journal.changes import Change, OpenPart
 from agent.journal.database import JournalUnusable, connect
 from agent.journal.reader import JournalReader
 from agent.journal.retention import Retention
-from agent.journal.writer import Change, JournalWriter
+from agent.journal.writer import JournalWriter
 
 # Half of it must last while the disk takes nothing: more than two hours at 60 parts a second.
 BLOCK = 1_000_000
 CLOSE_S = 5.0
 # The ticket of a change that was lost.
 NEVER = 2**63
-
-
-@dataclass(frozen=True)
-class OpenPart:
-    """A part that was triggered and has no verdict yet."""
-
-    part_id: str
-    deadline_ms: float | None
+# What the log ahead spares for the verdict on an open part: more than a PASS can take.
+VERDICT_BYTES = 6 * 1024
 
 
 class Journal:
@@ -42,6 +37,11 @@ class Journal:
     call returns, where a killed process leaves it for the next start; it is durable, also against
     a loss of power, when the writer has committed it. For one thread, except `acknowledge`,
     `note`, `noted`, `reader` and the properties.
+
+    A part is remembered as open only where the ahead log has room for its verdict as well, so an
+    answer that somebody has received is never followed by another. While the disk takes nothing
+    for so long that there is no room, which `fault` tells, parts are not remembered and verdicts
+    are in memory alone: an end of the process loses them.
 
     Attributes:
         epoch: grows with every start; seconds since 1970 unless that has been used, so that it
@@ -89,6 +89,7 @@ class Journal:
         except InputError:
             self._lock.close()
             raise
+        self._unanswered = {part.part_id for part in self.interrupted}
         self._next_seq = self.first_seq
         self._reserved = self.first_seq - 1 + BLOCK
         # Tickets must reach the ahead log and the writer in their order.
@@ -110,7 +111,10 @@ class Journal:
     @property
     def fault(self) -> str | None:
         """Why nothing can be written at the moment; None when all is well."""
-        return self._writer.fault
+        fault = self._writer.fault
+        if self._ahead.is_full(self._writer.committed):
+            return f"{fault or 'the disk is too slow'}; what comes now is in memory alone"
+        return fault
 
     @property
     def lost(self) -> int:
@@ -126,13 +130,17 @@ class Journal:
         """A sequence number, never handed out before."""
         if self._next_seq > self._reserved - BLOCK // 2:
             self._reserved += BLOCK
-            self._submit(_change("UPDATE reserved SET seq = MAX(seq, ?)", self._reserved))
+            self._submit(changes.reservation(self._reserved))
         self._next_seq += 1
         return self._next_seq - 1
 
     def open_part(self, part: OpenPart) -> int:
         """Remember a part until it is answered; returns a ticket for `is_durable`."""
-        return self._submit(_opening(part), ["open", part.part_id, part.deadline_ms])
+        self._unanswered.add(part.part_id)
+        ticket = self._submit(changes.opening(part), only_if_kept=True)
+        if ticket == NEVER:
+            self._unanswered.remove(part.part_id)
+        return ticket
 
     def record(
         self,
@@ -144,16 +152,19 @@ class Journal:
     ) -> None:
         """Store a verdict; an open part that it `answers` is closed in the same commit.
 
-        `announce` is called as soon as no end of this process can take the verdict away, and
-        before the writing begins, which would be in its way.
+        `announce` is called as soon as no end of this process can take the verdict away, or the
+        ahead log has no room, and before the writing begins, which would be in its way.
         """
-        content: list[Any] = [seq, topic.decode(), payload.decode(), answers]
-        self._submit(_verdict(self.epoch, *content), ["verdict", *content], announce)
+        if answers in self._unanswered:
+            self._unanswered.remove(answers)
+        else:
+            answers = None
+        change = changes.verdict(self.epoch, seq, topic.decode(), payload.decode(), answers)
+        self._submit(change, announce)
 
     def record_late(self, seq: int, payload: bytes) -> None:
         """Store what was found too late on the part that verdict `seq` had answered."""
-        content: list[Any] = [seq, payload.decode()]
-        self._submit(_late(self.epoch, *content), ["late", *content])
+        self._submit(changes.late(self.epoch, seq, payload.decode()))
 
     def note(self, name: str, content: bytes) -> None:
         """Keep something for the next start, in place of what this name kept. For any thread.
@@ -161,7 +172,7 @@ class Journal:
         It is no verdict: what a killed process had not yet written is lost.
         """
         self._notes[name] = content
-        self._submit(_change("INSERT OR REPLACE INTO notes VALUES (?, ?)", name, content))
+        self._submit(changes.note(name, content))
 
     def noted(self, name: str) -> bytes | None:
         """What was noted last under this name."""
@@ -169,16 +180,7 @@ class Journal:
 
     def acknowledge(self, client: str, epoch: int, seq: int, timeout_s: float) -> bool:
         """Store that a client is done up to (epoch, seq); never moves back. False: not in time."""
-        ticket = self._submit(
-            _change(
-                "INSERT INTO acknowledged VALUES (?, ?, ?) ON CONFLICT (client) DO UPDATE "
-                "SET epoch = excluded.epoch, seq = excluded.seq "
-                "WHERE (excluded.epoch, excluded.seq) > (acknowledged.epoch, acknowledged.seq)",
-                client,
-                epoch,
-                seq,
-            )
-        )
+        ticket = self._submit(changes.acknowledgement(client, epoch, seq))
         return self._writer.wait(ticket, timeout_s)
 
     def is_durable(self, ticket: int) -> bool:
@@ -199,7 +201,7 @@ class Journal:
         """Write all that is queued and end; False when the disk did not take it."""
         if self._lock.closed:
             return True
-        self._submit(_change("UPDATE reserved SET seq = ?", self.last_seq))
+        self._submit(changes.release(self.last_seq))
         done = self._writer.close(CLOSE_S)
         if done:
             self._ahead.clear()
@@ -210,57 +212,36 @@ class Journal:
     def _submit(
         self,
         change: Change,
-        content: list[Any] | None = None,
         announce: Callable[[], None] | None = None,
+        *,
+        only_if_kept: bool = False,
     ) -> int:
-        """Queue a change; with `content` also keep it ahead, from where `_redo` makes it again."""
+        """Queue a change and keep it ahead; its ticket, or NEVER for one that is lost."""
         with self._submitting:
             ticket = self._writer.next_ticket()
-            if content is not None:
-                self._ahead.add(Entry(self.epoch, ticket, content), self._writer.committed)
+            kept = self._keep(ticket, change)
+            if only_if_kept and not kept:
+                return NEVER
             try:
                 if announce is not None:
                     announce()
             finally:
-                submitted = self._writer.submit(ticket, change)
+                # The ahead log bounds how many of these there can be.
+                submitted = self._writer.submit(ticket, change, certain=kept or change.vital)
             return ticket if submitted else NEVER
 
-
-def _change(sql: str, *values: Any, seq: int | None = None) -> Change:
-    return Change(((sql, values),), seq)
-
-
-def _opening(part: OpenPart) -> Change:
-    return _change(
-        "INSERT OR REPLACE INTO open_parts VALUES (?, ?)", part.part_id, part.deadline_ms
-    )
-
-
-def _verdict(epoch: int, seq: int, topic: str, payload: str, answers: str | None) -> Change:
-    insert = (
-        "INSERT OR IGNORE INTO verdicts (epoch, seq, stored_at, topic, payload) "
-        "VALUES (?, ?, ?, ?, ?)",
-        (epoch, seq, int(time.time()), topic, payload.encode()),
-    )
-    close = ("DELETE FROM open_parts WHERE part_id = ?", (answers,))
-    return Change((insert, close) if answers is not None else (insert,), seq)
-
-
-def _late(epoch: int, seq: int, payload: str) -> Change:
-    return _change(
-        "INSERT INTO late_results (epoch, seq, payload) VALUES (?, ?, ?)",
-        epoch,
-        seq,
-        payload.encode(),
-    )
-
-
-def _redo(entry: Entry) -> Change:
-    """The change that an entry of the ahead log stands for."""
-    kind, *content = entry.content
-    if kind == "open":
-        return _opening(OpenPart(*content))
-    return (_verdict if kind == "verdict" else _late)(entry.epoch, *content)
+    def _keep(self, ticket: int, change: Change) -> bool:
+        # Of each open part the verdict must find room, and the next reservation too.
+        spare = VERDICT_BYTES * (len(self._unanswered) + (not change.vital))
+        return any(
+            self._ahead.add(
+                Entry(self.epoch, ticket, content),
+                self._writer.committed,
+                spare,
+                vital=change.vital,
+            )
+            for content in change.ahead
+        )
 
 
 def _begin_epoch(connection: sqlite3.Connection, ahead: AheadLog) -> tuple[int, int]:
@@ -268,7 +249,7 @@ def _begin_epoch(connection: sqlite3.Connection, ahead: AheadLog) -> tuple[int, 
     (former, done) = connection.execute("SELECT epoch, ticket FROM committed").fetchone()
     for entry in ahead.entries():
         if entry.epoch == former and entry.ticket > done:
-            for sql, values in _redo(entry).statements:
+            for sql, values in changes.redo(entry.epoch, entry.content).statements:
                 connection.execute(sql, values)
     (last,) = connection.execute("SELECT COALESCE(MAX(epoch), 0) FROM epochs").fetchone()
     (reserved,) = connection.execute("SELECT seq FROM reserved").fetchone()

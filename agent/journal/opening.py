@@ -29,8 +29,9 @@ def open_journal(path: Path, retention: Retention, on_fault: OnFault) -> Journal
         JournalUnusable: it is at fault, and `on_fault` is "stop", or nothing else can be used.
         InputError: what was asked for is wrong: no such folder, no journal, in use.
     """
-    # What never was a journal is somebody's file: not to be set aside.
-    was_journal = _beside(path, ".lock").exists()
+    # What never was a journal is somebody's file: not to be set aside. A journal's log ahead is
+    # made once it is open, its lock before anybody knows what it is.
+    was_journal = _beside(path, ".ahead").exists()
     try:
         return Journal(path, retention)
     except JournalUnusable as fault:

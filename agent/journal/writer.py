@@ -8,9 +8,8 @@ import queue
 import sqlite3
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
+from agent.journal.changes import Change
 from agent.journal.retention import Retention
 
 log = logging.getLogger(__name__)
@@ -20,22 +19,12 @@ BACKLOG = 100_000
 RETRY_S = 1.0
 
 
-@dataclass(frozen=True)
-class Change:
-    """Statements that are committed together or not at all.
-
-    `seq` is the verdict that is durable once they are committed; None for other changes.
-    """
-
-    statements: tuple[tuple[str, tuple[Any, ...]], ...]
-    seq: int | None = None
-
-
 class JournalWriter:
     """Commits changes in the order of their submission, as many at once as are waiting.
 
     When the disk is full or gone, the batch is tried again until it succeeds; meanwhile up to
-    BACKLOG changes wait, and what comes on top of them is counted as lost. Callers never wait.
+    BACKLOG changes wait, and what comes on top of them is counted as lost, unless it must be
+    written in any case. Callers never wait.
 
     Attributes:
         descriptor: readable after a commit, until somebody calls `noticed`.
@@ -76,9 +65,9 @@ class JournalWriter:
             self._tickets += 1
             return self._tickets
 
-    def submit(self, ticket: int, change: Change) -> bool:
-        """Queue a change; False: too many wait, and it is lost."""
-        if self._queue.qsize() >= BACKLOG:
+    def submit(self, ticket: int, change: Change, *, certain: bool = False) -> bool:
+        """Queue a change; False: too many wait, and it is lost, unless it is `certain`."""
+        if not certain and self._queue.qsize() >= BACKLOG:
             self.lost += 1
             return False
         self._queue.put((ticket, change))

@@ -122,12 +122,14 @@ class ReplayServer:
             )
 
     def _snapshot(self, reader: JournalReader, request: Snapshot) -> dict[str, Any]:
+        # Before the list: a client takes what is durable and not listed for lost.
+        durable_seq = self._journal.durable_seq
         epochs, more = reader.epochs(request.since)
         content: dict[str, Any] = {
             "op": "snapshot",
             "epoch": self._journal.epoch,
             "first_seq": self._journal.first_seq,
-            "durable_seq": self._journal.durable_seq,
+            "durable_seq": durable_seq,
             "state": self._state().value,
             "epochs": [asdict(epoch) for epoch in epochs],
             "more": more,
@@ -143,7 +145,9 @@ class ReplayServer:
         published = (self._journal.epoch, self._journal.last_seq)
         if (request.epoch, request.seq) > published:
             return _error(f"nothing is published yet beyond epoch, seq {published}")
-        if not self._journal.acknowledge(request.client, request.epoch, request.seq, ACKNOWLEDGE_S):
+        # Whoever replays waits as well: not for a disk that is known to take nothing.
+        position = (request.client, request.epoch, request.seq)
+        if self._journal.fault or not self._journal.acknowledge(*position, ACKNOWLEDGE_S):
             return _error("the journal cannot be written at the moment: ask later")
         return {"op": "ack", "seq": request.seq}
 

@@ -19,7 +19,7 @@ from agent.keys import Client, Role
 from agent.messaging.door import Domain, Door
 
 # Identifiers end up in logs and on terminals: no control characters.
-Identifier = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Identifier = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 # SQLite's integers end here, and so do most readers' of JSON.
 Number = Annotated[int, Field(ge=0, le=2**53)]
 

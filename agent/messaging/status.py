@@ -19,7 +19,7 @@ class DriftState(BaseModel):
     )
 
     state: Literal["IN_CONTROL", "DRIFT"] = Field(
-        description="DRIFT stays until another calibration is in force, or the station restarts"
+        description="DRIFT stays until another calibration is in force, or this one confirmed"
     )
     evidence: FiniteFloat = Field(
         ge=0,

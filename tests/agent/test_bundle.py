@@ -161,6 +161,7 @@ def _other_content(path: Path) -> bytes:
         (lambda p: sealed(with_manifest(p, tolerances={})), "has no tolerance"),
         (lambda p: sealed(contents(p), zipfile.ZIP_DEFLATED), "compressed members"),
         (lambda p: sealed({}), "no readable manifest"),
+        (lambda p: sealed({"manifest.json": b"[" * 100_000}), "no readable manifest"),
     ],
     ids=[
         "newer schema",
@@ -176,6 +177,7 @@ def _other_content(path: Path) -> bytes:
         "missing tolerance",
         "compressed",
         "empty zip",
+        "manifest of brackets",
     ],
 )
 def test_a_sealed_file_that_is_no_whole_bundle_is_refused(

@@ -43,18 +43,26 @@ def open_store(tmp_path: Path) -> Iterator[Open]:
         store.close()
 
 
-def picture(seed: int) -> np.ndarray:
+def picture(seed: int, height: int = 100) -> np.ndarray:
     """Noise, which no compression makes smaller: about 30 kB."""
-    return np.random.default_rng(seed).integers(0, 256, (100, 100, 3), np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (height, 100, 3), np.uint8)
 
 
-def keep(store: EvidenceStore, seq: int, outcome: Outcome) -> None:
+def keep(store: EvidenceStore, seq: int, outcome: Outcome, height: int = 100) -> None:
     reason = Reason.CAMERA_FAULT if outcome is NONE else None
-    store.keep(make_verdict(5, seq, verdict=outcome, reason=reason), picture(seq))
+    store.keep(make_verdict(5, seq, verdict=outcome, reason=reason), picture(seq, height))
 
 
 def kept(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "kept").iterdir())
+
+
+def written(folder: Path, seq: int) -> Path:
+    """The picture of a reject, once it is there."""
+    path = folder / "kept" / f"5-{seq:010d}-REJECT.png"
+    while not path.exists():
+        threading.Event().wait(0.005)
+    return path
 
 
 def test_a_picture_is_kept_pixel_for_pixel_under_its_verdict(
@@ -84,6 +92,35 @@ def test_passed_parts_go_first_then_the_oldest(open_store: Open, tmp_path: Path)
     keep(store, 6, REJECT)
     store.close()
     assert kept(tmp_path) == [f"5-{seq:010d}-REJECT.png" for seq in (4, 5, 6)]
+
+
+def test_what_somebody_has_moved_away_makes_room_before_anything_goes(
+    open_store: Open, tmp_path: Path
+) -> None:
+    store = open_store(max_mb=0.1)  # three pictures
+    keep(store, 1, PASS)
+    keep(store, 2, REJECT)
+    keep(store, 3, REJECT)
+    for path in (written(tmp_path, 2), written(tmp_path, 3)):
+        path.unlink()
+    keep(store, 4, REJECT)
+    keep(store, 5, REJECT)
+    store.close()
+    assert kept(tmp_path) == [
+        "5-0000000001-PASS.png", "5-0000000004-REJECT.png", "5-0000000005-REJECT.png",
+    ]  # fmt: skip
+
+
+def test_pictures_that_are_gone_are_not_counted_for_ever(open_store: Open, tmp_path: Path) -> None:
+    store = open_store(max_mb=0.1)  # three pictures
+    for seq in (1, 2, 3):
+        keep(store, seq, REJECT)
+    for path in (written(tmp_path, 2), written(tmp_path, 3)):
+        path.unlink()
+    keep(store, 4, REJECT, height=200)  # takes the room of the first, and of one that is gone
+    keep(store, 5, REJECT)
+    store.close()
+    assert kept(tmp_path) == ["5-0000000004-REJECT.png", "5-0000000005-REJECT.png"]
 
 
 def test_on_a_disk_that_others_fill_rejects_are_not_given_up(

@@ -124,8 +124,8 @@ def test_a_record_that_makes_no_sense_is_refused(
 
 @pytest.mark.parametrize(
     "content",
-    [None, b"", b"\xff\xfe", b"[]", b"{}"],
-    ids=["missing", "empty", "bytes", "list", "no"],
+    [None, b"", b"\xff\xfe", b"[]", b"{}", b"[" * 200_000],
+    ids=["missing", "empty", "bytes", "list", "no", "deep"],
 )
 def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "odd.cal.json"

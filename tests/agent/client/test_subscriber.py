@@ -165,6 +165,37 @@ def test_without_a_replay_endpoint_for_now_a_gap_waits_until_it_can_be_filled(
         assert subscriber.missed == 0
 
 
+def test_a_gap_that_stays_open_for_long_is_no_silence_and_loses_nothing(
+    start: Start, endpoints: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the replay endpoint gone, more comes than may wait."""
+    monkeypatch.setattr("agent.client.subscriber.REPLAY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("agent.client.subscriber.HIGH_WATER_MARK", 20)
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        station.replay.close()
+        given = station.give(2, publish=False) + station.give(40)
+        until_s = time.monotonic() + 10
+        while len(subscriber._heard) < 20:
+            assert time.monotonic() < until_s
+            assert not isinstance(subscriber.receive(0.05), Verdict | Gap)
+        beaten_s = time.monotonic()
+        station.beat()
+        while subscriber._heard_at_s < beaten_s:
+            assert time.monotonic() < until_s, "a station that beats is taken for silent"
+            assert not isinstance(subscriber.receive(0.05), Verdict | Gap)
+            station.beat()
+        assert len(subscriber._heard) <= 20
+        station.replay = ReplayServer(
+            station.door, endpoints[1], station.journal, lambda: State.READY
+        )
+        found = seen(subscriber, 21)
+        station.beat()
+        assert found + seen(subscriber, 21) == given
+        assert subscriber.missed == 0
+
+
 def test_verdicts_alone_can_be_iterated(start: Start, endpoints: tuple[str, str]) -> None:
     station = start()
     with Subscriber(*endpoints) as subscriber:

@@ -119,9 +119,10 @@ def test_a_corrupt_journal_is_set_aside_when_the_station_shall_go_on(corrupt: Pa
 def test_a_file_that_never_was_a_journal_is_never_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("somebody's notes, long enough to be read as a database " * 10)
-    with pytest.raises(InputError, match="not a database"):
-        open_journal(path, Retention(), "continue")
-    assert path.read_text().startswith("somebody's notes")
+    for _ in range(3):  # as often as systemd starts the station
+        with pytest.raises(InputError, match="not a database"):
+            open_journal(path, Retention(), "continue")
+        assert path.read_text().startswith("somebody's notes")
 
 
 def test_with_no_room_on_its_disk_the_journal_goes_elsewhere_and_says_so(

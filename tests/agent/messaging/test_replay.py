@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
 
-from agent.journal import Journal
+from agent.journal import Journal, JournalReader
+from agent.journal import database as database_module
+from agent.journal import writer as writer_module
+from agent.messaging import replay as replay_module
 from agent.messaging.door import Door
 from agent.messaging.replay import ReplayServer
 from agent.states import State
@@ -120,6 +126,55 @@ def test_a_peer_that_does_not_read_delays_no_other(
     assert (len(messages), end["count"]) == (3000, 3000)
 
 
+def test_a_verdict_that_becomes_durable_during_a_snapshot_is_not_told_as_lost(
+    context: zmq.Context, address: str, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(journal, 1)
+    list_epochs = JournalReader.epochs
+
+    def list_and_commit(reader: JournalReader, since: int | None = None) -> object:
+        listed = list_epochs(reader, since)
+        fill(journal, 1)
+        return listed
+
+    monkeypatch.setattr(JournalReader, "epochs", list_and_commit)
+    socket = dealer(context, address)
+    socket.send_json({"op": "snapshot"})
+    snapshot = socket.recv_json()
+    assert snapshot["durable_seq"] <= snapshot["epochs"][-1]["last_seq"]
+
+
+def test_while_the_disk_takes_nothing_acknowledgements_hold_up_nobody(
+    context: zmq.Context,
+    door: Door,
+    endpoint: Callable[[], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay_module, "ACKNOWLEDGE_S", 20.0)
+    monkeypatch.setattr(database_module, "BUSY_MS", 1)
+    monkeypatch.setattr(writer_module, "RETRY_S", 0.02)
+    journal = Journal(tmp_path / "journal.db")
+    server = ReplayServer(door, where := endpoint(), journal, lambda: State.READY)
+    other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # from here on, nobody else can write
+    seq = journal.next_seq()
+    journal.record(seq, TOPIC, b"{}")
+    while journal.fault is None:
+        threading.Event().wait(0.005)
+    socket = dealer(context, where)
+    for client in ("mes", "plc"):
+        socket.send_json({"op": "ack", "client": client, "epoch": journal.epoch, "seq": seq})
+    socket.send_json({"op": "snapshot"})
+    answers = [socket.recv_json() for _ in range(3)]
+    assert [answer["op"] for answer in answers] == ["error", "error", "snapshot"]
+    assert "ask later" in answers[0]["reason"]
+    other.execute("ROLLBACK")
+    other.close()
+    server.close()
+    journal.close()
+
+
 @pytest.mark.parametrize(
     ("request_frames", "reason"),
     [
@@ -136,6 +191,7 @@ def test_a_peer_that_does_not_read_delays_no_other(
         ([b'{"op":"replay","epoch":1,"from":1,"to":99999999999999999999}'], "replay.to"),
         ([b'{"op":"ack","client":"","epoch":1,"seq":1}'], "ack.client"),
         ([b'{"op":"ack","client":"a\\u001bb","epoch":1,"seq":1}'], "ack.client"),
+        ([b'{"op":"ack","client":"a\xc2\x9bb","epoch":1,"seq":1}'], "ack.client"),
         ([b'{"op":"snapshot","more":1}'], "snapshot.more"),
         ([b'{"op":"snapshot"}', b"more"], "expected one frame"),
     ],

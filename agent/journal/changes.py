@@ -1,0 +1,116 @@
+"""The changes of a journal: as SQL, and as what the log ahead keeps of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+# What the log ahead keeps of a change: its kind, and what that needs.
+Content = list[Any]
+
+
+@dataclass(frozen=True)
+class OpenPart:
+    """A part that was triggered and has no verdict yet."""
+
+    part_id: str
+    deadline_ms: float | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """Statements that are committed together or not at all.
+
+    seq: the verdict that is durable once they are committed; None for other changes.
+    ahead: what the log ahead keeps of it, for `redo`: the first for which it has room. Nothing for
+        a change that may be lost with the process.
+    vital: to be written however long the disk takes nothing, as nothing would be right without it.
+    """
+
+    statements: tuple[tuple[str, tuple[Any, ...]], ...]
+    seq: int | None = None
+    ahead: tuple[Content, ...] = ()
+    vital: bool = False
+
+
+def opening(part: OpenPart) -> Change:
+    """A part awaits its verdict."""
+    values = (part.part_id, part.deadline_ms)
+    return Change(
+        (("INSERT OR REPLACE INTO open_parts VALUES (?, ?)", values),), ahead=(["open", *values],)
+    )
+
+
+def verdict(epoch: int, seq: int, topic: str, payload: str, answers: str | None) -> Change:
+    """A verdict, and the end of the open part that it answers.
+
+    That end is vital, and kept also where there is no room for the verdict: a part that has been
+    answered is not answered again.
+    """
+    insert = (
+        "INSERT OR IGNORE INTO verdicts (epoch, seq, stored_at, topic, payload) "
+        "VALUES (?, ?, ?, ?, ?)",
+        (epoch, seq, int(time.time()), topic, payload.encode()),
+    )
+    kept = ["verdict", seq, topic, payload, answers]
+    if answers is None:
+        return Change((insert,), seq, (kept,))
+    end = _end(answers)
+    return Change((insert, *end.statements), seq, (kept, *end.ahead), vital=True)
+
+
+def late(epoch: int, seq: int, payload: str) -> Change:
+    """What was found too late on the part that a verdict had answered."""
+    values = (epoch, seq, payload.encode())
+    return Change(
+        (("INSERT INTO late_results (epoch, seq, payload) VALUES (?, ?, ?)", values),),
+        ahead=(["late", seq, payload],),
+    )
+
+
+def reservation(last: int) -> Change:
+    """Numbers up to `last` may be in use."""
+    return Change(
+        (("UPDATE reserved SET seq = MAX(seq, ?)", (last,)),),
+        ahead=(["reserved", last],),
+        vital=True,
+    )
+
+
+def release(last: int) -> Change:
+    """Numbers beyond `last` are free again."""
+    return Change((("UPDATE reserved SET seq = ?", (last,)),))
+
+
+def note(name: str, content: bytes) -> Change:
+    """A note, in place of what its name kept."""
+    return Change((("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, content)),))
+
+
+def acknowledgement(client: str, epoch: int, seq: int) -> Change:
+    """A client is done up to (epoch, seq); it never moves back."""
+    upsert = (
+        "INSERT INTO acknowledged VALUES (?, ?, ?) ON CONFLICT (client) DO UPDATE "
+        "SET epoch = excluded.epoch, seq = excluded.seq "
+        "WHERE (excluded.epoch, excluded.seq) > (acknowledged.epoch, acknowledged.seq)"
+    )
+    return Change(((upsert, (client, epoch, seq)),))
+
+
+def redo(epoch: int, content: Content) -> Change:
+    """The change of an epoch that the log ahead has kept as `content`."""
+    kind, *values = content
+    if kind == "open":
+        return opening(OpenPart(*values))
+    if kind == "end":
+        return _end(*values)
+    if kind == "reserved":
+        return reservation(*values)
+    return (verdict if kind == "verdict" else late)(epoch, *values)
+
+
+def _end(part_id: str) -> Change:
+    return Change(
+        (("DELETE FROM open_parts WHERE part_id = ?", (part_id,)),), ahead=(["end", part_id],)
+    )
