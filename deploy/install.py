@@ -5,9 +5,10 @@
     sudo python3 deploy/install.py rollback
     sudo python3 deploy/install.py uninstall [--purge]
 
-Every version has a virtual environment of its own under /opt/normline/versions; `current` names the
-one that runs. Installing what is installed changes nothing. A version that does not become ready is
-taken back. Configuration, keys and the journal are never overwritten.
+Every version has a virtual environment of its own under /opt/normline/versions, and keeps the units
+it was installed with; `current` names the one that runs. Installing what is installed changes
+nothing. What does not become ready is taken back; an install that was cut off is run again.
+Configuration, keys, the journal and drop-ins of your own are never overwritten.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.metadata
+import json
 import os
 import pwd
 import shutil
@@ -22,14 +24,19 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 USER = "normline"
 DEVICES = ("v4l2", "intel", "jetson", "gpio")
 UNITS = ("normline.service", "normline-gate.service")
+# In these states a unit runs, or systemd tries to make it run.
+RUNNING = ("active", "activating", "reloading", "deactivating")
+# In the folder of a version: that it is whole, and the units that it was installed with.
 DONE = "complete"
+KEPT = "units.json"
 # The first pip that installs into another environment than its own: no second one is needed there.
 PIP_FOR_OTHERS = (22, 3)
 
@@ -50,6 +57,10 @@ class Installation:
         self.command = root / "usr/local/bin/normline"
         self.current = self.opt / "current"
         self.previous = self.opt / "previous"
+        # Names the version to go back to, from before a change until all that runs has taken it.
+        self.unfinished = self.opt / "unfinished"
+        # The units and drop-ins that the installer has written, a path a line.
+        self.written = self.opt / "written"
 
     def install(
         self,
@@ -59,53 +70,80 @@ class Installation:
         networks: Sequence[str],
         gate: bool,
     ) -> None:
-        """Install or upgrade; the service is restarted when it ran, and taken back if it fails."""
+        """Install or upgrade; what runs is restarted if it changes, and taken back if it fails."""
         python = Path(sys.executable).resolve()
         if self.live and any(python.is_relative_to(home) for home in ("/root", "/home")):
             raise Refused(f"the service may not enter the home of {python}: use /usr/bin/python3")
         self._make_user()
-        version = self._build(source, find_links)
+        version = self._build(source, find_links, gpio="gpio" in devices)
         self._make_station(version)
-        self._write_units(devices, networks, gate)
-        before = _target(self.current)
-        runs = self._runs
-        _point(self.current, version)
+        before = _target(self.unfinished) or _target(self.current)
+        kept = self._units_of(before)
+        units = _units(kept, devices, networks, gate)
+        self._check_free(units)
+        stale = self._stale(version, units)
+        # What was not ready before, such as a gate without its file, stands in nobody's way.
+        well = [unit for unit, state in self._running().items() if state == "active"]
+        well = stale if self.unfinished.is_symlink() else well
+        if before is not None:
+            self._keep(before, kept)
+            _point(self.unfinished, before)
+        self._switch(version, units)
         self._link_command()
-        self._systemctl("daemon-reload")
-        if runs and not self._restart() and before not in (None, version):
-            print(f"{version.name} does not become ready: taking it back", file=sys.stderr)
-            _point(self.current, before)
-            shutil.rmtree(version)
-            again = "" if self._restart() else ", which is not ready either"
-            raise Refused(
-                f"{version.name} did not become ready (see journalctl -u normline): "
-                f"back to {before.name}{again}"
-            )
+        failed = self._restart(stale)
+        if worse := [unit for unit in failed if unit in well]:
+            refusal = f"{version.name} did not become ready (see journalctl -u {worse[0]})"
+            if before is not None and (before, kept) != (version, units):
+                print(f"{version.name} does not become ready: taking it back", file=sys.stderr)
+                self._switch(before, kept)
+                again = ", which is not ready either" if self._restart(stale) else ""
+                refusal += f": back to {before.name} as it was{again}"
+            self._finish()
+            raise Refused(refusal)
+        self._keep(version, units)
         if before not in (None, version):
             _point(self.previous, before)
-        self._prune()
+        self._finish()
         print(f"normline {version.name} is installed; the station file is {self.etc}/station.yaml")
+        if failed:
+            raise Refused(f"{failed[0]} is not ready, as before (see journalctl -u {failed[0]})")
         if self.live and before is None:
             print("when it is right: systemctl enable --now normline")
 
     def rollback(self) -> None:
-        """Go back to the version before; a second time, forward again."""
-        now, before = _target(self.current), _target(self.previous)
+        """Go back to the version before; a second time, forward again.
+
+        A change that was cut off after it had begun to switch is undone.
+        """
+        now, before = _target(self.current), _target(self.unfinished) or _target(self.previous)
         if now is None or before is None or not (before / DONE).exists():
             raise Refused("there is no version to go back to")
-        runs = self._runs
-        _point(self.current, before)
-        _point(self.previous, now)
-        ready = self._restart() if runs else True
-        print(f"normline {before.name} is back" + ("" if ready else ", and is not ready either"))
+        units = self._units_of(before)
+        if not self.unfinished.is_symlink():
+            # A gate that was installed since goes on, as that of the version that is back.
+            gate = {p: text for p, text in self._units_of(now).items() if p.startswith(UNITS[1])}
+            units = gate | units
+        self._check_free(units)
+        if not self.unfinished.is_symlink():
+            self._keep(now, self._units_of(now))
+        _point(self.unfinished, before)
+        if now != before and (now / KEPT).exists():
+            _point(self.previous, now)
+        self._switch(before, units)
+        failed = self._restart(self._running())
+        self._keep(before, units)
+        self._finish()
+        if failed:
+            raise Refused(f"{before.name} is back, but not ready (see journalctl -u {failed[0]})")
+        print(f"normline {before.name} is back")
 
     def uninstall(self, purge: bool) -> None:
         """Remove the program and its units; with `purge` also configuration, keys and journal."""
+        self._put({})
         for unit in UNITS:
-            if (self.units / unit).exists():
-                self._systemctl("disable", "--now", unit)
-            (self.units / unit).unlink(missing_ok=True)
-            shutil.rmtree(self.units / f"{unit}.d", ignore_errors=True)
+            drop_ins = self.units / f"{unit}.d"
+            if purge or (drop_ins.is_dir() and not any(drop_ins.iterdir())):
+                shutil.rmtree(drop_ins, ignore_errors=True)
         self._systemctl("daemon-reload")
         if self.command.is_symlink():
             self.command.unlink()
@@ -113,87 +151,143 @@ class Installation:
         if purge:
             shutil.rmtree(self.etc, ignore_errors=True)
             shutil.rmtree(self.state, ignore_errors=True)
-            if self.live and _user_exists():
+            if self._account:
                 _run("userdel", USER)
             print("normline is removed, with its configuration, keys and journal")
         else:
             print(f"normline is removed; {self.etc} and {self.state} are kept")
 
+    @property
+    def _account(self) -> pwd.struct_passwd | None:
+        """The service's user; none where only files are installed."""
+        try:
+            return pwd.getpwnam(USER) if self.live else None
+        except KeyError:
+            return None
+
     def _make_user(self) -> None:
-        if self.live and not _user_exists():
+        if self.live and self._account is None:
             _run(
                 "useradd", "--system", "--user-group", "--no-create-home",
                 "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", USER,
             )  # fmt: skip
 
-    def _build(self, source: Path, find_links: Path | None) -> Path:
-        """The virtual environment of the source's version, made when it is not there yet."""
+    def _build(self, source: Path, find_links: Path | None, gpio: bool) -> Path:
+        """The virtual environment of the source's version, made when it is not there yet.
+
+        gpio: with what drives GPIO lines; a version that follows one with it has it as well.
+        """
         options = ["--no-index", f"--find-links={find_links}"] if find_links else []
         with tempfile.TemporaryDirectory(prefix="normline-install-") as temporary:
             wheel = source if source.suffix == ".whl" else _wheel_of(source, Path(temporary))
             version = self.opt / "versions" / _version_of(wheel)
-            if (version / DONE).exists():
+            gpio = gpio or _has_gpio(_target(self.current))
+            if (version / DONE).exists() and (_has_gpio(version) or not gpio):
                 return version
             # What an installation that was cut off has left.
-            shutil.rmtree(version, ignore_errors=True)
+            if not (version / DONE).exists():
+                shutil.rmtree(version, ignore_errors=True)
             version.parent.mkdir(parents=True, exist_ok=True)
             pip = _make_environment(version)
             constraints = HERE.parent / "constraints.txt"
             pinned = ["--constraint", str(constraints)] if constraints.is_file() else []
-            _run(*pip, "install", "--quiet", *options, *pinned, str(wheel))
-            _run(str(version / "bin/normline"), "--version")
+            wanted = f"{wheel}[gpio]" if gpio else str(wheel)
+            _run(*pip, "install", "--quiet", *options, *pinned, wanted)
+            _run(str(version / "bin/normline"), "--version", account=self._account)
             (version / DONE).touch()
         return version
 
     def _make_station(self, version: Path) -> None:
         """What the station needs beside the program; nothing that is there is changed."""
-        self.etc.mkdir(parents=True, exist_ok=True)
         station = self.etc / "station.yaml"
         if not station.exists():
-            shutil.copyfile(HERE / "systemd/station.yaml", station)
+            # A camera's address may hold its password.
+            group = self._account.pw_gid if self._account else -1
+            _replace(station, (HERE / "systemd/station.yaml").read_text(), 0o640, group)
         _run(str(version / "bin/normline"), "keys", "create", "--keys", str(self.etc / "keys"))
 
-    def _write_units(self, devices: Sequence[str], networks: Sequence[str], gate: bool) -> None:
-        self.units.mkdir(parents=True, exist_ok=True)
-        for unit in UNITS if gate else UNITS[:1]:
-            _replace(self.units / unit, (HERE / "systemd" / unit).read_text())
-            drop_ins = self.units / f"{unit}.d"
-            drop_ins.mkdir(exist_ok=True)
-            for device in devices:
-                if (device == "gpio") == (unit == UNITS[1]):
-                    text = (HERE / f"systemd/devices/{device}.conf").read_text()
-                    _replace(drop_ins / f"{device}.conf", text)
-            if networks:
-                allowed = "".join(f"IPAddressAllow={network}\n" for network in networks)
-                _replace(drop_ins / "network.conf", f"[Service]\n{allowed}")
+    def _owned(self) -> set[str]:
+        """The units and drop-ins that are the installer's and not a user's."""
+        if self.written.exists():
+            return set(self.written.read_text().splitlines())
+        # Earlier installers kept no list.
+        names = (*DEVICES, "network") if self.current.is_symlink() else ()
+        return {*UNITS, *(f"{unit}.d/{name}.conf" for unit in UNITS for name in names)}
+
+    def _units_of(self, version: Path | None) -> dict[str, str]:
+        """The units a version was installed with, text by path; those that are there if unknown."""
+        if version is not None and (version / KEPT).exists():
+            return dict(json.loads((version / KEPT).read_text()))
+        texts = {path: _text(self.units / path) for path in self._owned()}
+        return {path: text for path, text in texts.items() if text is not None}
+
+    def _keep(self, version: Path, units: Mapping[str, str]) -> None:
+        _replace(version / KEPT, json.dumps(units, indent=1, sort_keys=True))
+
+    def _check_free(self, units: Mapping[str, str]) -> None:
+        for path in sorted(units.keys() - self._owned()):
+            if (self.units / path).exists():
+                raise Refused(f"{self.units / path} is not the installer's: give it another name")
+
+    def _put(self, units: Mapping[str, str]) -> None:
+        """Make these the installer's units, and no others; a user's own drop-ins stay."""
+        for path in sorted(self._owned() - units.keys()):
+            if path in UNITS and (self.units / path).exists():
+                self._systemctl("disable", "--now", path)
+            (self.units / path).unlink(missing_ok=True)
+        _replace(self.written, "\n".join(sorted(units)))
+        for path, text in units.items():
+            _replace(self.units / path, text)
+
+    def _switch(self, version: Path, units: Mapping[str, str]) -> None:
+        self._put(units)
+        _point(self.current, version)
+        self._systemctl("daemon-reload")
+
+    def _finish(self) -> None:
+        """A change is over: what is neither current nor the version before is not needed."""
+        self.unfinished.unlink(missing_ok=True)
+        kept = {_target(self.current), _target(self.previous)}
+        for version in (self.opt / "versions").iterdir():
+            if version not in kept:
+                (version / DONE).unlink(missing_ok=True)
+                shutil.rmtree(version)
 
     def _link_command(self) -> None:
         self.command.parent.mkdir(parents=True, exist_ok=True)
         if not self.command.exists() or self.command.is_symlink():
             _point(self.command, self.current / "bin/normline")
 
-    @property
-    def _runs(self) -> bool:
-        """Whether the service runs, or systemd tries to make it run."""
-        if not self._has_systemd:
-            return False
-        done = subprocess.run(
-            ["systemctl", "is-active", UNITS[0]], capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip() in ("active", "activating", "reloading")
+    def _running(self) -> dict[str, str]:
+        """The state of every unit that runs, or that systemd tries to make run."""
+        states = {}
+        for unit in UNITS if self._has_systemd else ():
+            done = subprocess.run(
+                ["systemctl", "is-active", unit], capture_output=True, text=True, check=False
+            )
+            states[unit] = done.stdout.strip()
+        return {unit: state for unit, state in states.items() if state in RUNNING}
 
-    def _restart(self) -> bool:
-        """Restart the service; False when it does not become ready.
+    def _stale(self, version: Path, units: Mapping[str, str]) -> list[str]:
+        """What runs, or should, and would not be this version under these units."""
+        switched = _target(self.current) != version or self.unfinished.is_symlink()
+        changed = [
+            path
+            for path in self._owned() | units.keys()
+            if _text(self.units / path) != units.get(path)
+        ]
+        return [
+            unit
+            for unit, state in self._running().items()
+            if switched or state != "active" or any(path.startswith(unit) for path in changed)
+        ]
 
-        With Type=notify, systemctl returns when the station has said that it is ready, or failed.
+    def _restart(self, units: Iterable[str]) -> list[str]:
+        """Restart the units; returns those that do not become ready.
+
+        With Type=notify, systemctl returns when the unit has said that it is ready, or failed.
         """
-        return subprocess.call(["systemctl", "restart", UNITS[0]]) == 0
-
-    def _prune(self) -> None:
-        kept = {_target(self.current), _target(self.previous)}
-        for version in (self.opt / "versions").iterdir():
-            if version not in kept:
-                shutil.rmtree(version)
+        return [unit for unit in units if subprocess.call(["systemctl", "restart", unit]) != 0]
 
     def _systemctl(self, *arguments: str) -> None:
         if self._has_systemd:
@@ -204,12 +298,28 @@ class Installation:
         return self.live and Path("/run/systemd/system").is_dir()
 
 
-def _user_exists() -> bool:
-    try:
-        pwd.getpwnam(USER)
-    except KeyError:
-        return False
-    return True
+def _units(
+    kept: Mapping[str, str], devices: Sequence[str], networks: Sequence[str], gate: bool
+) -> dict[str, str]:
+    """The units and drop-ins, text by path; the gate, devices and networks of `kept` stay."""
+    units = dict(kept)
+    for unit in UNITS if gate or UNITS[1] in kept else UNITS[:1]:
+        units[unit] = (HERE / "systemd" / unit).read_text()
+        for device in DEVICES:
+            path = f"{unit}.d/{device}.conf"
+            asked = device in devices and (device == "gpio") == (unit == UNITS[1])
+            if asked or path in kept:
+                units[path] = (HERE / f"systemd/devices/{device}.conf").read_text()
+        if networks:
+            path = f"{unit}.d/network.conf"
+            allowed = kept.get(path, "[Service]\n").splitlines()
+            allowed += [f"IPAddressAllow={network}" for network in networks]
+            units[path] = "".join(f"{line}\n" for line in dict.fromkeys(allowed))
+    return units
+
+
+def _has_gpio(version: Path | None) -> bool:
+    return version is not None and any(version.glob("lib/python*/site-packages/gpiod"))
 
 
 def _make_environment(folder: Path) -> list[str]:
@@ -236,7 +346,7 @@ def _wheel_of(source: Path, folder: Path) -> Path:
         sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder),
         str(source),
     )  # fmt: skip
-    return next(folder.glob("normline-*.whl"))
+    return next(folder.glob("*.whl"))
 
 
 def _version_of(wheel: Path) -> str:
@@ -246,8 +356,13 @@ def _version_of(wheel: Path) -> str:
             content = sorted((info.filename, info.CRC) for info in archive.infolist())
     except (OSError, zipfile.BadZipFile) as error:
         raise Refused(f"{wheel} is not a wheel: {error}") from error
+    parts = wheel.stem.split("-")
+    if parts[0] != "normline" or len(parts) not in (5, 6):
+        raise Refused(
+            f"{wheel} is not named like a wheel of normline: normline-1.0-py3-none-any.whl"
+        )
     digest = hashlib.sha256(repr(content).encode()).hexdigest()[:8]
-    return f"{wheel.name.split('-')[1]}-{digest}"
+    return f"{parts[1]}-{digest}"
 
 
 def _target(link: Path) -> Path | None:
@@ -262,16 +377,33 @@ def _point(link: Path, target: Path) -> None:
     os.replace(new, link)
 
 
-def _replace(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+def _text(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None
 
 
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _replace(path: Path, text: str, mode: int = 0o644, group: int = -1) -> None:
+    """Write a file in one step, if it is not so already."""
+    if _text(path) != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{path.name}.new")
+        new.write_text(text)
+        new.chmod(mode)
+        os.chown(new, -1, group)
+        os.replace(new, path)
+
+
+def _run(*command: str, account: pwd.struct_passwd | None = None) -> None:
+    called, options = " ".join(command), dict[str, Any]()
+    if account:
+        called += f" (as {account.pw_name})"
+        options = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": [], "cwd": "/"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    except OSError as error:
+        raise Refused(f"{called}: {error.strerror}") from error
     if done.returncode != 0:
         last = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
-        raise Refused(f"{' '.join(command)}: {last}")
+        raise Refused(f"{called}: {last}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -307,6 +439,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if installation.live and os.geteuid() != 0:
         print("install.py: error: only root can do this: use sudo", file=sys.stderr)
         return 2
+    # Whatever root's is: the service's user reads and runs what is made here.
+    os.umask(0o022)
     try:
         if given.action == "install":
             installation.install(
@@ -319,6 +453,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Refused, OSError) as error:
         print(f"install.py: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        undo = ", or undo it: install.py rollback" if installation.unfinished.is_symlink() else ""
+        print(f"install.py: cut off: run it again{undo}", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -50,6 +50,8 @@ class FifoSensor:
         try:
             with suppress(FileExistsError):
                 os.mkfifo(path, 0o620)
+                # Whatever the umask is: the reader of codes writes as one of the group.
+                path.chmod(0o620)
             if not stat.S_ISFIFO(path.stat().st_mode):
                 raise InputError(f"{path} is not a named pipe: give another sensor")
             # Open for both: the pipe does not end with the last of its writers.

@@ -1,78 +1,30 @@
-"""The installer: every run leaves one whole version that runs, and nothing of a user's is lost.
-
-The wheel is a tiny one that answers as `normline` does where the installer asks it; pip, the
-virtual environments and all files are real, below a folder of the test's.
-"""
+"""The installer: every run leaves one whole version that runs, and nothing of a user's is lost."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import zipfile
+import pwd
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from deploy.install import main
+from deploy.install import Installation, main
+from tests.deploy.machine import Machine, make_wheel
 
-PROGRAM = """
-import pathlib, sys
-def main():
-    if "--version" in sys.argv:
-        print("{version}")
-        sys.exit({exit_code})
-    keys = pathlib.Path(sys.argv[-1])
-    keys.mkdir(parents=True, exist_ok=True)
-    if not (keys / "station.key").exists():
-        (keys / "station.key").write_text("made by {version}")
+# Builds without a network.
+BUILD_OTHER = """
+import zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "other-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(folder + "/" + name, "w") as wheel:
+        text = "Metadata-Version: 2.1\\nName: other\\nVersion: 1.0\\n"
+        wheel.writestr("other-1.0.dist-info/METADATA", text)
+        wheel.writestr("other-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\n")
+        wheel.writestr("other-1.0.dist-info/RECORD", "")
+    return name
 """
-
-
-def make_wheel(folder: Path, version: str, exit_code: int = 0) -> Path:
-    """A wheel called normline, with nothing in it but its command."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"normline-{version}-py3-none-any.whl"
-    info = f"normline-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("answers.py", PROGRAM.format(version=version, exit_code=exit_code))
-        wheel.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: normline\nVersion: {version}\n"
-        )
-        wheel.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(f"{info}/entry_points.txt", "[console_scripts]\nnormline = answers:main\n")
-        wheel.writestr(f"{info}/RECORD", "")
-    return path
-
-
-class Machine:
-    """A file system to install into."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "root"
-        self.wheels = folder / "wheels"
-
-    def run(self, *arguments: str) -> int:
-        return main(["--root", str(self.root), *arguments])
-
-    def install(self, version: str, *options: str, exit_code: int = 0) -> int:
-        wheel = make_wheel(self.wheels, version, exit_code)
-        return self.run("install", str(wheel), "--find-links", str(self.wheels), *options)
-
-    @property
-    def running(self) -> str:
-        """What the version that is current says of itself."""
-        command = self.root / "opt/normline/current/bin/normline"
-        return subprocess.check_output([command, "--version"], text=True).strip()
-
-    def files(self) -> dict[str, bytes]:
-        """Everything but the virtual environments."""
-        return {
-            str(path.relative_to(self.root)): path.read_bytes()
-            for path in self.root.rglob("*")
-            if path.is_file() and "versions" not in path.parts
-        }
 
 
 @pytest.fixture(scope="module")
@@ -82,29 +34,56 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     return machine
 
 
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
 def test_what_is_installed_runs(machine: Machine) -> None:
     assert machine.running == "1.0"
-    units = machine.root / "etc/systemd/system"
+    units = machine.units
     assert "Type=notify" in (units / "normline.service").read_text()
     assert "video4linux" in (units / "normline.service.d/v4l2.conf").read_text()
     assert "192.168.0.0/24" in (units / "normline.service.d/network.conf").read_text()
     assert not (units / "normline-gate.service").exists()
     link = machine.root / "usr/local/bin/normline"
-    assert link.readlink() == machine.root / "opt/normline/current/bin/normline"
+    assert link.readlink() == machine.opt / "current/bin/normline"
+
+
+def test_another_network_is_let_through_beside_the_first(machine: Machine) -> None:
+    assert machine.install("1.0", "--allow-network", "10.0.0.0/8") == 0
+    allowed = (machine.units / "normline.service.d/network.conf").read_text().splitlines()
+    assert allowed == [
+        "[Service]",
+        "IPAddressAllow=192.168.0.0/24",
+        "IPAddressAllow=10.0.0.0/8",
+    ]
+
+
+def test_with_gpio_comes_what_drives_its_lines_and_stays(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    gpiod = "current/lib/python*/site-packages/gpiod"
+    assert machine.install("1.0") == 0 and not list(machine.opt.glob(gpiod))
+    assert machine.install("1.0", "--gate", "--device", "gpio") == 0
+    assert list(machine.opt.glob(gpiod))
+    assert machine.install("1.1") == 0 and machine.running == "1.1"
+    assert list(machine.opt.glob(gpiod))
+
+
+def test_only_root_and_the_service_read_the_cameras_password(machine: Machine) -> None:
+    assert mode(machine.station) == 0o640
 
 
 def test_again_changes_nothing(machine: Machine) -> None:
-    before = machine.files(), os.readlink(machine.root / "opt/normline/current")
+    before = machine.files(), os.readlink(machine.opt / "current")
     assert machine.install("1.0") == 0
-    assert (machine.files(), os.readlink(machine.root / "opt/normline/current")) == before
+    assert (machine.files(), os.readlink(machine.opt / "current")) == before
 
 
 def test_upgrade_keeps_what_is_the_users_and_rollback_goes_back(machine: Machine) -> None:
-    station = machine.root / "etc/normline/station.yaml"
-    station.write_text("mine")
+    machine.station.write_text("mine")
     assert machine.install("1.1") == 0
     assert machine.running == "1.1"
-    assert station.read_text() == "mine"
+    assert machine.station.read_text() == "mine"
     assert (machine.root / "etc/normline/keys/station.key").read_text() == "made by 1.0"
     assert machine.run("rollback") == 0
     assert machine.running == "1.0"
@@ -121,15 +100,42 @@ def test_a_version_that_does_not_even_start_changes_nothing(
     assert machine.running == before
 
 
+def is_refused(source: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line with which this is not installed."""
+    assert main(["--root", str(source.parent / "root"), "install", str(source)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
 @pytest.mark.parametrize(
-    ("source", "message"), [("none.whl", "is not a wheel"), ("", "neither a wheel nor the source")]
+    ("source", "message"), [("none.whl", "is not a wheel"), (".", "neither a wheel nor the source")]
 )
 def test_a_wrong_source_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, message: str
 ) -> None:
     (tmp_path / "none.whl").write_text("no zip")
-    assert main(["--root", str(tmp_path / "root"), "install", str(tmp_path / source)]) == 2
-    assert message in capsys.readouterr().err
+    assert message in is_refused(tmp_path / source, capsys)
+
+
+@pytest.mark.parametrize("name", ["normline.whl", "normline-1.0.whl", "other-1.0-py3-none-any.whl"])
+def test_a_wheel_by_another_name_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    renamed = make_wheel(tmp_path, "1.0").rename(tmp_path / name)
+    assert "is not named like a wheel of normline" in is_refused(renamed, capsys)
+
+
+def test_the_source_of_another_program_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "other"
+    source.mkdir()
+    (source / "setup.cfg").touch()
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "build"\nbackend-path = ["."]\n'
+    )
+    (source / "build.py").write_text(BUILD_OTHER)
+    assert "other-1.0-py3-none-any.whl is not named" in is_refused(source, capsys)
 
 
 def test_nothing_to_go_back_to_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,11 +143,69 @@ def test_nothing_to_go_back_to_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert "no version to go back to" in capsys.readouterr().err
 
 
+@pytest.fixture
+def secretive_root() -> Iterator[None]:
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("secretive_root")
+def test_under_roots_umask_of_077_the_service_still_reads_its_files(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    assert machine.install("1.0", "--device", "v4l2") == 0
+    for path in machine.root.rglob("*"):
+        if path.is_dir():
+            assert mode(path) == 0o755, path
+        elif path != machine.station:
+            assert mode(path) & 0o444 == 0o444, path
+    assert mode(machine.opt / "current/bin/normline") == 0o755
+    assert mode(machine.station) == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+class TestTheServicesUser:
+    """The service's user is nobody, who cannot enter pytest's folders."""
+
+    @pytest.fixture(autouse=True)
+    def nobody(self, monkeypatch: pytest.MonkeyPatch) -> pwd.struct_passwd:
+        nobody = pwd.getpwnam("nobody")
+        monkeypatch.setattr(Installation, "_account", nobody)
+        return nobody
+
+    def test_a_program_that_it_cannot_run_is_not_installed(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        machine = Machine(tmp_path)
+        tmp_path.chmod(0o700)
+        assert machine.install("1.0") == 2
+        assert "(as nobody): Permission denied" in capsys.readouterr().err
+        assert not (machine.opt / "current").is_symlink()
+
+    def test_its_group_reads_the_station_file(
+        self, tmp_path: Path, nobody: pwd.struct_passwd
+    ) -> None:
+        machine = Machine(tmp_path)
+        installation = Installation(machine.root)
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin/normline").symlink_to("/bin/true")
+        installation._make_station(tmp_path)
+        assert machine.station.stat().st_uid == 0
+        assert machine.station.stat().st_gid == nobody.pw_gid
+        assert mode(machine.station) == 0o640
+
+
 def test_uninstall_keeps_the_users_files_and_purge_does_not(machine: Machine) -> None:
     """The last of this file: the machine is empty afterwards."""
+    drop_ins = machine.units / "normline.service.d"
+    (drop_ins / "override.conf").write_text("by systemctl edit")
     assert machine.run("uninstall") == 0
     left = machine.files()
-    assert set(left) == {"etc/normline/station.yaml", "etc/normline/keys/station.key"}
+    assert set(left) == {
+        "etc/normline/station.yaml",
+        "etc/normline/keys/station.key",
+        "etc/systemd/system/normline.service.d/override.conf",
+    }
     assert not (machine.root / "usr/local/bin/normline").is_symlink()
     assert machine.run("uninstall", "--purge") == 0
     assert machine.files() == {}

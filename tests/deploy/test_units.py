@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from agent.gate.wires import FifoSensor
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy/systemd"
 UNITS = ["normline.service", "normline-gate.service"]
@@ -70,3 +75,22 @@ def test_systemd_understands_every_line(
 
 def test_every_drop_in_is_checked() -> None:
     assert {path.stem for path in (FOLDER / "devices").iterdir()} == set(DROP_INS)
+
+
+def test_a_reader_of_codes_in_the_group_writes_into_the_gates_pipe_under_the_units_umask(
+    tmp_path: Path,
+) -> None:
+    text = (FOLDER / UNITS[1]).read_text()
+    (umask,) = re.findall(r"^UMask=(\d+)$", text, re.MULTILINE)
+    before = os.umask(int(umask, 8))
+    try:
+        FifoSensor(tmp_path / "parts").close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "parts").stat().st_mode) == 0o620
+
+
+def test_a_pipe_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "parts", 0o600)
+    FifoSensor(tmp_path / "parts").close()
+    assert stat.S_IMODE((tmp_path / "parts").stat().st_mode) == 0o600
