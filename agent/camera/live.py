@@ -6,8 +6,9 @@ because drivers round and ignore what they are asked, and no stale frames after 
 
 from __future__ import annotations
 
-import statistics
 import time
+from bisect import bisect_left
+from itertools import accumulate
 from pathlib import Path
 
 import cv2
@@ -24,8 +25,11 @@ READ_TIMEOUT_MS = 1500
 # good part of a period to arrive.
 FRESH_SHARE = 0.25
 MOST_STALE = 300
-# A camera that does not tell its rate is watched for so long.
-MEASURED_S = 0.5
+# A camera that does not tell its rate is watched for so long, and until so many waits agree.
+MEASURED_S, LONGEST_MEASURED_S = 0.5, 3.0
+AGREEING = 3
+# Such a camera is not taken for lost before three times as long.
+USUAL_PERIOD_S = 0.2
 # V4L2 waits so long for a frame; then there was none, which is no fault where each is a part.
 V4L2_WAITS_S = 10.0
 # Drivers round to what the sensor can do; a request is met within this share of it.
@@ -80,10 +84,13 @@ class LiveCamera(Camera):
         try:
             if every_frame:
                 self._size = _announced_size(capture, uri)
-                self.period_s = 0.0
+                self.period_s = self._fresh_s = 0.0
             else:
                 self._size = first_image(capture, uri).shape
-                self.period_s = told_period_s(capture) or _measured_period_s(capture, uri)
+                told_s = told_period_s(capture)
+                usual_s = told_s or _measured_period_s(capture, uri)
+                self.period_s = told_s or max(usual_s, USUAL_PERIOD_S)
+                self._fresh_s = FRESH_SHARE * usual_s
             self._settings = _read_back(capture, uri, asked)
         except InputError:
             capture.release()
@@ -106,7 +113,7 @@ class LiveCamera(Camera):
             began = time.monotonic()
             if not self._capture.grab():
                 raise self._no_frame()
-            if time.monotonic() - began >= FRESH_SHARE * self.period_s:
+            if time.monotonic() - began >= self._fresh_s:
                 return
         raise CameraFault(f"camera {self._uri.shown}: its frames never catch up with the present")
 
@@ -146,8 +153,9 @@ def open_v4l2(uri: CameraUri, *, every_frame: bool = False) -> Camera:
     # No time-outs: V4L2 knows none, and refuses to open when given any. The capture process is
     # killed when it hangs.
     capture = open_capture(uri, str(path), cv2.CAP_V4L2, [])
-    # The oldest frame in a short queue is young.
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    if not every_frame:
+        # The oldest frame in a short queue is young.
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     if options.exposure is not None:
         capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, MANUAL_EXPOSURE)
     if options.white_balance is not None:
@@ -188,16 +196,29 @@ def _announced_size(capture: cv2.VideoCapture, uri: CameraUri) -> tuple[int, ...
 def _measured_period_s(capture: cv2.VideoCapture, uri: CameraUri) -> float:
     """Seconds between two frames of a camera that does not tell.
 
-    Of the later half of what comes in a while: what waited in a buffer comes first.
+    The wait that half of the time is spent in waits as long as: frames that were in a buffer come
+    at once, however many they are.
     """
     waits: list[float] = []
-    end = time.monotonic() + MEASURED_S
-    while time.monotonic() < end or len(waits) < 2:
-        began = time.monotonic()
+    began = time.monotonic()
+    while True:
+        before = time.monotonic()
         if not capture.grab():
             raise InputError(f"camera {uri.shown} stops giving frames: check its signal")
-        waits.append(time.monotonic() - began)
-    return statistics.median(waits[len(waits) // 2 :])
+        now = time.monotonic()
+        waits.append(now - before)
+        usual_s = _usual(waits)
+        agreeing = sum(usual_s / 2 <= wait <= usual_s * 2 for wait in waits)
+        enough = now - began >= MEASURED_S and agreeing >= AGREEING
+        if enough or now - began >= LONGEST_MEASURED_S:
+            return usual_s
+
+
+def _usual(waits: list[float]) -> float:
+    """The median, each wait as often as it is long."""
+    ordered = sorted(waits)
+    passed = list(accumulate(ordered))
+    return ordered[bisect_left(passed, passed[-1] / 2)]
 
 
 def _read_back(capture: cv2.VideoCapture, uri: CameraUri, asked: Settings) -> Settings:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
-# Parts that left without an answer are remembered, so many at most.
-UNANSWERED = 10_000
 # A belt that moves on by half a window in less time, or back by as much, has not moved: its
 # encoder was set anew, or lost.
 FASTEST_S = 0.005
@@ -20,7 +17,6 @@ class _Part:
     part_id: str
     due: int
     entered_ns: int = field(default_factory=time.monotonic_ns)
-    answered: bool = False
     passed: bool = False
     refused: bool = False
 
@@ -32,7 +28,7 @@ class Counts:
     passed: int = 0
     rejected: int = 0
     late: int = 0
-    """PASS that came when its part was at the gate, or behind it."""
+    """PASS that came when its part was at the gate, or not on the belt."""
 
 
 class Belt:
@@ -40,8 +36,7 @@ class Belt:
 
     A part is at the gate while the position is within half a window of where it is due. Whatever
     is doubtful is refused: two parts at the gate at once, unless both may pass; a part id that is
-    on the belt twice, or was before and has not been answered, as the answer may still come; a
-    position that jumps.
+    on the belt twice; all that is on the belt when its position jumps.
     """
 
     def __init__(self, travel: int, window: int, *, counted: bool) -> None:
@@ -54,14 +49,14 @@ class Belt:
         self._counted = counted
         self._parts: list[_Part] = []
         self._position: int | None = None
-        self._moved_s = time.monotonic()
-        self._unanswered: OrderedDict[str, None] = OrderedDict()
+        # When it was last seen, and last seen where it was before it moved.
+        self._seen_s = self._before_s = time.monotonic()
         self.counts = Counts()
 
     def enter(self, part_id: str, position: int) -> None:
         """A part begins its way."""
         self.move(position)
-        part = _Part(part_id, position + self._travel, refused=part_id in self._unanswered)
+        part = _Part(part_id, position + self._travel)
         for other in self._parts:
             if other.part_id == part_id:
                 other.refused = part.refused = True
@@ -77,18 +72,19 @@ class Belt:
     def allow(self, part_id: str, position: int) -> None:
         """A PASS. It counts when the part is not at the gate yet."""
         self.move(position)
-        if part_id in self._unanswered:
-            self.counts.late += 1
-        for part in self._answered(part_id):
+        on_belt = [part for part in self._parts if part.part_id == part_id]
+        for part in on_belt:
             if position < part.due - self._half:
                 part.passed = True
             else:
                 self.counts.late += 1
+        self.counts.late += not on_belt
 
     def refuse(self, part_id: str) -> None:
         """Anything but a PASS; no PASS after it counts."""
-        for part in self._answered(part_id):
-            part.refused = True
+        for part in self._parts:
+            if part.part_id == part_id:
+                part.refused = True
 
     def refuse_all(self) -> None:
         """What is on the belt cannot be trusted any more."""
@@ -104,35 +100,23 @@ class Belt:
     def move(self, position: int) -> None:
         """Take in where the belt stands; parts behind the gate are forgotten."""
         now_s = time.monotonic()
-        if self._position is not None and self._jumps(position - self._position, now_s):
-            self.refuse_all()
-        self._position, self._moved_s = position, now_s
+        if self._position is not None and position != self._position:
+            if self._jumps(position - self._position, now_s - self._before_s):
+                # Where they are nobody knows; what comes to the gate unknown is rejected.
+                self.counts.rejected += len(self._parts)
+                self._parts.clear()
+            self._before_s = self._seen_s
+        self._position, self._seen_s = position, now_s
         behind = [part for part in self._parts if position > part.due + self._half]
         for part in behind:
             self._parts.remove(part)
-            if not part.answered:
-                self._unanswered[part.part_id] = None
-                if len(self._unanswered) > UNANSWERED:
-                    self._unanswered.popitem(last=False)
             if part.passed and not part.refused:
                 self.counts.passed += 1
             else:
                 self.counts.rejected += 1
 
-    def _jumps(self, way: int, now_s: float) -> bool:
+    def _jumps(self, way: int, within_s: float) -> bool:
         if not self._counted:
             return False
-        looks = max(1.0, (now_s - self._moved_s) / FASTEST_S)
-        return not -self._half <= way <= self._half * looks
-
-    def _answered(self, part_id: str) -> list[_Part]:
-        """Take in that there is an answer: the parts on the belt that it is for."""
-        if part_id in self._unanswered:
-            del self._unanswered[part_id]
-            return []
-        on_belt = [part for part in self._parts if part.part_id == part_id]
-        for part in on_belt:
-            if not part.answered:
-                part.answered = True
-                break
-        return on_belt
+        step = max(1, self._half)
+        return not -step <= way <= min(step * max(1.0, within_s / FASTEST_S), self._travel)

@@ -93,9 +93,10 @@ class RejectGate:
         address = Address(place.site, place.line, place.name)
         for topic in (address.verdicts, address.heartbeat):
             self._verdicts.set(zmq.SUBSCRIBE, topic)
-        self._commands = connect(self._context, zmq.DEALER, endpoints.commands, self._key)
         # A trigger that waits for the station to come back would ask about another part.
-        self._commands.set(zmq.IMMEDIATE, 1)
+        self._commands = connect(
+            self._context, zmq.DEALER, endpoints.commands, self._key, immediate=True
+        )
 
     def _enter(self, part_id: str) -> None:
         self._belt.enter(part_id, self._position())
@@ -140,7 +141,7 @@ class RejectGate:
             return False
         age_ms = self._belt.age_ms(verdict.part_id)
         if age_ms is None:
-            return True  # to be counted as late, if the part has been here
+            return True  # for the belt to count as late
         # The picture was taken at least so long ago as its stages lasted: by the gate's own clock,
         # no later than this after the part had entered. One taken before shows another part.
         taken_ms = age_ms - (stages.queue + stages.inference + stages.decide)

@@ -44,8 +44,10 @@ class Faults:
         """Why nothing may be decided; None when all is well.
 
         A camera and a journal come back by themselves. A line that is too slow does not: three
-        late verdicts in a row last until somebody says `start`.
+        late verdicts in a row last until somebody says `start`, unless it was the camera that hung.
         """
+        if camera.state is CaptureState.FAULT:
+            self.late_in_a_row = 0
         self.refusal = Reason.NOT_READY
         if self._too_late:
             return f"{LATE_IN_A_ROW} verdicts in a row were late: send start when that is mended"

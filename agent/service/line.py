@@ -194,18 +194,23 @@ class Line:
         """Take what the camera has; whether the worker has got a frame of it."""
         captured = self._capture.take(0, want=self._wants_frames)
         while captured is not None:
+            # Parts are numbered as they passed: those that were missed came before this one.
+            self._answer_missed()
             self._admit(captured)
             if not self._wants_frames:
                 break
             captured = self._capture.take(0)
-        for _ in range(self._capture.missed_parts()):
-            self._give(self._camera_part(time.monotonic_ns()), Decision.none(Reason.OVERRUN))
+        self._answer_missed()
         while self._waiting and self._worker.token is None:
             token, captured = self._waiting.popleft()
             if self._open.holds_token(token):
                 self._worker.inspect(token, captured)
                 return True
         return False
+
+    def _answer_missed(self) -> None:
+        for _ in range(self._capture.missed_parts()):
+            self._give(self._camera_part(time.monotonic_ns()), Decision.none(Reason.OVERRUN))
 
     def _admit(self, captured: Captured) -> None:
         """Let a frame wait for the worker, under the token of its part."""

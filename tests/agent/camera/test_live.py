@@ -135,14 +135,23 @@ def test_settings_are_what_the_driver_has_and_size_is_what_it_delivers(open_driv
     }
 
 
-@pytest.mark.parametrize(("fps", "period_s"), [(10.0, 0.1), (0.0, 1 / 30), (90000.0, 1 / 30)])
+@pytest.mark.parametrize("fps", [0.0, 90000.0])
+@pytest.mark.parametrize("period_s", [1 / 60, 1 / 30, 1 / 10, 1 / 5])
 def test_a_rate_that_no_camera_has_is_measured(open_driver, fps: float, period_s: float):
-    # Frames that waited for the opening come at once.
-    driver = Driver(properties={cv2.CAP_PROP_FPS: fps}, takes_s=[0.1, 0.001, 0.001, 1 / 30])
+    # Twenty frames waited in buffers, one late one is chance.
+    takes_s = [0.1, *[0.002] * 20, 2 * period_s, *[period_s] * 30, 0.002, 0.002, 0.8 * period_s]
+    driver = Driver(properties={cv2.CAP_PROP_FPS: fps}, takes_s=takes_s)
     camera = open_driver(driver)
-    assert camera.period_s == pytest.approx(period_s)
-    if fps != 10.0:
-        camera.read()
+    assert camera.period_s == pytest.approx(max(period_s, 0.2))
+    driver.takes_s = [0.002, 0.002, 0.8 * period_s]
+    before = driver.grabbed
+    camera.read()
+    assert driver.grabbed == before + 3
+
+
+def test_a_rate_that_is_told_is_believed(open_driver):
+    camera = open_driver(Driver(properties={cv2.CAP_PROP_FPS: 30.0}, takes_s=[0.5]))
+    assert camera.period_s == pytest.approx(1 / 30)
 
 
 def test_a_camera_that_falls_silent_while_its_rate_is_measured_is_refused(open_driver):

@@ -97,35 +97,36 @@ def test_an_encoder_that_was_not_looked_at_for_a_while_may_have_moved_on(
     assert belt.may_pass(95)
 
 
-def test_the_answer_to_a_part_that_has_left_is_not_that_of_the_next_one_of_its_id(
-    belt: Belt,
-) -> None:
+def test_an_encoder_that_is_read_in_steps_does_not_jump(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bridge to the PLC brings its count twenty times a second; the gate looks every 1 ms."""
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr("agent.gate.belt.time.monotonic", lambda: now.s)
+    belt = Belt(TRAVEL, WINDOW, counted=True)
     belt.enter("A", 0)
-    belt.move(200)
+    belt.allow("A", 0)
+    for look in range(1, 101):
+        now.s = look / 1000
+        belt.may_pass(look // 50 * 50)
+    assert belt.may_pass(100)
+
+
+def test_a_belt_of_whole_places_moves_by_one_at_a_time() -> None:
+    belt = Belt(5, 1, counted=True)
+    belt.enter("A", 0)
+    belt.allow("A", 1)
+    assert [belt.may_pass(position) for position in range(1, 7)] == [False] * 4 + [True, False]
+
+
+def test_what_was_on_the_belt_when_its_encoder_was_set_anew_does_not_come_back() -> None:
+    belt = Belt(TRAVEL, WINDOW, counted=True)
     belt.enter("A", 200)
-    belt.allow("A", 250)
-    assert not belt.may_pass(300)
-    assert belt.counts.late == 1
-    belt.allow("A", 301)  # the second one's own, too late
-    belt.move(400)
-    belt.enter("A", 400)
-    belt.allow("A", 450)
-    assert belt.may_pass(500)
-
-
-def test_an_answer_to_a_part_that_never_was_here_is_not_counted_as_late(belt: Belt) -> None:
-    belt.allow("Z", 50)
-    assert belt.counts.late == 0
-
-
-def test_no_more_unanswered_parts_are_remembered_than_there_is_room_for(
-    belt: Belt, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.gate.belt.UNANSWERED", 2)
-    for index in range(5):
-        belt.enter(f"{index}", 200 * index)
-        belt.move(200 * index + 150)
-    assert list(belt._unanswered) == ["3", "4"]
+    belt.move(0)
+    belt.enter("A", 0)
+    for position in range(1, 51):
+        belt.move(position)
+    assert belt.age_ms("A") is not None
+    belt.allow("A", 50)
+    assert [belt.may_pass(position) for position in range(51, 101)][-1]
 
 
 def test_a_belt_that_stands_still_or_runs_back_lets_nobody_else_through(belt: Belt) -> None:
@@ -138,7 +139,6 @@ def test_a_belt_that_stands_still_or_runs_back_lets_nobody_else_through(belt: Be
 
 def test_a_part_id_may_return_once_its_part_has_left(belt: Belt) -> None:
     belt.enter("A", 0)
-    belt.refuse("A")
     belt.enter("A", 200)
     belt.allow("A", 250)
     assert belt.may_pass(300)

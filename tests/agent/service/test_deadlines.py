@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent.capture import CaptureState
 from agent.verdict import Reason
 from tests.agent.service.fakes import NONE, MakeRig, Rig
 
@@ -74,6 +75,23 @@ def test_three_late_in_a_row_are_a_fault_that_lasts_until_somebody_starts_the_li
     rig.camera.deliver()
     rig.turn()
     assert rig.verdicts[-1] == ("H", "PASS", None)
+
+
+def test_parts_that_were_late_because_the_camera_hung_do_not_outlast_it(rig: Rig) -> None:
+    """Told from the stall of a camera, three deadlines can pass first."""
+    for part in "ABC":
+        rig.camera.pending.clear()
+        be_late(rig, part)
+    assert rig.states[-1] == "Error"
+    rig.camera.break_down()
+    rig.turn()
+    rig.camera.state = CaptureState.RUNNING
+    rig.turn()
+    assert rig.states[-1] == "Ready"
+    rig.line.trigger("D", None)
+    rig.camera.deliver()
+    rig.turn()
+    assert rig.verdicts[-1] == ("D", "PASS", None)
 
 
 def test_a_free_running_part_can_be_late_too(make_rig: MakeRig) -> None:

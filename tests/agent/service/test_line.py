@@ -139,6 +139,22 @@ def test_frames_that_come_faster_than_the_engine_wait_and_then_overrun(make_rig:
     assert rig.verdicts[3:] == [(f"{epoch}-{n}", "PASS", None) for n in (1, 2, 3)]
 
 
+def test_parts_that_were_missed_are_numbered_before_the_one_that_tells_of_them(
+    make_rig: MakeRig,
+) -> None:
+    rig = make_rig("camera_triggered")
+    rig.line.begin()
+    rig.camera.deliver(triggered=False)
+    rig.camera.missed = 2
+    rig.turn()
+    epoch = rig.journal.epoch
+    assert rig.verdicts == [
+        (f"{epoch}-1", NONE, "OVERRUN"),
+        (f"{epoch}-2", NONE, "OVERRUN"),
+        (f"{epoch}-3", "PASS", None),
+    ]
+
+
 def test_the_same_picture_again_is_a_fault_of_the_camera_and_passes_with_the_next(
     rig: Rig,
 ) -> None:
