@@ -33,7 +33,12 @@ def claim(order: Order, settings: RunSettings) -> None:
     for name, option in (("seed", "--seed"), ("batch_size", "--batch-size")):
         if before.training[name] != settings.training[name]:
             raise InputError(f"{refused}: it was begun with {option} {before.training[name]}")
-    if before.training.get("textures") != settings.training["textures"]:
+    for name in ("t_normal", "t_noisier"):
+        if list(before.training[name]) != list(settings.training[name]):
+            raise InputError(f"{refused}: it was begun with another recipe: give another --out")
+    # Runs of earlier versions do not tell.
+    textures = settings.training["textures"]
+    if before.training.get("textures", textures) != textures:
         raise InputError(
             f"{refused}: it was begun with other textures: give --textures as it was given then, "
             "or another --out"

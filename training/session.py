@@ -75,7 +75,7 @@ def _train(
         f"{len(good)} good images: {len(train)} to train on, {len(selection)} to "
         f"choose the checkpoint with, {len(calibration)} set aside for the threshold"
     )
-    view = choose_view(order.view, good, order.input_size, say)
+    view = choose_view(order.view, rest, order.input_size, say)
     # Read before the folder is taken: a refused image can be replaced and the order repeated.
     parts = cut_parts(load_images(train, view), view)
     held_out = cut_parts(load_images(selection, view), view).sample(MAX_SELECTION, order.seed)

@@ -90,8 +90,8 @@ def compare(
 
     One step against iterative denoising, one noise scale against two, the guidance weight w, the
     scales t, synthesis on and off, what stands out shown and not (contrast), what is pasted
-    (anomalies). Without --full, models are trained for 300 steps: enough to see the command work,
-    not to rank what it compares.
+    (anomalies). Without --full or a budget, models are trained for 300 steps: enough to see the
+    command work, not to rank what it compares.
     """
     from training.benchmark.compare import run_comparison
     from training.dataset import read_dataset

@@ -12,7 +12,7 @@ from training.device import choose_device
 from training.errors import InputError
 from training.model import DiffusionAD
 from training.order import AS_PRESET, Order, Variant
-from training.presets import preset
+from training.presets import Preset, preset
 from training.run import WEIGHTS, read_settings
 from training.session import train_run
 
@@ -24,12 +24,12 @@ def trained_model(
 
     Raises InputError where `order.out` holds the run of another order, or of other images.
     """
+    recipe = variant.recipe(preset(order.preset))
     if (order.out / WEIGHTS).is_file():
-        _check_same(order, good)
+        _check_same(order, good, recipe)
         say(f"{order.out}: trained before")
     else:
         train_run(order, good, say, variant)
-    recipe = variant.recipe(preset(order.preset))
     if read_settings(order.out).colours == 1:
         recipe = recipe.for_grey()
     model = variant.build(recipe)
@@ -37,7 +37,7 @@ def trained_model(
     return model.to(choose_device(order.device)).eval()
 
 
-def _check_same(order: Order, good: Sequence[Path]) -> None:
+def _check_same(order: Order, good: Sequence[Path], recipe: Preset) -> None:
     settings = read_settings(order.out)
     before = {name: settings.training.get(name) for name in ("seed", "steps", "seconds")}
     before |= {"preset": settings.preset, "input_size": settings.input_size}
@@ -54,5 +54,8 @@ def _check_same(order: Order, good: Sequence[Path]) -> None:
                 f"{order.out} was trained with {name} {before[name]}, now it is {value}: give "
                 "another --out"
             )
+    for name, scales in (("t_normal", recipe.t_normal), ("t_noisier", recipe.t_noisier)):
+        if tuple(settings.training[name]) != scales:
+            raise InputError(f"{order.out} was trained by another recipe: give another --out")
     if settings.data_digest != data_digest(good):
         raise InputError(f"{order.out} was trained on other images: give another --out")
