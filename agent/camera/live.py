@@ -7,8 +7,6 @@ because drivers round and ignore what they are asked, and no stale frames after 
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
-from itertools import accumulate
 from pathlib import Path
 
 import cv2
@@ -26,7 +24,7 @@ READ_TIMEOUT_MS = 1500
 FRESH_SHARE = 0.25
 MOST_STALE = 300
 # A camera that does not tell its rate is watched for so long, and until so many waits agree.
-MEASURED_S, LONGEST_MEASURED_S = 0.5, 3.0
+MEASURED_S, LONGEST_MEASURED_S = 1.0, 3.0
 AGREEING = 3
 # Such a camera is not taken for lost before three times as long.
 USUAL_PERIOD_S = 0.2
@@ -196,8 +194,8 @@ def _announced_size(capture: cv2.VideoCapture, uri: CameraUri) -> tuple[int, ...
 def _measured_period_s(capture: cv2.VideoCapture, uri: CameraUri) -> float:
     """Seconds between two frames of a camera that does not tell.
 
-    The wait that half of the time is spent in waits as long as: frames that were in a buffer come
-    at once, however many they are.
+    The longest wait that is no chance: frames that were in a buffer come at once, however many
+    they are, and one that is late is alone.
     """
     waits: list[float] = []
     began = time.monotonic()
@@ -207,18 +205,18 @@ def _measured_period_s(capture: cv2.VideoCapture, uri: CameraUri) -> float:
             raise InputError(f"camera {uri.shown} stops giving frames: check its signal")
         now = time.monotonic()
         waits.append(now - before)
-        usual_s = _usual(waits)
-        agreeing = sum(usual_s / 2 <= wait <= usual_s * 2 for wait in waits)
-        enough = now - began >= MEASURED_S and agreeing >= AGREEING
-        if enough or now - began >= LONGEST_MEASURED_S:
-            return usual_s
+        took_s = now - began
+        if took_s >= LONGEST_MEASURED_S:
+            return max(waits)
+        groups = (_alike(waits, wait) for wait in sorted(waits, reverse=True))
+        usual = next((group for group in groups if len(group) >= AGREEING), [])
+        if took_s >= MEASURED_S and sum(usual) >= took_s / 3:
+            return max(usual)
 
 
-def _usual(waits: list[float]) -> float:
-    """The median, each wait as often as it is long."""
-    ordered = sorted(waits)
-    passed = list(accumulate(ordered))
-    return ordered[bisect_left(passed, passed[-1] / 2)]
+def _alike(waits: list[float], wait: float) -> list[float]:
+    """The waits that are about as long, and no longer."""
+    return [each for each in waits if wait / 1.5 <= each <= wait]
 
 
 def _read_back(capture: cv2.VideoCapture, uri: CameraUri, asked: Settings) -> Settings:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 # A belt that moves on by half a window in less time, or back by as much, has not moved: its
 # encoder was set anew, or lost.
 FASTEST_S = 0.005
+# A count that is brought in steps is brought so often at least.
+STEPS_S = 0.1
 
 
 @dataclass
@@ -49,8 +51,10 @@ class Belt:
         self._counted = counted
         self._parts: list[_Part] = []
         self._position: int | None = None
-        # When it was last seen, and last seen where it was before it moved.
-        self._seen_s = self._before_s = time.monotonic()
+        # When it was looked at last and before that, and when it moved last.
+        self._seen_s = self._seen_before_s = self._moved_s = time.monotonic()
+        # Between its last two moves.
+        self._step_s = 0.0
         self.counts = Counts()
 
     def enter(self, part_id: str, position: int) -> None:
@@ -101,12 +105,13 @@ class Belt:
         """Take in where the belt stands; parts behind the gate are forgotten."""
         now_s = time.monotonic()
         if self._position is not None and position != self._position:
-            if self._jumps(position - self._position, now_s - self._before_s):
+            if self._jumps(position - self._position, now_s):
                 # Where they are nobody knows; what comes to the gate unknown is rejected.
                 self.counts.rejected += len(self._parts)
                 self._parts.clear()
-            self._before_s = self._seen_s
-        self._position, self._seen_s = position, now_s
+            self._moved_s, self._step_s = now_s, min(now_s - self._moved_s, STEPS_S)
+        self._position = position
+        self._seen_before_s, self._seen_s = self._seen_s, now_s
         behind = [part for part in self._parts if position > part.due + self._half]
         for part in behind:
             self._parts.remove(part)
@@ -115,8 +120,11 @@ class Belt:
             else:
                 self.counts.rejected += 1
 
-    def _jumps(self, way: int, within_s: float) -> bool:
+    def _jumps(self, way: int, now_s: float) -> bool:
         if not self._counted:
             return False
+        # What was read at the last look was read after the look before it. A count that comes in
+        # steps makes the way of a whole step at once; one that has stood still does not.
+        within_s = max(now_s - self._seen_before_s, 2 * self._step_s)
         step = max(1, self._half)
         return not -step <= way <= min(step * max(1.0, within_s / FASTEST_S), self._travel)

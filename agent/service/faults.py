@@ -23,6 +23,8 @@ class Faults:
         self._stop_without_journal = stop_without_journal
         self.picture: str | None = None
         self.late_in_a_row = 0
+        # Of these, the ones whose picture had not come.
+        self._late_unseen = 0
         self.refusal = Reason.NOT_READY
 
     def note_picture(self, decision: Decision) -> None:
@@ -34,20 +36,25 @@ class Faults:
         if verdict.reason is Reason.DEADLINE:
             self.late_in_a_row += 1
         elif verdict.verdict is not Outcome.NO_DECISION and not self._too_late:
-            self.late_in_a_row = 0
+            self.clear_lateness()
+
+    def note_unseen(self) -> None:
+        """The verdict that was late last had waited for the camera, and not for the line."""
+        self._late_unseen += 1
 
     def clear_lateness(self) -> None:
-        """Somebody has seen it, and wants the line to go on."""
-        self.late_in_a_row = 0
+        """The line is in time again; or somebody has seen that it was not, and wants to go on."""
+        self.late_in_a_row = self._late_unseen = 0
 
     def now(self, camera: CaptureStatus, journal: Journal) -> str | None:
         """Why nothing may be decided; None when all is well.
 
         A camera and a journal come back by themselves. A line that is too slow does not: three
-        late verdicts in a row last until somebody says `start`, unless it was the camera that hung.
+        late verdicts in a row last until somebody says `start`, unless all had waited for a camera
+        that turned out to be lost.
         """
-        if camera.state is CaptureState.FAULT:
-            self.late_in_a_row = 0
+        if camera.state is CaptureState.FAULT and self._late_unseen == self.late_in_a_row:
+            self.clear_lateness()
         self.refusal = Reason.NOT_READY
         if self._too_late:
             return f"{LATE_IN_A_ROW} verdicts in a row were late: send start when that is mended"

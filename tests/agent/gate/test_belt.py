@@ -102,12 +102,34 @@ def test_an_encoder_that_is_read_in_steps_does_not_jump(monkeypatch: pytest.Monk
     now = SimpleNamespace(s=0.0)
     monkeypatch.setattr("agent.gate.belt.time.monotonic", lambda: now.s)
     belt = Belt(TRAVEL, WINDOW, counted=True)
-    belt.enter("A", 0)
-    belt.allow("A", 0)
-    for look in range(1, 101):
+    for look in range(101):
+        now.s = look / 1000
+        belt.move(look // 50 * 50)
+    belt.enter("A", 100)
+    belt.allow("A", 100)
+    for look in range(101, 201):
         now.s = look / 1000
         belt.may_pass(look // 50 * 50)
-    assert belt.may_pass(100)
+    assert belt.may_pass(200)
+
+
+def test_an_encoder_that_is_set_forward_while_the_belt_stands_still_has_jumped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr("agent.gate.belt.time.monotonic", lambda: now.s)
+    belt = Belt(TRAVEL, WINDOW, counted=True)
+    for look in range(51):
+        now.s = look / 1000
+        belt.move(look)
+    belt.enter("A", 50)
+    belt.allow("A", 50)
+    for _ in range(1000):  # and stands
+        now.s += 0.001
+        belt.move(50)
+    now.s += 0.001
+    belt.move(90)
+    assert not any(belt.may_pass(position) for position in range(91, 170))
 
 
 def test_a_belt_of_whole_places_moves_by_one_at_a_time() -> None:

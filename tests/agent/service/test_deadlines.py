@@ -94,6 +94,23 @@ def test_parts_that_were_late_because_the_camera_hung_do_not_outlast_it(rig: Rig
     assert rig.verdicts[-1] == ("D", "PASS", None)
 
 
+def test_a_line_that_is_too_slow_is_not_cleared_by_a_camera_that_fails_as_well(rig: Rig) -> None:
+    rig.engine.goes_on.clear()
+    for part in "ABC":
+        rig.line.trigger(part, 0.001)
+        rig.camera.deliver()
+        rig.line.turn()
+        rig.line.turn()
+    assert rig.states[-1] == "Error"
+    rig.camera.break_down()
+    rig.line.turn()
+    rig.camera.state = CaptureState.RUNNING
+    rig.engine.goes_on.set()
+    rig.turn()
+    assert rig.states[-1] == "Error"
+    assert rig.line.trigger("D", None) is Reason.NOT_READY
+
+
 def test_a_free_running_part_can_be_late_too(make_rig: MakeRig) -> None:
     rig = make_rig("free_run", deadline_ms=0.000001)
     rig.line.begin()
