@@ -66,8 +66,10 @@ def read_yaml(path: Path, kind: type[Content], what: str) -> Content:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
         raise InputError(f"{path} is not YAML{where}: check indentation and quotes") from error
-    except (RecursionError, ValueError) as error:
-        raise InputError(f"{path} is not a {what}: {type(error).__name__}") from error
+    except RecursionError as error:
+        raise InputError(f"{path} is not a {what}: it is nested too deep") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not a {what}: {error}") from error
     try:
         return kind.model_validate(content, context={"folder": path.parent})
     except ValidationError as error:

@@ -38,10 +38,10 @@ def export(run: Path, out: Path, frames: Path | None, finetune: str | None) -> N
     import numpy as np
 
     from deploy.package import build_bundle
+    from training.budget import Budget
     from training.dataset import load_images, read_dataset
     from training.duration import parse_seconds
     from training.run import FRAMES, load_frames, load_run
-    from training.trainer import Budget
 
     check_writable(out)
     trained = load_run(run)

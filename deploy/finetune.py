@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from agent.errors import InputError
 from deploy.folded import GREY, FoldedInspector
 from deploy.qdq import LEVELS, SMALLEST_SCALE, Placement, place
-from training.trainer import Budget
+from training.budget import Budget
 
 # Codes of an unsigned byte, which CPUs use behind a ReLU.
 UNSIGNED_LEVELS = 255.0

@@ -36,8 +36,8 @@ from deploy.parity import (
 from deploy.quantise import measure_scales, quantise
 from deploy.tensorrt import check_rules
 from deploy.view import view_fields, view_members
+from training.budget import Budget
 from training.run import Run
-from training.trainer import Budget
 
 GOLDEN_FRAMES = 4
 # Golden maps are kept to this share of the scores' span: far finer than any tolerance, which are

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from training.budget import Budget
 from training.errors import InputError
 from training.order import Order
 from training.run import SETTINGS, RunSettings, read_settings, write_settings
-from training.trainer import Budget
 
 
 def claim(order: Order, settings: RunSettings) -> None:

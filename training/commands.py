@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from training.budget import Budget
 from training.duration import parse_seconds
 from training.errors import InputError
 from training.presets import EDGE, NAMES, resolve
-from training.trainer import Budget
 
 FOLDER = click.Path(path_type=Path)
 DEFAULT_BUDGET = "45m"

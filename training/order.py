@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.budget import Budget
 from training.model import DiffusionAD
 from training.presets import Preset
 from training.selection import SelectionSet
 from training.synthesis import Synthesizer
-from training.trainer import Budget
 from training.wish import ViewWish
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from training.batches import Batch, BatchMaker
+from training.budget import Budget
 from training.device import autocast
 from training.diffusion import noise_loss
 from training.distributed import ALONE, Group, share_gradients
@@ -34,27 +34,6 @@ WARM_UP, FINAL_RATE = 0.05, 0.02
 IMAGE_WEIGHT = 10.0
 SELECTIONS, SELECT_AFTER = 8, 0.4
 LOG_EVERY, SAVE_EVERY_S = 20, 120.0
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to train: a number of steps (repeatable exactly) or of seconds (on time)."""
-
-    steps: int | None = None
-    seconds: float | None = None
-
-    def progress(self, step: int, elapsed_s: float) -> float:
-        """Share of the budget that is used, 0 .. 1 and above."""
-        if self.steps is not None:
-            return step / self.steps
-        assert self.seconds is not None
-        return elapsed_s / self.seconds
-
-    def __str__(self) -> str:
-        """As it is given on the command line."""
-        if self.steps is not None:
-            return f"--steps {self.steps}"
-        return f"--time-budget {self.seconds:.9g}s"
 
 
 class Trainer:

@@ -30,7 +30,7 @@ from deploy.quantise import measure_scales, quantise
 from deploy.tensorrt import broken_rules, check_rules
 from tests.deploy.networks import random_frames, random_inspector
 from tests.deploy.plates import SIDE
-from training.trainer import Budget
+from training.budget import Budget
 
 FRAMES = random_frames()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +39,8 @@ def main(chosen: tuple[str, ...], json_path: Path | None, folder: Path | None, s
       python -m tests.prove kills:200 soak:1000000 --folder /tmp/proof --json proof.json
     """
     plan = _plan(chosen)
+    # Ended like by Ctrl-C: stations that are left would run on.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="normline-prove-") as temporary:
         base = (folder or Path(temporary)).resolve()  # cameras are named by absolute paths
         results = [_run(scenario, count, base, seed) for scenario, count in plan]
