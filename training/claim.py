@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from training.budget import Budget
 from training.errors import InputError
 from training.order import Order
 from training.run import SETTINGS, RunSettings, read_settings, write_settings
+
+# What of a recipe is its own and not a user's to give. Runs of earlier versions tell less.
+RECIPE = ("t_normal", "t_noisier", "learning_rate", "painting_share", "score_weight")
 
 
 def claim(order: Order, settings: RunSettings) -> None:
@@ -33,9 +38,8 @@ def claim(order: Order, settings: RunSettings) -> None:
     for name, option in (("seed", "--seed"), ("batch_size", "--batch-size")):
         if before.training[name] != settings.training[name]:
             raise InputError(f"{refused}: it was begun with {option} {before.training[name]}")
-    for name in ("t_normal", "t_noisier"):
-        if list(before.training[name]) != list(settings.training[name]):
-            raise InputError(f"{refused}: it was begun with another recipe: give another --out")
+    if not same_recipe(before, settings.training):
+        raise InputError(f"{refused}: it was begun with another recipe: give another --out")
     # Runs of earlier versions do not tell.
     textures = settings.training["textures"]
     if before.training.get("textures", textures) != textures:
@@ -49,6 +53,15 @@ def claim(order: Order, settings: RunSettings) -> None:
             f"{refused}: it was begun with {budget}, not {order.budget}: give that, or another "
             "--out"
         )
+
+
+def same_recipe(run: RunSettings, recipe: Mapping[str, Any]) -> bool:
+    """Whether a run was begun with what `recipe` says under the names in `RECIPE`."""
+    return all(_plain(run.training.get(name)) == _plain(recipe[name]) for name in RECIPE)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def begun_budget(folder: Path) -> Budget | None:

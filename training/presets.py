@@ -23,6 +23,8 @@ class Preset:
         t_normal, t_noisier: noise scales drawn in training, half-open. Tests use 200 and 400.
         batch_size: images a step.
         learning_rate: of the reconstruction network and of the segmentation network.
+        painting_share: of the budget, in which the reconstruction network learns. After it that
+            network stays as it is, a step costs a third less, and the segmentation network goes on.
         score_weight: weight of the loss on the image score itself (0: none, as in the paper).
         colours: that the edge networks paint and compare; 1 where all images are grey.
     """
@@ -35,6 +37,7 @@ class Preset:
     t_noisier: tuple[int, int]
     batch_size: int
     learning_rate: tuple[float, float]
+    painting_share: float
     score_weight: float
     colours: int = 3
 
@@ -54,6 +57,7 @@ def _edge(unet: dict[str, Any], segmentation: dict[str, Any]) -> Preset:
         t_noisier=(300, 501),
         batch_size=16,
         learning_rate=(2e-3, 2e-3),
+        painting_share=0.4,
         score_weight=0.05,
     )
 
@@ -68,6 +72,7 @@ PRESETS: dict[str, Preset] = {
         t_noisier=(300, 1000),
         batch_size=16,
         learning_rate=(1e-4, 1e-5),
+        painting_share=1.0,
         score_weight=0.0,
     ),
     # What two processor cores train well within an hour, and the product of `normline demo`.

@@ -101,6 +101,7 @@ def _train(
             "t_normal": recipe.t_normal,
             "t_noisier": recipe.t_noisier,
             "learning_rate": recipe.learning_rate,
+            "painting_share": recipe.painting_share,
             "score_weight": recipe.score_weight,
             "textures": textures_digest,
         },

@@ -76,11 +76,16 @@ class Trainer:
         unet_rate, seg_rate = preset.learning_rate
         self.optimizer = torch.optim.AdamW(
             [
-                {"params": list(model.unet.parameters()), "peak": unet_rate},
-                {"params": list(model.segmentation.parameters()), "peak": seg_rate},
+                {
+                    "params": list(model.unet.parameters()),
+                    "peak": unet_rate,
+                    "share": preset.painting_share,
+                },
+                {"params": list(model.segmentation.parameters()), "peak": seg_rate, "share": 1.0},
             ],
             weight_decay=1e-4 if preset.family == "edge" else 0.0,
         )
+        self.paints = True
         self.step = 0
         self.elapsed_s = self.waited_s = 0.0
         self.selections_done = 0
@@ -106,6 +111,8 @@ class Trainer:
             if progress >= 1.0:
                 break
             self.waited_s += time.monotonic() - asked
+            if self.paints and progress >= self.preset.painting_share:
+                self._leave_painting()
             losses = self._train_step(batch, progress)
             self.step += 1
             now = time.monotonic()
@@ -187,7 +194,7 @@ class Trainer:
 
     def _train_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * _rate(progress)
+            group["lr"] = group["peak"] * _rate(progress / group["share"])
         terms = self.group_losses(batch)
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
@@ -195,6 +202,13 @@ class Trainer:
         self.optimizer.step()
         self.average.update(self.model)
         return terms
+
+    def _leave_painting(self) -> None:
+        """The reconstruction network keeps its averaged weights; only the segmentation goes on."""
+        self.paints = False
+        self.model.unet.load_state_dict(self.average.model.unet.state_dict())
+        self.model.unet.requires_grad_(False).eval()
+        self.group_losses = share_gradients(self.model, self.losses, self.group)
 
     def _selection_due(self, progress: float) -> bool:
         span = (1.0 - SELECT_AFTER) / SELECTIONS

@@ -69,13 +69,16 @@ def losses(entries: list[dict[str, object]]) -> list[object]:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize(("saved", "killed"), [(2, 4), (4, 5)])
 def test_a_killed_training_resumes_to_the_same_bits(
-    parts: Path, whole: Path, tmp_path: Path
+    parts: Path, whole: Path, tmp_path: Path, saved: int, killed: int
 ) -> None:
+    """From before the reconstruction network has learnt its share of the budget, and after it."""
     out = tmp_path / "killed"
-    assert start(parts, out, "--die-at", "4", "2") == -signal.SIGKILL
+    assert start(parts, out, "--die-at", str(killed), str(saved)) == -signal.SIGKILL
     assert not (out / WEIGHTS).exists()
-    assert metrics(out)[-1]["step"] == 4  # beyond what was saved: to be forgotten and made again
+    # Beyond what was saved: to be forgotten and made again.
+    assert metrics(out)[-1]["step"] == killed
     assert start(parts, out, "--resume") == 0
     assert metrics(out) == metrics(whole)
     before, after = weights(whole), weights(out)

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,12 +14,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
+from torch import Tensor
 
 from training import trainer
 from training.commands import train
 from training.errors import InputError
 from training.presets import PRESETS
-from training.run import IGNORE_MASK, METRICS, WEIGHTS, load_frames, load_run
+from training.run import IGNORE_MASK, METRICS, SETTINGS, WEIGHTS, load_frames, load_run
 from training.state import STATE, load_state, save_state
 
 STEPS = 4
@@ -121,6 +123,38 @@ def test_another_seed_gives_another(trained: Path, parts: Path, tmp_path: Path) 
     assert not all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_the_reconstruction_stays_as_it_is_once_its_share_of_the_budget_is_over(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights, averaged, and its statistics; the segmentation network learns to the end."""
+    seen: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = []
+    train_step = trainer.Trainer._train_step
+
+    def watched(self: trainer.Trainer, *arguments: Any) -> dict[str, Tensor]:
+        terms = train_step(self, *arguments)
+        seen.append((_copy(self.model.unet), _copy(self.model.segmentation)))
+        return terms
+
+    monkeypatch.setattr(trainer.Trainer, "_train_step", watched)
+    run_train(parts, tmp_path / "run", "--steps", "10", "--batch-size", "4")
+    share = PRESETS["edge-s"].painting_share
+    for step in range(1, 10):
+        (unet_before, seg_before), (unet, seg) = seen[step - 1], seen[step]
+        # The first step without it still puts the average in the place of the last weights.
+        assert _same(unet_before, unet) == (step / 10 > share)
+        assert not _same(seg_before, seg)
+    left = load_file(tmp_path / "run" / WEIGHTS)
+    assert _same({name: left[f"unet.{name}"] for name in seen[-1][0]}, seen[-1][0])
+
+
+def _copy(network: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_a_finished_run_resumes_to_itself(trained: Path, parts: Path) -> None:
     before = load_file(trained / "weights.safetensors")
     run_train(parts, trained, "--steps", str(STEPS), "--resume")
@@ -149,6 +183,19 @@ def test_a_resume_without_a_budget_keeps_to_the_one_that_the_run_was_begun_with(
     run_train(parts, trained, "--resume")
     training = load_run(trained).settings.training
     assert (training["steps"], training["seconds"], training["steps_done"]) == (STEPS, None, STEPS)
+
+
+def test_a_run_begun_by_another_recipe_is_not_resumed(
+    trained: Path, parts: Path, tmp_path: Path
+) -> None:
+    """A version before trained the reconstruction to the end; half of either would be neither."""
+    out = tmp_path / "old"
+    shutil.copytree(trained, out)
+    settings = json.loads((out / SETTINGS).read_text())
+    del settings["training"]["painting_share"]
+    (out / SETTINGS).write_text(json.dumps(settings))
+    with pytest.raises(InputError, match="begun with another recipe"):
+        run_train(parts, out, "--steps", str(STEPS), "--resume")
 
 
 def test_a_resume_with_other_textures_is_refused(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from safetensors.torch import load_file
 
+from training.claim import same_recipe
 from training.dataset import data_digest
 from training.device import choose_device
 from training.errors import InputError
@@ -39,12 +41,14 @@ def trained_model(
 
 def _check_same(order: Order, good: Sequence[Path], recipe: Preset) -> None:
     settings = read_settings(order.out)
-    before = {name: settings.training.get(name) for name in ("seed", "steps", "seconds")}
+    names = ("seed", "steps", "seconds", "batch_size")
+    before = {name: settings.training.get(name) for name in names}
     before |= {"preset": settings.preset, "input_size": settings.input_size}
     now = {
         "seed": order.seed,
         "steps": order.budget.steps,
         "seconds": order.budget.seconds,
+        "batch_size": order.batch_size or recipe.batch_size,
         "preset": order.preset,
         "input_size": order.input_size,
     }
@@ -54,8 +58,7 @@ def _check_same(order: Order, good: Sequence[Path], recipe: Preset) -> None:
                 f"{order.out} was trained with {name} {before[name]}, now it is {value}: give "
                 "another --out"
             )
-    for name, scales in (("t_normal", recipe.t_normal), ("t_noisier", recipe.t_noisier)):
-        if tuple(settings.training[name]) != scales:
-            raise InputError(f"{order.out} was trained by another recipe: give another --out")
+    if not same_recipe(settings, asdict(recipe)):
+        raise InputError(f"{order.out} was trained by another recipe: give another --out")
     if settings.data_digest != data_digest(good):
         raise InputError(f"{order.out} was trained on other images: give another --out")

@@ -17,6 +17,7 @@ from training.batches import BatchMaker
 from training.benchmark.commands import benchmark, compare
 from training.commands import train
 from training.errors import InputError
+from training.run import SETTINGS
 
 QUICK = ("--preset", "edge-s", "--size", "64", "--steps", "2", "--device", "cpu")
 
@@ -60,6 +61,17 @@ def test_results_of_another_order_are_not_mixed_in(results: tuple[Path, Path]) -
     root, out = results
     with pytest.raises(InputError, match="trained with steps 2, now it is 3"):
         run(benchmark, root, "--out", out, "--category", "Class1", *QUICK, "--steps", 3)
+
+
+def test_results_of_an_earlier_recipe_are_not_taken_for_this_one(
+    results: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(results[1], tmp_path / "results"))
+    settings = json.loads((out / "Class1" / SETTINGS).read_text())
+    settings["training"]["painting_share"] = 1.0
+    (out / "Class1" / SETTINGS).write_text(json.dumps(settings))
+    with pytest.raises(InputError, match="Class1 was trained by another recipe: give another"):
+        run(benchmark, results[0], "--out", out, "--category", "Class1", *QUICK)
 
 
 def test_results_of_other_images_are_not_taken_for_these(
