@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 
 import click
 
 from agent import __version__
 
 GROUP = "normline.commands"
+# Whose commands need more than a station has.
+OFF_THE_STATION = ("training", "deploy")
+OURS = ("agent", "training", "calibration", "deploy")
 
 
 class StageCommands(click.Group):
@@ -30,37 +34,18 @@ class StageCommands(click.Group):
         entry = self._entries().get(cmd_name)
         if entry is None:
             return None
-        try:
-            command: click.Command = entry.load()
-        except ModuleNotFoundError as error:
-            return _needs_extra(cmd_name, error.name or "a package")
+        command: click.Command = entry.load()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        without = "" if find_spec("torch") else "  (needs the extra `train`)"
+        rows = []
+        for name, entry in sorted(self._entries().items()):
+            if (command := self.get_command(ctx, name)) is not None:
+                needs = without if entry.module.startswith(OFF_THE_STATION) else ""
+                rows.append((name, command.get_short_help_str(90) + needs))
         with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    (name, command.get_short_help_str(90))
-                    for name in self.list_commands(ctx)
-                    if (command := self.get_command(ctx, name)) is not None
-                ]
-            )
-
-
-def _needs_extra(name: str, module: str) -> click.Command:
-    message = f"normline {name} needs {module}: pip install 'normline[train]'"
-
-    @click.command(
-        name,
-        short_help="(needs the extra `train`)",
-        context_settings={"ignore_unknown_options": True},
-        add_help_option=False,
-    )
-    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-    def refuse(arguments: tuple[str, ...]) -> None:
-        raise click.UsageError(message)
-
-    return refuse
+            formatter.write_dl(rows)
 
 
 @click.group(cls=StageCommands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,6 +62,12 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
+    except ModuleNotFoundError as error:
+        # Commands import what is large when they run, so that `--help` is there at once.
+        module = (error.name or "").partition(".")[0]
+        if module in ("", *OURS):
+            raise
+        _fail(f"this command needs {module}: pip install 'normline[train]'", 2)
     except OSError as error:
         if error.filename is None:
             raise

@@ -17,6 +17,8 @@ from agent.verdict import Outcome, Verdict
 
 # Who watches wants to see what goes on, also when the replay endpoint does not answer.
 PATIENCE_S = 2.0
+# Fields of the heartbeat that say what is wrong, or null.
+FAULTS = ("picture_fault", "journal_fault", "evidence_fault")
 COLOURS = {Outcome.PASS: "green", Outcome.REJECT: "red", Outcome.NO_DECISION: "yellow"}
 
 
@@ -50,9 +52,10 @@ def watch(
 ) -> None:
     """Follow the station whose verdicts are published at ENDPOINT, until Ctrl-C.
 
-    Prints each verdict, each change of state, gaps in the sequence, and the loss and return of
-    the heartbeat. With --json: verdicts and changes of state as they were published, gaps as
-    {"gap": …}, silence as {"silent": true}.
+    Prints each verdict, each change of state, faults and drift as they come and go, gaps in the
+    sequence, and the loss and return of the heartbeat. With --json: verdicts and changes of state
+    as they were published, the heartbeat whenever a fault has changed in it, gaps as {"gap": …},
+    silence as {"silent": true}.
 
     \b
     Example:
@@ -68,9 +71,13 @@ def watch(
                 f"nothing heard from {endpoint} within {timeout_s:g} s: is the station running, "
                 "is this its endpoint publish.verdicts, and does it admit this key?"
             )
-        verdicts = 0
+        verdicts, alarms = 0, Alarms()
         for event in itertools.chain([first], station):
-            _show(event, as_json)
+            if isinstance(event, Heartbeat):
+                for line in alarms.changed(event, as_json):
+                    click.echo(line)
+            else:
+                _show(event, as_json)
             verdicts += isinstance(event, Verdict)
             if count is not None and verdicts >= count:
                 return
@@ -85,9 +92,29 @@ def _first_sign_of_life(station: Subscriber, timeout_s: float) -> Event | None:
     return None
 
 
-def _show(event: Event, as_json: bool) -> None:
-    if isinstance(event, Heartbeat):
-        return
+class Alarms:
+    """What heartbeats say is wrong, told when it changes."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, str | None] = {}
+
+    def changed(self, heartbeat: Heartbeat, as_json: bool) -> list[str]:
+        """Lines to print: one for each fault that has come or gone, or the heartbeat itself."""
+        now: dict[str, str | None] = {name: getattr(heartbeat, name) for name in FAULTS}
+        drift = heartbeat.drift
+        drifts = drift is not None and drift.state == "DRIFT"
+        now["drift"] = "; ".join(drift.changes) or "found" if drift and drifts else None
+        lines = []
+        for name, fault in now.items():
+            if fault != self._before.get(name):
+                words = name.replace("_", " ")
+                text, colour = (f"{words}: {fault}", "red") if fault else (f"no {words}", "green")
+                lines.append(click.style(text, fg=colour))
+        self._before = now
+        return [heartbeat.to_json().decode()] if lines and as_json else lines
+
+
+def _show(event: Verdict | StateChange | DriftAlarm | Gap | Silence, as_json: bool) -> None:
     if as_json:
         text = _as_json(event)
     elif isinstance(event, Verdict):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
+import re
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from agent import cli
 
@@ -29,3 +35,43 @@ def test_a_defect_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cli.cli, "main", broken)
     with pytest.raises(OSError, match="no path"):
         cli.main(["calibrate"])
+
+
+@pytest.mark.parametrize("command", ["train", "export", "bench"])
+def test_what_a_station_cannot_do_names_the_extra_that_it_lacks(
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Commands import torch when they run: on a station that ended in a traceback."""
+    real = builtins.__import__
+
+    def without_torch(name: str, *arguments: Any) -> Any:
+        if name.partition(".")[0] in ("torch", "onnx", "safetensors"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name, *arguments)
+
+    for name in [each for each in sys.modules if each.partition(".")[0] in ("training", "deploy")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(builtins, "__import__", without_torch)
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    # `bench` needs nothing of a folder.
+    options = [] if command == "bench" else [str(tmp_path), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([command, *options])
+    assert stopped.value.code == 2
+    needs = r"normline: error: this command needs \w+: pip install 'normline\[train\]'\n"
+    assert re.fullmatch(needs, capsys.readouterr().err)
+    told = CliRunner().invoke(cli.cli, ["--help"], terminal_width=200).output
+    assert re.search(rf"^  {command} .*\(needs the extra `train`\)$", told, re.M)
+    assert "(needs" not in next(line for line in told.splitlines() if "  watch " in line)
+
+
+def test_a_module_of_ours_that_is_missing_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**_: object) -> None:
+        raise ModuleNotFoundError("No module named 'agent.nothing'", name="agent.nothing")
+
+    monkeypatch.setattr(cli.cli, "main", broken)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["run"])

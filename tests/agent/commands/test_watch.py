@@ -7,18 +7,20 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 import zmq
 from click.testing import CliRunner, Result
 
 from agent.client import Subscriber
-from agent.commands.watch import watch
+from agent.commands.watch import Alarms, watch
 from agent.errors import InputError
 from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
+from agent.messaging.status import DriftState
 from agent.messaging.topics import Address
 from agent.verdict import Outcome, Reason
-from tests.agent.factories import make_verdict
+from tests.agent.factories import make_heartbeat, make_verdict
 from tests.agent.service.process import StationProcess, write_station
 
 ADDRESS = Address("a", "b", "c")
@@ -94,6 +96,22 @@ def test_for_programs_every_line_is_json(announce: Announce) -> None:
     assert {message["seq"] for message in messages if "seq" in message} == {1, 5}
     gap = next(message["gap"] for message in messages if "gap" in message)
     assert (gap["first"], gap["last"]) == (2, 4)
+
+
+def test_what_a_heartbeat_says_is_wrong_is_told_when_it_comes_and_goes() -> None:
+    """A full disk and a drift from before were in every heartbeat, and no command showed them."""
+    drift = DriftState(
+        state="DRIFT", evidence=120.0, changes=("darker by 12%",), parts=9, calibration="0" * 64
+    )
+    full = make_heartbeat(journal_fault="no space left", drift=drift)
+    alarms = Alarms()
+    assert alarms.changed(make_heartbeat(), False) == []
+    told = [click.unstyle(line) for line in alarms.changed(full, False)]
+    assert told == ["journal fault: no space left", "drift: darker by 12%"]
+    assert alarms.changed(full, False) == []
+    over = [click.unstyle(line) for line in alarms.changed(make_heartbeat(drift=drift), False)]
+    assert over == ["no journal fault"]
+    assert [json.loads(line) for line in alarms.changed(full, True)] == [json.loads(full.to_json())]
 
 
 def test_silence_from_the_start_is_an_error(endpoint: Callable[[], str]) -> None:

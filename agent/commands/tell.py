@@ -1,0 +1,102 @@
+"""`normline tell`: one command to a station, as a PLC sends it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.errors import InputError
+
+# What a command names, by the name of its field.
+NAMES = {"trigger": "part_id", "select": "product_id"}
+
+
+@click.command(short_help="start, stop or trigger a station, or ask for its state")
+@click.argument("endpoint")
+@click.argument("what", type=click.Choice(("state", "start", "stop", "trigger", "select")))
+@click.argument("name", required=False)
+@click.option(
+    "--deadline-ms", type=click.FloatRange(min=0, min_open=True), help="Of a triggered part."
+)
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    help="Key from normline keys create, for a station with keys.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The station's answer as it came.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="Seconds to wait for the answer.",
+)
+def tell(
+    endpoint: str,
+    what: str,
+    name: str | None,
+    deadline_ms: float | None,
+    key: Path | None,
+    as_json: bool,
+    timeout_s: float,
+) -> None:
+    """Send one command to the station whose commands come in at ENDPOINT.
+
+    `trigger` takes the part's id, `select` the product's. With keys, `state` needs any role of
+    commands, `trigger` the role trigger, the others control. Exit code 1: the station refuses.
+
+    \b
+    Examples:
+      normline tell tcp://127.0.0.1:5558 start
+      normline tell tcp://127.0.0.1:5558 trigger A17
+    """
+    if (what in NAMES) != (name is not None):
+        wanted = f"the {NAMES[what]}" if what in NAMES else "no name"
+        raise click.UsageError(f"{what} takes {wanted}")
+    if deadline_ms is not None and what != "trigger":
+        raise click.UsageError("--deadline-ms is that of a trigger")
+    request: dict[str, Any] = {"op": what}
+    if name is not None:
+        request[NAMES[what]] = name
+    if deadline_ms is not None:
+        request["deadline_ms"] = deadline_ms
+    answer = _ask(endpoint, request, key, timeout_s)
+    if as_json:
+        click.echo(json.dumps(answer))
+    elif "reason" in answer:
+        click.echo(f"refused: {answer['reason']}")
+    else:
+        click.echo(answer.get("state", "accepted"))
+    sys.exit(1 if "reason" in answer else 0)
+
+
+def _ask(endpoint: str, request: dict[str, Any], key: Path | None, timeout_s: float) -> Any:
+    # Here, so that `normline --help` does not load it.
+    import zmq
+
+    from agent.client.connection import connect
+    from agent.keys import ClientKey
+    from agent.keys.files import read_secret_file
+
+    secret = read_secret_file(key, ClientKey) if key else None
+    with zmq.Context() as context:
+        # What the station does not hear now, it shall not hear later either.
+        socket = connect(context, zmq.DEALER, endpoint, secret, immediate=True)
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.SNDTIMEO, int(timeout_s * 1000))
+        socket.set(zmq.RCVTIMEO, int(timeout_s * 1000))
+        try:
+            socket.send_json(request)
+            return socket.recv_json()
+        except zmq.Again:
+            raise InputError(
+                f"no answer from {endpoint} within {timeout_s:g} s: is the station running, is "
+                "this its endpoint publish.commands, and does it admit this key?"
+            ) from None
+        finally:
+            socket.close()
