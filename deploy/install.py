@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.metadata
+import ipaddress
 import json
 import os
 import pwd
@@ -53,6 +54,7 @@ class Installation:
         self.opt = root / "opt/normline"
         self.etc = root / "etc/normline"
         self.state = root / "var/lib/normline"
+        self.cache = root / "var/cache/normline"
         self.units = root / "etc/systemd/system"
         self.command = root / "usr/local/bin/normline"
         self.current = self.opt / "current"
@@ -74,6 +76,8 @@ class Installation:
         python = Path(sys.executable).resolve()
         if self.live and any(python.is_relative_to(home) for home in ("/root", "/home")):
             raise Refused(f"the service may not enter the home of {python}: use /usr/bin/python3")
+        if "gpio" in devices and not (gate or (self.units / UNITS[1]).exists()):
+            raise Refused("--device gpio is the reject gate's: add --gate")
         self._make_user()
         version = self._build(source, find_links, gpio="gpio" in devices)
         self._make_station(version)
@@ -151,6 +155,7 @@ class Installation:
         if purge:
             shutil.rmtree(self.etc, ignore_errors=True)
             shutil.rmtree(self.state, ignore_errors=True)
+            shutil.rmtree(self.cache, ignore_errors=True)
             if self._account:
                 _run("userdel", USER)
             print("normline is removed, with its configuration, keys and journal")
@@ -182,6 +187,9 @@ class Installation:
             wheel = source if source.suffix == ".whl" else _wheel_of(source, Path(temporary))
             version = self.opt / "versions" / _version_of(wheel)
             gpio = gpio or _has_gpio(_target(self.current))
+            if not self._runs(version):
+                # The system's Python is another one since.
+                (version / DONE).unlink(missing_ok=True)
             if (version / DONE).exists() and (_has_gpio(version) or not gpio):
                 return version
             # What an installation that was cut off has left.
@@ -197,8 +205,22 @@ class Installation:
             (version / DONE).touch()
         return version
 
+    def _runs(self, version: Path) -> bool:
+        try:
+            _run(str(version / "bin/normline"), "--version", account=self._account)
+        except Refused:
+            return False
+        return True
+
     def _make_station(self, version: Path) -> None:
         """What the station needs beside the program; nothing that is there is changed."""
+        for folder in (self.state, self.cache):
+            if not folder.exists():
+                # As systemd would at the first start: models are put there before it.
+                folder.mkdir(parents=True)
+                folder.chmod(0o750)
+                if self._account:
+                    os.chown(folder, self._account.pw_uid, self._account.pw_gid)
         station = self.etc / "station.yaml"
         if not station.exists():
             # A camera's address may hold its password.
@@ -217,7 +239,12 @@ class Installation:
     def _units_of(self, version: Path | None) -> dict[str, str]:
         """The units a version was installed with, text by path; those that are there if unknown."""
         if version is not None and (version / KEPT).exists():
-            return dict(json.loads((version / KEPT).read_text()))
+            try:
+                return dict(json.loads((version / KEPT).read_text()))
+            except ValueError:
+                print(
+                    f"{version / KEPT} is damaged: keeping the units as they are", file=sys.stderr
+                )
         texts = {path: _text(self.units / path) for path in self._owned()}
         return {path: text for path, text in texts.items() if text is not None}
 
@@ -310,9 +337,11 @@ def _units(
             asked = device in devices and (device == "gpio") == (unit == UNITS[1])
             if asked or path in kept:
                 units[path] = (HERE / f"systemd/devices/{device}.conf").read_text()
-        if networks:
-            path = f"{unit}.d/network.conf"
-            allowed = kept.get(path, "[Service]\n").splitlines()
+        path = f"{unit}.d/network.conf"
+        # A gate that is added later connects to the station wherever that is.
+        before = kept.get(path, kept.get(f"{UNITS[0]}.d/network.conf"))
+        if networks or before:
+            allowed = (before or "[Service]\n").splitlines()
             allowed += [f"IPAddressAllow={network}" for network in networks]
             units[path] = "".join(f"{line}\n" for line in dict.fromkeys(allowed))
     return units
@@ -342,9 +371,13 @@ def _pip_version() -> tuple[int, ...]:
 def _wheel_of(source: Path, folder: Path) -> Path:
     if not (source / "setup.cfg").is_file():
         raise Refused(f"{source} is neither a wheel nor the source of normline")
+    # Built in the source, root's files would be left there.
+    copy = folder / "source"
+    left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(source, copy, ignore=left_out)
     _run(
         sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder),
-        str(source),
+        str(copy),
     )  # fmt: skip
     return next(folder.glob("*.whl"))
 
@@ -386,7 +419,10 @@ def _replace(path: Path, text: str, mode: int = 0o644, group: int = -1) -> None:
     if _text(path) != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(f".{path.name}.new")
-        new.write_text(text)
+        with new.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         new.chmod(mode)
         os.chown(new, -1, group)
         os.replace(new, path)
@@ -404,6 +440,13 @@ def _run(*command: str, account: pwd.struct_passwd | None = None) -> None:
     if done.returncode != 0:
         last = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
         raise Refused(f"{called}: {last}")
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}: give one like 192.168.0.0/24") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -425,6 +468,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--allow-network",
         action="append",
         default=[],
+        type=_network,
         metavar="NETWORK",
         help="let these addresses through to the service, such as 192.168.0.0/24",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -22,7 +23,8 @@ def open_journal(path: Path, retention: Retention, on_fault: OnFault) -> Journal
     """Open the journal at `path`; with "continue", find another place when that cannot be used.
 
     A corrupt journal is set aside, never removed, and a new one is begun. Where the disk is full
-    or read-only the journal lies in a temporary folder: what is stored there is gone with the
+    or read-only the journal lies in a temporary folder, as a service in its RUNTIME_DIRECTORY,
+    where a station that is started again goes on with it: what is stored there is gone with the
     machine's next start. In both cases the journal's `alarm` says so.
 
     Raises:
@@ -59,13 +61,22 @@ def _set_aside(path: Path) -> Path:
 
 
 def _temporary(fault: JournalUnusable, retention: Retention) -> Journal:
+    def journal_in(folder: Path) -> Journal:
+        alarm = f"{fault}; until the disk can be written verdicts are kept in the temporary folder "
+        return Journal(folder / "journal.db", retention, alarm=f"{alarm}{folder}")
+
+    # systemd's, which outlives the process; its /tmp is the service's own, and ends with it.
+    if runtime := os.environ.get("RUNTIME_DIRECTORY"):
+        try:
+            return journal_in(Path(runtime.partition(":")[0]))
+        except InputError as second:
+            log.error("%s", second)
     try:
         # Not removed at the end: it may be all that is left of these verdicts.
         folder = Path(tempfile.mkdtemp(prefix="normline-journal-"))
     except OSError as error:
         raise fault from error
-    alarm = f"{fault}; until the next start verdicts are kept in the temporary folder {folder}"
-    return Journal(folder / "journal.db", retention, alarm=alarm)
+    return journal_in(folder)
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -15,7 +15,7 @@ ROOM = 0.75
 
 @dataclass(frozen=True)
 class _Limits:
-    """Beyond these a picture is at fault; whitest: the largest normal share of saturated pixels."""
+    """Beyond these a picture is at fault; whitest: share of saturated pixels."""
 
     darkest: float
     brightest: float
@@ -26,7 +26,9 @@ class _Limits:
     def of(cls, normal: Picture) -> _Limits:
         darkest, brightest = _bounds(normal.brightness)
         bluntest, _ = _bounds(normal.sharpness)
-        return cls(darkest, brightest, bluntest, normal.saturated.percentile(100))
+        # A share of pixels ends at 1, which a multiple of it does not: its rest has the same room.
+        rest = Spread(values=[1.0 - share for share in reversed(normal.saturated.values)])
+        return cls(darkest, brightest, bluntest, 1.0 - _bounds(rest)[0])
 
 
 class PictureCheck:
@@ -63,9 +65,10 @@ class PictureCheck:
             return None
         if seen.brightness < limits.darkest:
             return f"dark: mean level {seen.brightness:.0f}, normal from {limits.darkest:.0f}"
+        if (white := seen.saturated) > limits.whitest:
+            return f"saturated: {white:.0%} of its pixels, normal to {limits.whitest:.0%}"
         if seen.brightness > limits.brightest:
-            word = "saturated" if seen.saturated > limits.whitest else "bright"
-            return f"{word}: mean level {seen.brightness:.0f}, normal to {limits.brightest:.0f}"
+            return f"bright: mean level {seen.brightness:.0f}, normal to {limits.brightest:.0f}"
         if seen.sharpness < limits.bluntest:
             return f"blurred: sharpness {seen.sharpness:.3f}, normal from {limits.bluntest:.3f}"
         return None

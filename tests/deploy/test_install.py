@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.install import Installation, main
+from deploy.install import KEPT, Installation, main
 from tests.deploy.machine import Machine, make_wheel
 
 # Builds without a network.
@@ -57,6 +57,52 @@ def test_another_network_is_let_through_beside_the_first(machine: Machine) -> No
         "IPAddressAllow=192.168.0.0/24",
         "IPAddressAllow=10.0.0.0/8",
     ]
+
+
+def test_a_network_that_is_none_is_refused(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """systemd passes over a line that it does not understand, and the install looked fine."""
+    with pytest.raises(SystemExit) as stopped:
+        machine.install("1.0", "--allow-network", "192.168.0.0/244")
+    assert stopped.value.code == 2
+    assert "give one like 192.168.0.0/24" in capsys.readouterr().err
+
+
+def test_a_gate_that_is_added_later_reaches_the_station_wherever_it_is(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    assert machine.install("1.0", "--allow-network", "192.168.0.0/24") == 0
+    assert machine.install("1.0", "--gate") == 0
+    allowed = (machine.units / "normline-gate.service.d/network.conf").read_text()
+    assert "IPAddressAllow=192.168.0.0/24" in allowed
+
+
+def test_the_folder_for_models_is_there_before_the_first_start(machine: Machine) -> None:
+    for name in ("lib", "cache"):
+        assert mode(machine.root / "var" / name / "normline") == 0o750
+
+
+def test_a_version_whose_python_is_gone_is_made_anew(tmp_path: Path) -> None:
+    """After an upgrade of the system nothing but uninstalling helped."""
+    machine = Machine(tmp_path)
+    assert machine.install("1.0") == 0
+    python = (machine.opt / "current").resolve() / "bin" / "python"
+    python.unlink()
+    python.symlink_to("/usr/bin/python0.0")
+    assert machine.install("1.0") == 0 and machine.running == "1.0"
+
+
+def test_units_that_a_power_cut_has_damaged_are_taken_as_they_are(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    assert machine.install("1.0", "--device", "v4l2") == 0
+    ((machine.opt / "current").resolve() / KEPT).write_text("")
+    assert machine.install("1.1") == 0 and machine.running == "1.1"
+    assert (machine.units / "normline.service.d/v4l2.conf").exists()
+
+
+def test_gpio_without_a_gate_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Machine(tmp_path).install("1.0", "--device", "gpio") == 2
+    assert "add --gate" in capsys.readouterr().err
 
 
 def test_with_gpio_comes_what_drives_its_lines_and_stays(tmp_path: Path) -> None:
@@ -156,7 +202,8 @@ def test_under_roots_umask_of_077_the_service_still_reads_its_files(tmp_path: Pa
     assert machine.install("1.0", "--device", "v4l2") == 0
     for path in machine.root.rglob("*"):
         if path.is_dir():
-            assert mode(path) == 0o755, path
+            own = path in (machine.root / "var/lib/normline", machine.root / "var/cache/normline")
+            assert mode(path) == (0o750 if own else 0o755), path
         elif path != machine.station:
             assert mode(path) & 0o444 == 0o444, path
     assert mode(machine.opt / "current/bin/normline") == 0o755
@@ -209,3 +256,5 @@ def test_uninstall_keeps_the_users_files_and_purge_does_not(machine: Machine) ->
     assert not (machine.root / "usr/local/bin/normline").is_symlink()
     assert machine.run("uninstall", "--purge") == 0
     assert machine.files() == {}
+    assert not (machine.root / "var/lib/normline").exists()
+    assert not (machine.root / "var/cache/normline").exists()

@@ -125,6 +125,30 @@ def test_a_file_that_never_was_a_journal_is_never_set_aside(tmp_path: Path) -> N
         assert path.read_text().startswith("somebody's notes")
 
 
+def test_a_service_goes_on_with_the_journal_that_the_one_before_kept_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service's /tmp ends with it: killed, it had lost every verdict since the disk failed."""
+    runtime = tmp_path / "run"
+    runtime.mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(runtime))
+    real = ahead_module.os.posix_fallocate
+
+    def full(descriptor: int, *arguments: int) -> None:
+        if runtime not in Path(os.readlink(f"/proc/self/fd/{descriptor}")).parents:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor, *arguments)
+
+    monkeypatch.setattr(ahead_module.os, "posix_fallocate", full)
+    for stored in (3, 6):
+        journal = open_journal(tmp_path / "journal.db", Retention(), "continue")
+        assert journal.alarm is not None and str(runtime) in journal.alarm
+        record(journal, 3)
+        settle(journal)
+        assert stored_in(journal) == stored
+        journal.close()
+
+
 def test_with_no_room_on_its_disk_the_journal_goes_elsewhere_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,16 @@ def test_where_normal_pictures_repeat_repetition_is_no_fault(normals: list[np.nd
     assert fault(check, normals[0], normals[0]) is None
 
 
+def test_a_bright_part_that_is_burnt_out_is_saturated(normals: list[np.ndarray]) -> None:
+    """No mean level lies as far above a bright part's as it may lie; its white pixels tell."""
+    bright = [np.asarray(np.clip(image * 0.3 + 170, 0, 245), np.uint8) for image in normals]
+    assert np.mean(bright) > 191.25
+    check = PictureCheck(normal_look(bright))
+    said = fault(check, np.asarray(np.clip(bright[0] * 1.3, 0, 255), np.uint8))
+    assert said is not None and said.startswith("saturated")
+    assert fault(check, bright[1], bright[0]) is None
+
+
 def test_a_line_whose_light_varies_is_given_as_much_room(normals: list[np.ndarray]) -> None:
     dimmed = [np.asarray(image * share, np.uint8) for image in normals for share in (0.5, 1.0)]
     dim = np.asarray(normals[0] * 0.4, np.uint8)
