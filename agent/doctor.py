@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import platform
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -30,6 +32,16 @@ INSTALL = {
     "onnxruntime": "for any CPU: pip install onnxruntime; "
     "for NVIDIA GPUs: pip install onnxruntime-gpu",
 }
+# As they are named where an engine is loaded.
+INSTALL_DEVICE = {
+    "CUDA": "the machine has an NVIDIA GPU that no runtime uses: pip install onnxruntime-gpu in "
+    "place of onnxruntime; on a Jetson see deploy/jetson.md",
+    "GPU": "the machine has an Intel GPU that no runtime uses: install openvino and Intel's "
+    "compute runtime (intel-opencl-icd), and give the user /dev/dri",
+    "NPU": "the machine has an NPU that no runtime uses: for Intel's install openvino and its "
+    "driver (intel-level-zero-npu), and give the user /dev/accel",
+}
+INTEL, DEVICE_TREE = "0x8086", "proc/device-tree/model"
 
 
 @dataclass(frozen=True)
@@ -69,16 +81,36 @@ class Report:
     missing: dict[str, str]
     engines: list[EngineCheck] = field(default_factory=list)
 
-    def healthy(self, *, with_bundle: bool) -> bool:
-        """Whether a station can run here: with a bundle, one engine passes and none fails."""
+    def healthy(self, *, with_bundle: bool, all_asked: bool = False) -> bool:
+        """Whether a station can run here: with a bundle, one engine passes and none fails.
+
+        all_asked: every engine was asked for, and has to pass.
+        """
         if not with_bundle:
             return bool(self.runtimes)
         statuses = {check.status for check in self.engines}
+        if all_asked:
+            return statuses == {"ok"}
         return "ok" in statuses and "failed" not in statuses
 
 
-def examine(bundle: Bundle | None) -> Report:
-    """Look at the machine, and test every engine of the bundle that it can run."""
+@dataclass(frozen=True)
+class Wish:
+    """Which engines to test; None for all."""
+
+    runtime: str | None = None
+    device: str | None = None
+    precision: str | None = None
+
+    def __bool__(self) -> bool:
+        return any((self.runtime, self.device, self.precision))
+
+
+def examine(bundle: Bundle | None, wish: Wish = Wish()) -> Report:
+    """Look at the machine, and test every engine of the bundle that it can run, or that is asked.
+
+    A device that is asked for and that no runtime knows here is tried on each, to say why.
+    """
     runtimes: dict[str, Runtime] = {}
     missing: dict[str, str] = {}
     for name in RUNTIMES:
@@ -88,13 +120,19 @@ def examine(bundle: Bundle | None) -> Report:
         except ImportError as error:
             # Not installed, or installed without a library that it needs: the error says which.
             missing[name] = f"{error}; {INSTALL[name]}"
+    missing |= missing_devices({each for runtime in runtimes.values() for each in runtime.devices})
     engines = []
     if bundle is not None:
+        names = [name for name in runtimes if wish.runtime in (None, name)]
+        pairs = [(name, device) for name in names for device in runtimes[name].devices]
+        if wish.device is not None:
+            known = [pair for pair in pairs if pair[1] == wish.device]
+            pairs = known or [(name, wish.device) for name in names]
         engines = [
-            check_engine(bundle, name, device, precision)
-            for name, runtime in runtimes.items()
-            for device in runtime.devices
+            check_engine(bundle, *pair, precision)
+            for pair in pairs
             for precision in bundle.precisions
+            if wish.precision in (None, precision)
         ]
     versions = {
         "normline": __version__,
@@ -109,6 +147,28 @@ def examine(bundle: Bundle | None) -> Report:
         "int8": int8_support(cpu_flags()),
     }
     return Report(versions, cpu, runtimes, missing, engines)
+
+
+def missing_devices(found: Collection[str], root: Path = Path("/")) -> dict[str, str]:
+    """Accelerators that the machine has and no runtime uses, with what to do."""
+    vendors = {_text(path) for path in root.glob("sys/class/drm/renderD*/device/vendor")}
+    there = {
+        "CUDA": (root / "proc/driver/nvidia").exists() or "NVIDIA" in _text(root / DEVICE_TREE),
+        "GPU": INTEL in vendors,
+        "NPU": any(root.glob("dev/accel/accel*")),
+    }
+    return {
+        name: INSTALL_DEVICE[name]
+        for name, is_there in there.items()
+        if is_there and not any(device.startswith(name) for device in found)
+    }
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def check_engine(bundle: Bundle, runtime: str, device: str, precision: str) -> EngineCheck:

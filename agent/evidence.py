@@ -7,6 +7,7 @@ import queue
 import shutil
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -90,8 +91,9 @@ class EvidenceStore:
             self.dropped += 1
 
     def close(self) -> None:
-        """Write what waits, and end."""
-        self._work.put(None)
+        """Write what waits, and end; a disk that hangs is left behind."""
+        with suppress(queue.Full):
+            self._work.put(None, timeout=END_S)
         self._thread.join(END_S)
 
     def _run(self) -> None:
@@ -99,7 +101,7 @@ class EvidenceStore:
             path, image = work
             try:
                 self._write(path, cv2.imencode(".png", image, PNG)[1].tobytes())
-            except (OSError, InputError, cv2.error) as error:
+            except Exception as error:  # No memory either: the next picture may find some.
                 self.dropped += 1
                 if self.fault is None:
                     log.error("no evidence can be kept: %s", error)

@@ -225,13 +225,13 @@ def check_record(record: CalibrationRecord, bundle: Bundle, fingerprint: Fingerp
     Raises:
         InputError: names exactly what differs.
     """
-    pairs = [("bundle", record.bundle_sha256, bundle.sha256)]
+    pairs: list[tuple[str, object, object]] = [("bundle", record.bundle_sha256, bundle.sha256)]
     pairs += [
         (name, getattr(record.engine, name), getattr(fingerprint, name))
         for name in Fingerprint.model_fields
     ]
     differences = [
-        f"{name} {taken[:12]} instead of {here[:12]}"
+        f"{name} {str(taken)[:12]} instead of {str(here)[:12]}"
         for name, taken, here in pairs
         if taken != here
     ]

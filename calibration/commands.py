@@ -114,6 +114,8 @@ def calibrate(
         raise InputError(f"--report {unknown[0]}: the name must end in {' or '.join(FORMATS)}")
     if (normals is None) == (not folds):
         raise InputError("give either IMAGES_OR_CAMERA, or --fold for every fold")
+    if folds and count is not None:
+        raise InputError("--count is for cameras: every image of a fold is used")
     promise = Promise(rate, confidence, review_rate, best_effort)
     model = open_bundle(bundle)
     load = partial(checked_engine, runtime=runtime, device=device, precision=precision)

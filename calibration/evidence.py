@@ -190,11 +190,14 @@ def _join(one: Picture | None, other: Picture | None) -> Picture | None:
     if one is None or other is None:
         return one or other
     n, m = len(one.brightness.values), len(other.brightness.values)
+    # One picture alone differs from none: its 0 would say that normal pictures repeat each other.
+    pairs = [picture.difference.values for picture, count in ((one, n), (other, m)) if count > 1]
     a, b = decode_thumbnail(one.reference), decode_thumbnail(other.reference)
     return Picture(
         **{
             name: Spread(values=sorted(getattr(one, name).values + getattr(other, name).values))
-            for name in ("brightness", "sharpness", "saturated", "difference")
+            for name in ("brightness", "sharpness", "saturated")
         },
+        difference=Spread(values=sorted(sum(pairs, [])) or [0.0]),
         reference=encode_thumbnail(np.average([a, b], axis=0, weights=[n, m])),
     )

@@ -84,9 +84,15 @@ def recalibrate(
     if show:
         _list(path)
         return
+    if images is not None and "://" in images:
+        raise InputError(
+            f"{images} is a camera: give a folder or a list of pictures that a person has looked "
+            "at, such as the station keeps with `evidence: {keep: all}`"
+        )
     check_writable(path)
     if restore is not None:
         record = find_former(path, restore)
+        _check_fits(record, settings)
     elif confirm:
         record = _confirmed(read_record(path), note)
     else:
@@ -154,6 +160,21 @@ def _confirmed(record: CalibrationRecord, note: str) -> CalibrationRecord:
     return record.model_copy(update={"confirmed_at": now, "note": note or record.note})
 
 
+def _check_fits(record: CalibrationRecord, settings: Station) -> None:
+    """Raises InputError where a former record is of another model or engine than the station's."""
+    bundle, engine = open_bundle(settings.product.bundle), settings.engine
+    wanted = [("bundle", record.bundle_sha256, bundle.sha256)] + [
+        (name, getattr(record.engine, name), getattr(engine, name))
+        for name in ("runtime", "device", "precision")
+    ]
+    for name, then, now in wanted:
+        if then != now:
+            raise InputError(
+                f"that record is of the {name} {then[:12]}, the station has {now[:12]}: its limit "
+                "means nothing here"
+            )
+
+
 def promise_of(record: CalibrationRecord) -> Promise:
     """What was asked of a record."""
     short = record.supported_false_reject_rate > record.requested_false_reject_rate
@@ -194,7 +215,8 @@ def _list(path: Path) -> None:
         confirmed = f"confirmed {record.confirmed_at}  " if record.confirmed_at else ""
         click.echo(
             f"{name:<14}{record.created_at}  limit {record.threshold:.6g}  n {record.n}  "
-            f"{percent(record.supported_false_reject_rate)}  {confirmed}{record.note}".rstrip()
+            f"{percent(record.supported_false_reject_rate)}  bundle {record.bundle_sha256[:8]}  "
+            f"{confirmed}{record.note}".rstrip()
         )
 
 

@@ -23,6 +23,11 @@ from calibration.normals import Normals
 from calibration.sources import Keeper, Source, open_source, read_exclusions
 
 NAMED = 10
+# What of a manifest says how an image becomes a score; with alignment and mask.
+SEEN = (
+    "input_size", "region_of_interest", "image_size", "tiles", "window", "grey",
+    "score_pixels", "score_square", "score_window",
+)  # fmt: skip
 
 Load = Callable[[Bundle], AbstractContextManager[Engine]]
 
@@ -132,14 +137,34 @@ def from_folds(
             raise InputError(
                 f"--fold {path} is the model itself: give one trained without {images}"
             )
-        if model.manifest.input_size != bundle.manifest.input_size:
-            raise InputError(f"--fold {path} takes frames of another size than {bundle.path}")
+        if differing := _seen_otherwise(model, bundle):
+            raise InputError(
+                f"--fold {path} has another {differing} than {bundle.path}, so that its scores "
+                "mean something else: train all with the same --size, --roi, --tiles and --align"
+            )
         parts.append(from_source(load, model, images, None, None, options).normals)
+    names = Counter(name for part in parts for name in part.sizes)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise InputError(f"{twice[0]} is in two folds: every image belongs to one")
     check_folds([part.scores for part in parts])
     together = Normals()
     for part in parts:
         together.add(part)
     return Found(together, None)
+
+
+def _seen_otherwise(model: Bundle, other: Bundle) -> str | None:
+    """What of an image, or of a map, makes a score in one model and not in the other."""
+    for name in SEEN:
+        if getattr(model.manifest, name) != getattr(other.manifest, name):
+            return name.replace("_", " ")
+    if (model.manifest.alignment is None) != (other.manifest.alignment is None):
+        return "alignment"
+    masks = [
+        each.manifest.ignore_mask and each.manifest.members[each.manifest.ignore_mask]
+        for each in (model, other)
+    ]
+    return None if masks[0] == masks[1] else "ignore mask"
 
 
 def _excluded(source: Source, path: Path | None) -> set[str]:

@@ -86,7 +86,9 @@ class Keeper:
     def keep(self, name: str, image: NDArray[np.uint8]) -> None:
         """Write one picture, without loss."""
         data = cv2.imencode(".png", image)[1].tobytes()
-        write_atomically(self._folder / f"{name.removeprefix('frame ')}.png", data)
+        # A folder's pictures may be named by their subfolders.
+        plain = name.removeprefix("frame ").replace("/", "_")
+        write_atomically(self._folder / f"{plain}.png", data)
 
 
 def read_settings(given: Path) -> Settings | None:
@@ -140,7 +142,15 @@ def _normal_images(folder: Path) -> list[Path]:
             f"{folder} is a whole data set (it has {', '.join(parts)}): give only good images that "
             f"the model was not trained on, such as {folder / 'test' / 'good'}"
         )
-    return list_images(folder)
+    paths = list_images(folder)
+    kinds = {path.relative_to(folder).parts[0] for path in paths if path.parent != folder}
+    if "good" in kinds and len(kinds) > 1:
+        others = ", ".join(sorted(kinds - {"good"})[:3])
+        raise InputError(
+            f"{folder} has {others} beside good, which would count as normal parts: give "
+            f"{folder / 'good'}"
+        )
+    return paths
 
 
 def _listed_images(listing: Path) -> list[Path]:

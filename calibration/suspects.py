@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from calibration.evidence import Promise
 from calibration.normals import Normal
+from calibration.tail import LEAST_TAIL, TAIL_SHARE
 from calibration.threshold import conformal_threshold
 
 LOOKED_AT = 5
 SIGNIFICANCE = 0.01
-TAIL_SHARE = 0.1
-LEAST_TAIL = 20
+KNOWN_BEFORE = "(of the calibration before)"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class LeftOut:
     """One of the largest scores, and what would be without it.
 
     threshold: if this part were left out; chance: that the gap below it, or below one that is
-    not smaller, is so wide by chance.
+    not larger, is so wide by chance.
     """
 
     name: str
@@ -39,19 +39,31 @@ class LeftOut:
         return self.chance < SIGNIFICANCE
 
 
-def leave_one_out(parts: Sequence[Normal], promise: Promise) -> list[LeftOut]:
-    """Look at the largest scores, the largest first."""
-    ordered = sorted(parts, key=lambda part: -part.score)
-    scores = [part.score for part in ordered]
-    chances = gap_chances(scores)
+def leave_one_out(
+    parts: Sequence[Normal], promise: Promise, scores: Sequence[float] | None = None
+) -> list[LeftOut]:
+    """Look at the largest scores, the largest first.
+
+    Args:
+        parts: those that there are pictures of.
+        promise: what is asked of the threshold.
+        scores: of all parts that the threshold rests on, where those are more.
+    """
+    names: dict[float, list[str]] = {}
+    for part in parts:
+        names.setdefault(part.score, []).append(part.name)
+    ordered = sorted(scores or [part.score for part in parts], reverse=True)
+    chances = gap_chances(ordered)
     found = []
     for index in range(len(chances)):
-        rest = scores[:index] + scores[index + 1 :]
+        rest = ordered[:index] + ordered[index + 1 :]
         without = conformal_threshold(
             rest, promise.stopped_rate, promise.confidence, best_effort=True
         )
         chance = min(1.0, LOOKED_AT * min(chances[index:]))
-        found.append(LeftOut(ordered[index].name, scores[index], without.value, chance))
+        alike = names.get(ordered[index])
+        name = alike.pop(0) if alike else KNOWN_BEFORE
+        found.append(LeftOut(name, ordered[index], without.value, chance))
     return found
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import sys
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from agent.bundle import open_bundle
+from agent.bundle import Bundle, open_bundle
 from agent.engine import PRECISIONS, RUNTIMES, load_engine, self_test
+from agent.errors import InputError
 from agent.files import check_writable, write_atomically
-from agent.record import check_record, read_record
+from agent.record import CalibrationRecord, check_record, read_record
 from agent.view import View
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deploy.evaluate import Outcome
 
 FILE = click.Path(path_type=Path)
 HERE = tuple(name for name in RUNTIMES if find_spec(name))
@@ -34,6 +43,9 @@ def export(run: Path, out: Path, frames: Path | None, finetune: str | None) -> N
     Every precision is compared with the trained model on every runtime here: verdicts, maps and
     scores. Nothing is written when one strays; --finetune brings INT8 closer.
     """
+    check_writable(out)
+    if not run.is_dir():
+        raise InputError(f"{run} is not a run: give a folder that normline train has left")
     # Imported here: torch takes seconds, and a mistyped path should not.
     import numpy as np
 
@@ -43,7 +55,6 @@ def export(run: Path, out: Path, frames: Path | None, finetune: str | None) -> N
     from training.duration import parse_seconds
     from training.run import FRAMES, load_frames, load_run
 
-    check_writable(out)
     trained = load_run(run)
     if frames is None:
         pictures, anomalous = load_frames(run / FRAMES)
@@ -62,13 +73,13 @@ def export(run: Path, out: Path, frames: Path | None, finetune: str | None) -> N
     )
     click.echo(
         f"{'runtime':12} {'precision':9} {'verdicts equal':>14} {'map correlation':>15} "
-        f"{'score off by':>12}  (logits; span {results[0].found.span:.3g})"
+        f"{'score off by':>12} {'of a span of':>12}  (logits)"
     )
     for result in results:
         found = result.found
         click.echo(
             f"{result.runtime:12} {result.precision:9} {found.agreement:14.2%} "
-            f"{found.correlation:15.5f} {found.score * found.span:12.4g}"
+            f"{found.correlation:15.5f} {found.score * found.span:12.4g} {found.span:12.3g}"
         )
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, sha256 {open_bundle(out).sha256}")
 
@@ -102,7 +113,8 @@ def evaluate(
     """Measure a bundle on labelled images (MVTec-AD layout), on every engine here.
 
     Verdict agreement compares each engine with the first fp32 engine (or the first of all), each
-    at its calibrated threshold, or else at the one that rejects 2 % of its good test parts.
+    at its calibrated threshold, or else at the one that rejects 2 % of its good test parts. An
+    engine that cannot be judged is left out, and the exit code is 1.
     """
     from deploy import evaluate as evaluation
     from training.dataset import load_labelled_images, read_dataset
@@ -115,29 +127,53 @@ def evaluate(
     evaluation.check_test_set(items, set(apart))
     items = evaluation.showing_a_part(items, view, lambda line: click.echo(line, err=True))
     evaluation.check_test_set(items, set(apart) & {item.kind for item in items})
-    chosen = [(name, device, each) for name in runtime or HERE for each in precision or PRECISIONS]
+    names = runtime or [name for name in HERE if evaluation.has_device(name, device)] or HERE
+    chosen = [(name, device, each) for name in names for each in precision or PRECISIONS]
     records = evaluation.by_engine([read_record(path) for path in calibration], opened, chosen)
     canvases, masks = load_labelled_images(items, view)
-    outcomes = []
-    for key in chosen:
-        name, _, each = key
-        engine = load_engine(opened, runtime=name, device=device, precision=each)
+    reference, found, failed = None, {}, None
+    # What all are compared with goes first, and nobody's maps are kept longer than they are needed.
+    for key in sorted(chosen, key=lambda each: each[2] != "fp32"):
         try:
-            self_test(engine, opened)
-            record = records.get(key)
-            if record is not None:
-                check_record(record, opened, engine.fingerprint)
-            limit = record.threshold if record is not None else None
-            outcomes.append(evaluation.inspect_all(engine, view, canvases, limit))
-        finally:
-            engine.close()
-        click.echo(f"inspected {len(canvases)} images on {engine.fingerprint}", err=True)
-    reference = next((o for o in outcomes if o.precision == "fp32"), outcomes[0])
-    reports = [
-        evaluation.report(outcome, reference, items, masks, view.ignored_on_canvas, set(apart))
-        for outcome in outcomes
-    ]
+            outcome = _outcome(opened, key, records.get(key), view, canvases)
+        except InputError as error:
+            failed = error
+            click.echo(f"left out: {error}", err=True)
+            continue
+        reference = reference or replace(outcome, maps=outcome.maps[:0])
+        found[key] = evaluation.report(
+            outcome, reference, items, masks, view.ignored_on_canvas, set(apart)
+        )
+    if failed is not None and not found:
+        raise failed
+    reports = [found[key] for key in chosen if key in found]
     click.echo(evaluation.table(reports, set(apart)))
     if json_file:
         rows = [asdict(report) for report in reports]
         write_atomically(json_file, (json.dumps(rows, indent=1) + "\n").encode())
+    if failed is not None:
+        sys.exit(1)
+
+
+def _outcome(
+    bundle: Bundle,
+    choice: tuple[str, str, str],
+    record: CalibrationRecord | None,
+    view: View,
+    canvases: NDArray[np.uint8],
+) -> Outcome:
+    """What one engine says of every image; raises InputError where it is not to be trusted."""
+    from deploy.evaluate import inspect_all
+
+    runtime, device, precision = choice
+    engine = load_engine(bundle, runtime=runtime, device=device, precision=precision)
+    try:
+        self_test(engine, bundle)
+        if record is not None:
+            check_record(record, bundle, engine.fingerprint)
+        limit = record.threshold if record is not None else None
+        outcome = inspect_all(engine, view, canvases, limit)
+    finally:
+        engine.close()
+    click.echo(f"inspected {len(canvases)} images on {engine.fingerprint}", err=True)
+    return outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from time import perf_counter
 
 import numpy as np
@@ -74,6 +75,12 @@ class Report:
     detected: float | None
     p50_ms: float
     p99_ms: float
+
+
+def has_device(runtime: str, device: str) -> bool:
+    """Whether a runtime that is installed knows a device by this name, such as GPU of GPU.0."""
+    there = import_module(f"agent.engine.{runtime}").devices()
+    return device in {*there, *(name.partition(".")[0] for name in there)}
 
 
 def inspect_all(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from agent.bundle import Golden, model_member, open_bundle, write_bundle
+from agent.bundle import GOLDEN, Golden, model_member, open_bundle, write_bundle
 from agent.engine import PRECISIONS, RUNTIMES, EngineFault, load_engine, self_test
 from agent.errors import InputError
 from deploy.equalise import equalise
@@ -77,6 +77,9 @@ def build_bundle(
         InputError: a precision strays beyond the limits; nothing is written then.
     """
     size = run.settings.input_size
+    tunable = run.settings.family == "edge"
+    if tuning and not tunable:
+        raise InputError("--finetune is for the edge presets: leave it out")
     if frames.shape[1:3] != size:
         raise InputError(f"the run's frames are {frames.shape[1:3]}, its model takes {size}")
     trained = ask_module(run.inspector, frames)
@@ -93,7 +96,8 @@ def build_bundle(
     models["fp16"] = export_graph(line, size, "fp16")
     say(f"quantising to int8 with {len(frames)} frames")
     models["int8"] = _int8(line, frames, size, tuning, say)
-    check_rules(models["int8"])
+    for precision, model in models.items():
+        check_rules(model, precision)
     span = float(np.ptp(trained.scores))
     golden = _golden(frames, anomalous, trained, span)
     fields = {
@@ -110,14 +114,15 @@ def build_bundle(
         },
     }
     members = {model_member(precision): model for precision, model in models.items()}
-    members["golden.npz"] = golden.to_bytes()
+    members[GOLDEN] = golden.to_bytes()
     members |= view_members(run)
     candidate = out.with_name(out.name + ".candidate")
     write_bundle(candidate, fields, members)
     say("comparing every precision on every runtime here with the trained model")
     try:
         exact = Exact(frames, anomalous, trained)
-        results += gate(candidate, exact, exact.seen_again(run.inspector))
+        advice = "; try --finetune 10m" if tunable and not tuning else ""
+        results += gate(candidate, exact, exact.seen_again(run.inspector), advice)
         os.replace(candidate, out)
     finally:
         candidate.unlink(missing_ok=True)
@@ -138,11 +143,12 @@ class Exact:
         return Exact(frames, np.tile(self.anomalous, SEEN_AGAIN + 1), ask_module(inspector, frames))
 
 
-def gate(path: Path, exact: Exact, more: Exact) -> list[GateResult]:
+def gate(path: Path, exact: Exact, more: Exact, advice: str = "") -> list[GateResult]:
     """Run every precision on every runtime installed here against the trained model.
 
     Args:
         more: for INT8, of which one verdict in 200 may differ.
+        advice: for when INT8 strays.
 
     Raises:
         InputError: with the figures of the first that strays too far, or has no answer at all.
@@ -156,7 +162,8 @@ def gate(path: Path, exact: Exact, more: Exact) -> list[GateResult]:
             try:
                 said = ask_engine(engine, asked.frames)
                 found = compare(said, asked.trained, asked.anomalous)
-                check(f"the {precision} model on {runtime}", precision, found)
+                helps = advice if precision == "int8" else ""
+                check(f"the {precision} model on {runtime}", precision, found, helps)
                 self_test(engine, bundle)
             except EngineFault as fault:
                 raise InputError(

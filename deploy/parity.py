@@ -142,14 +142,13 @@ def compare(found: Said, trained: Said, anomalous: NDArray[np.bool_]) -> Parity:
     )
 
 
-def check(what: str, precision: str, found: Parity) -> None:
+def check(what: str, precision: str, found: Parity, advice: str = "") -> None:
     """Refuse what strays too far.
 
     Raises:
-        InputError: with all figures.
+        InputError: with all figures, and the advice.
     """
     if misses := LIMITS[precision].missed(found):
-        advice = "; try --finetune 10m" if precision == "int8" else ""
         raise InputError(
             f"{what} is not the trained model: {found}; demanded: {', '.join(misses)}{advice}"
         )

@@ -27,15 +27,17 @@ OPERATORS = {
 LARGEST_TOP_K = 3840
 
 
-def check_rules(model: bytes) -> None:
-    """Refuse an ONNX model that TensorRT would not take.
+def check_rules(model: bytes, precision: str = "int8") -> None:
+    """Refuse an ONNX model of a precision that TensorRT would not take.
 
     Raises:
         InputError: with the first broken rules.
     """
     if broken := broken_rules(onnx.load_from_string(model)):
         more = f" (and {len(broken) - 3} more)" if len(broken) > 3 else ""
-        raise InputError(f"TensorRT would refuse the INT8 model: {'; '.join(broken[:3])}{more}")
+        raise InputError(
+            f"TensorRT would refuse the {precision} model: {'; '.join(broken[:3])}{more}"
+        )
 
 
 def broken_rules(model: onnx.ModelProto) -> list[str]:

@@ -72,7 +72,7 @@ class BatchMaker(Dataset[Batch]):
         self.size = size
         self.seed = seed
         self.group = group
-        own_places(_gets_anomaly(size), group.rank, group.size)  # refuses uneven shares now
+        check_shares(size, group)
         self.workers = workers
 
     def __getitem__(self, step: int) -> Batch:
@@ -141,6 +141,11 @@ class BatchMaker(Dataset[Batch]):
                 order = np.random.default_rng((self.seed, 1 << 32, epoch)).permutation(total)
             indices.append(int(order[place]))
         return indices
+
+
+def check_shares(size: int, group: Group) -> None:
+    """Raises InputError where a batch of `size` images cannot be shared evenly by the group."""
+    own_places(_gets_anomaly(size), group.rank, group.size)
 
 
 def _gets_anomaly(size: int) -> NDArray[np.bool_]:

@@ -19,6 +19,15 @@ class Budget:
         assert self.seconds is not None
         return elapsed_s / self.seconds
 
+    @property
+    def in_words(self) -> str:
+        """For people."""
+        if self.steps is not None:
+            return f"{self.steps} steps"
+        assert self.seconds is not None
+        minutes = self.seconds / 60
+        return f"{minutes:.3g} minutes" if minutes >= 1 else f"{self.seconds:.3g} seconds"
+
     def __str__(self) -> str:
         """As it is given on the command line."""
         if self.steps is not None:

@@ -20,7 +20,7 @@ def claim(order: Order, settings: RunSettings) -> None:
 
     Raises InputError where the folder holds a run that is not to be resumed, or another one.
     """
-    if not (order.out / SETTINGS).exists():
+    if not has_begun(order.out):
         order.out.mkdir(parents=True, exist_ok=True)
         write_settings(order.out, settings)
         return
@@ -31,10 +31,16 @@ def claim(order: Order, settings: RunSettings) -> None:
     before, refused = read_settings(order.out), f"{order.out} cannot be resumed"
     for name in ("preset", "input_size", "view", "data_digest"):
         if getattr(before, name) != getattr(settings, name):
-            raise InputError(
-                f"{refused}: its {name} is {getattr(before, name)}, now it is "
-                f"{getattr(settings, name)}: give another --out"
+            was, now = getattr(before, name), getattr(settings, name)
+            told = (
+                "its images are seen otherwise: repeat its --roi, --ignore-mask, --align, --tiles, "
+                "--overlap and --window"
+                if name == "view"
+                else "its images are others"
+                if name == "data_digest"
+                else f"its {name} is {was}, now it is {now}"
             )
+            raise InputError(f"{refused}: {told}, or give another --out")
     for name, option in (("seed", "--seed"), ("batch_size", "--batch-size")):
         if before.training[name] != settings.training[name]:
             raise InputError(f"{refused}: it was begun with {option} {before.training[name]}")
@@ -66,7 +72,12 @@ def _plain(value: Any) -> Any:
 
 def begun_budget(folder: Path) -> Budget | None:
     """The budget of the run that was begun in a folder; None where none was."""
-    return _budget(read_settings(folder)) if (folder / SETTINGS).exists() else None
+    return _budget(read_settings(folder)) if has_begun(folder) else None
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a run was begun in a folder."""
+    return (folder / SETTINGS).exists()
 
 
 def _budget(begun: RunSettings) -> Budget | None:

@@ -9,7 +9,7 @@ import click
 from training.budget import Budget
 from training.duration import parse_seconds
 from training.errors import InputError
-from training.presets import EDGE, NAMES, resolve
+from training.presets import EDGE, NAMES, reason, resolve
 
 FOLDER = click.Path(path_type=Path)
 DEFAULT_BUDGET = "45m"
@@ -84,17 +84,25 @@ def train(
     station see the same.
     """
     # Imported here: torch takes seconds, and a mistyped option should not.
-    from training.claim import begun_budget
+    from training.claim import begun_budget, has_begun
     from training.dataset import read_dataset
     from training.device import is_gpu
     from training.order import Order
     from training.session import train_run
     from training.wish import parse_wish
 
+    begun = begun_budget(out) if resume else None
+    if resume and not has_begun(out):
+        raise InputError(f"{out} holds no run to go on with: leave --resume out, or mend --out")
+    budget, on_gpu = parse_budget(steps, time_budget, begun), is_gpu(device)
+    given = "" if steps or time_budget or begun else ", as none was given"
+    click.echo(f"training for {budget.in_words}{given}", err=True)
+    if preset == EDGE:
+        click.echo(f"preset {resolve(preset, on_gpu)}: {reason(on_gpu)}", err=True)
     order = Order(
         out=out,
-        preset=resolve(preset, is_gpu(device)),
-        budget=parse_budget(steps, time_budget, begun_budget(out) if resume else None),
+        preset=resolve(preset, on_gpu),
+        budget=budget,
         input_size=parse_size(size),
         batch_size=batch_size,
         view=parse_wish(roi, ignore_mask, align, tiles, overlap, window),

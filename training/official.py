@@ -119,10 +119,13 @@ def _check_assumptions(arguments: dict[str, Any], path: Path) -> None:
 
 def _input_size(arguments: dict[str, Any], path: Path) -> tuple[int, int]:
     match arguments.get("img_size", INPUT_SIZE):
-        case (int(height), int(width)) if height > 0 and width > 0:
+        case (int(height), int(width)) if min(height, width) > 0 == height % 32 == width % 32:
             return height, width
         case other:
-            raise InputError(f"{path} was trained with img_size = {other}, not height and width")
+            raise InputError(
+                f"{path} was trained with img_size = {other}: height and width must be multiples "
+                "of 32"
+            )
 
 
 def _state(checkpoint: dict[str, Any], key: str, path: Path) -> State:

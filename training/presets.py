@@ -105,6 +105,13 @@ def resolve(name: str, on_gpu: bool) -> str:
     return "edge-m" if on_gpu else "edge-s"
 
 
+def reason(on_gpu: bool) -> str:
+    """Why `resolve` takes what it takes, in words."""
+    if on_gpu:
+        return "a GPU has no use for less"
+    return "within an hour a CPU shows the larger ones too few images"
+
+
 def preset(name: str) -> Preset:
     """The preset of that name."""
     try:

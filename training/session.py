@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.batches import BatchMaker
+from training.batches import BatchMaker, check_shares
 from training.claim import claim
 from training.dataset import data_digest, load_images, split_normals
 from training.device import choose_device, has_fast_bfloat16, spare_cores
@@ -77,10 +77,14 @@ def _train(
     )
     view = choose_view(order.view, rest, order.input_size, say)
     # Read before the folder is taken: a refused image can be replaced and the order repeated.
-    parts = cut_parts(load_images(train, view), view)
-    held_out = cut_parts(load_images(selection, view), view).sample(MAX_SELECTION, order.seed)
+    # Together: a few held-out images cannot tell by themselves whether they show an object.
+    together = cut_parts(load_images([*train, *selection], view), view)
+    parts, held_out = together.split(len(train) * len(view.places))
+    held_out = held_out.sample(MAX_SELECTION, order.seed)
     if parts.is_grey:
         recipe = recipe.for_grey()
+    check_shares(batch_size, group)
+    twice = _must_checkpoint(recipe, batch_size // group.size, order.input_size, device)
     textures, textures_digest = _read_textures(order)
     settings = RunSettings(
         product=order.product,
@@ -124,7 +128,7 @@ def _train(
     torch.manual_seed(order.seed)
     model = variant.build(recipe).to(device)
     share_statistics(model, group)
-    if _must_checkpoint(recipe, batch_size // group.size, order.input_size, device):
+    if twice:
         model.checkpoint_activations(True)
         say("activations are computed twice: they do not fit into the device's memory")
     precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
@@ -157,6 +161,7 @@ def _train(
         say(f"{group.size} processes share each batch of {batch_size}")
     if order.resume and trainer.resume():
         say(f"going on from step {trainer.step}")
+    _check_alike(group, trainer.step, settings.data_digest)
     chosen = trainer.train()
     if chosen is None:
         return
@@ -184,6 +189,18 @@ def _train(
     }
     _leave_run(order.out, settings.model_copy(update={"training": record}), trainer, held_out_set)
     say(f"pictures: {order.out / LOSSES}, {order.out / SAMPLES}")
+
+
+def _check_alike(group: Group, step: int, data_digest: str) -> None:
+    """Raises InputError in a process that would not do the leader's work, which ends them all."""
+    if group.agree(float(step)) != step:
+        raise InputError(
+            "not every process goes on from the same step: --out must be one folder for all "
+            "machines"
+        )
+    digest = float(int(data_digest[:12], 16))
+    if group.agree(digest) != digest:
+        raise InputError("the machines train on different images: give all the same")
 
 
 def _read_textures(order: Order) -> tuple[NDArray[np.uint8] | None, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -99,13 +100,15 @@ class Trainer:
         """
         self.model.train()
         last_save = time.monotonic()
+        progress = self.budget.progress(self.step, self.elapsed_s)
         bar = tqdm(
             total=100,
+            # Of a resumed training: else what was done before counts as done in no time.
+            initial=min(100, round(100 * progress, 1)),
             unit="%",
             bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}",
             disable=not self.group.leads,
         )
-        progress = self.budget.progress(self.step, self.elapsed_s)
         started = asked = time.monotonic()
         for batch in self.batches.stream(self.step):
             if progress >= 1.0:
@@ -120,7 +123,7 @@ class Trainer:
             progress = self.group.agree(self.budget.progress(self.step, self.elapsed_s))
             if self.step % LOG_EVERY == 0 or self.step == 1:
                 values = {name: round(self.group.mean(value), 5) for name, value in losses.items()}
-                if not all(map(_is_finite, values.values())):
+                if not all(map(math.isfinite, values.values())):
                     raise InputError(
                         f"training diverged at step {self.step} ({values}): the images may hold "
                         "extreme values; look at them, or train again with another --seed"
@@ -293,7 +296,3 @@ def _rate(progress: float) -> float:
     rest = min(1.0, (progress - WARM_UP) / (1.0 - WARM_UP))
     cosine = 0.5 * (1.0 + float(torch.cos(torch.tensor(rest * torch.pi))))
     return FINAL_RATE + (1.0 - FINAL_RATE) * cosine
-
-
-def _is_finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")

@@ -192,7 +192,8 @@ class View:
         if size is not None and image.shape[:2] != size:
             raise InputError(
                 f"{name} is {image.shape[1]}x{image.shape[0]} pixels, the others {size[1]}x"
-                f"{size[0]}: with a region of interest or an ignore mask all must be of one size"
+                f"{size[0]}: with a region of interest, an ignore mask or a part that is followed "
+                "all must be of one size"
             )
         if roi is None:
             return image

@@ -146,7 +146,10 @@ def open_v4l2(uri: CameraUri, *, every_frame: bool = False) -> Camera:
     options = uri.options(V4l2Options)
     path = Path(uri.local_path())
     if not path.exists():
-        raise InputError(f"camera {uri.shown}: there is no such device: is it plugged in?")
+        raise InputError(
+            f"camera {uri.shown}: there is no such device: is it plugged in, and for the service "
+            "opened with install.py install … --device v4l2?"
+        )
     asked: Settings = options.model_dump(exclude_none=True)
     # No time-outs: V4L2 knows none, and refuses to open when given any. The capture process is
     # killed when it hangs.

@@ -10,22 +10,24 @@ from numpy.typing import NDArray
 
 from agent.camera.uri import CameraUri
 from agent.errors import InputError
+from agent.imaging import CV_LOGGING
 
 
 def open_capture(uri: CameraUri, source: str, backend: int, params: list[int]) -> cv2.VideoCapture:
     """Open `source` with one backend of OpenCV; raises InputError, without the source's secrets."""
     # FFmpeg prints addresses, and with them passwords.
     os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(0)
+    level = CV_LOGGING.getLogLevel()
+    CV_LOGGING.setLogLevel(0)
     try:
         capture = cv2.VideoCapture(source, backend, params)
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        CV_LOGGING.setLogLevel(level)
     if not capture.isOpened():
         raise InputError(
             f"camera {uri.shown} does not open: check that it is there, that nothing else uses "
-            "it, and that this user may"
+            "it, and that this user may (over a network: that the service was let through with "
+            "--allow-network)"
         )
     return capture
 

@@ -121,7 +121,10 @@ class Capture:
         Raises:
             InputError: it does not open.
         """
-        self._open()
+        try:
+            self._open()
+        except (OSError, EOFError) as error:
+            raise InputError(f"the capture process cannot be started: {error}") from error
         while self._state is CaptureState.STARTING:
             self._step(LOOK_S, want=False)
         if self._state is CaptureState.FAULT:
@@ -191,7 +194,11 @@ class Capture:
                 return None
             time.sleep(max(wait_s, 0))
             self._epoch += 1
-            self._open()
+            try:
+                self._open()
+            except (OSError, EOFError) as error:
+                # No memory or no process left: as bad as no camera, and over as soon.
+                self._fail(Failed(f"the capture process cannot be started: {error}", False))
             return None
         if want and self._stream.opened is not None and not self._wanted:
             self._stream.send(Want())

@@ -49,10 +49,10 @@ def run(uri: str, mode: Mode, connection: Connection, ring: Ring) -> None:
     beat_s = IDLE_BEAT_S if mode == "camera_triggered" else None
     try:
         while True:
+            if beat_s is not None:
+                ring.beat(time.monotonic_ns())
             if connection.poll(beat_s):
                 recorder.hear(connection.recv())
-            else:
-                ring.beat(time.monotonic_ns())
     except (EOFError, ConnectionResetError):
         # Not sys.exit: a thread that hangs in a driver would be waited for.
         os._exit(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from numpy.typing import NDArray
@@ -31,19 +32,32 @@ class Stream:
     """
 
     def __init__(self, uri: str, mode: Mode, slots: int, open_limit_s: float) -> None:
-        """open_limit_s: from starting the process, through opening, to the first frame."""
+        """Start the process.
+
+        open_limit_s: from then on, through opening, to the first frame.
+
+        Raises:
+            OSError, EOFError: the machine has no room for it.
+        """
         self._open_limit_s = open_limit_s
         self.opened: Opened | None = None
         self._started_s = time.monotonic()
         self._ring = Ring(slots)
         self._read: int | None = None
-        self._connection, childs_end = FORKS.Pipe()
-        self._process = FORKS.Process(
-            target=run, args=(uri, mode, childs_end, self._ring), name="capture", daemon=True
-        )
-        self._process.start()
-        # While it is open here, the pipe would not end with the child.
-        childs_end.close()
+        with ExitStack() as half_made:
+            half_made.callback(self._ring.close)
+            self._connection, childs_end = FORKS.Pipe()
+            # While it is open here, the pipe would not end with the child.
+            with childs_end:
+                half_made.callback(self._connection.close)
+                self._process = FORKS.Process(
+                    target=run,
+                    args=(uri, mode, childs_end, self._ring),
+                    name="capture",
+                    daemon=True,
+                )
+                self._process.start()
+            half_made.pop_all()
 
     @property
     def pid(self) -> int | None:

@@ -39,6 +39,7 @@ class Acknowledger:
             answer = self._socket.recv()
             if b'"error"' in answer:
                 log.warning("the station does not take the acknowledgement: %s", answer)
+                self._said = None
         if position == self._said or time.monotonic() < self._next_s:
             return
         request = {"op": "ack", "client": self._client, **asdict(position)}

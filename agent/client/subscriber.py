@@ -150,7 +150,7 @@ class Subscriber:
             left_s = until_s - time.monotonic()
             if event is not None or left_s <= 0:
                 return event
-            if not self._heard:
+            if self._steps is not None or not self._heard:
                 self._socket.poll(int(min(left_s, LOOK_S) * 1000))
 
     def _connect(self) -> None:
@@ -277,6 +277,9 @@ class Subscriber:
             try:
                 snapshot = client.snapshot(since=self.position.epoch)
                 for stored in snapshot.missing(self.position):
+                    if self.position.epoch < stored.epoch == snapshot.epoch:
+                        # Where it began is known: what was forgotten of it leaves a gap.
+                        self.position = Position(snapshot.epoch, snapshot.first_seq - 1)
                     for verdict in client.replay(stored.epoch, stored.first_seq, stored.last_seq):
                         yield from self._pass_on(verdict)
                 if snapshot.settles(target):

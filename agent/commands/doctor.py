@@ -9,26 +9,42 @@ from pathlib import Path
 import click
 
 from agent.bundle import open_bundle
-from agent.doctor import EngineCheck, Report, examine
+from agent.doctor import EngineCheck, Report, Wish, examine
+from agent.engine import PRECISIONS, RUNTIMES
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@click.option("--runtime", type=click.Choice(RUNTIMES), help="Only this one.  [default: all]")
+@click.option("--device", help="Only this one, such as TensorRT.  [default: all]")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Only this one.  [default: all]")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
-def doctor(context: click.Context, bundle: Path | None, as_json: bool) -> None:
+def doctor(
+    context: click.Context,
+    bundle: Path | None,
+    runtime: str | None,
+    device: str | None,
+    precision: str | None,
+    as_json: bool,
+) -> None:
     """Say what is installed and missing, and test a bundle on every engine here.
 
     With a BUNDLE, each runtime, device and precision is compared with the golden values that the
     bundle carries, and timed. For an NVIDIA GPU this also builds the TensorRT engines, which takes
-    minutes the first time. Exits with 1 when a self-test fails or no engine works.
+    minutes the first time. Exits with 1 when a self-test fails or no engine works, or when one
+    that was asked for by --runtime, --device or --precision does not.
 
     \b
     Example:
       normline doctor tile.nlb
+      normline doctor tile.nlb --device TensorRT --precision int8
     """
-    report = examine(open_bundle(bundle) if bundle else None)
-    healthy = report.healthy(with_bundle=bundle is not None)
+    wish = Wish(runtime, device, precision)
+    if wish and bundle is None:
+        raise click.UsageError("an engine is tested with a BUNDLE: give one")
+    report = examine(open_bundle(bundle) if bundle else None, wish)
+    healthy = report.healthy(with_bundle=bundle is not None, all_asked=bool(wish))
     if as_json:
         click.echo(json.dumps({"healthy": healthy, **asdict(report)}, indent=1))
     else:

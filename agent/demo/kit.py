@@ -6,6 +6,7 @@ import shutil
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import yaml
 
 from agent.engine import RUNTIMES
+from agent.engine.unsigned import levels
 from agent.errors import InputError
+from agent.record import read_record, write_record
 
 PRECISION = "int8"
 STATION = "station.yaml"
@@ -111,8 +114,18 @@ def write_station(
         The station file.
 
     Raises:
-        InputError: the kit is incomplete, or the folder cannot be written.
+        InputError: the kit is incomplete or for another version of the runtime, or the folder
+            cannot be written.
     """
+    record = read_record(kit.record(runtime))
+    here = import_module(f"agent.engine.{runtime}").version()
+    if here != record.engine.version:
+        raise InputError(
+            f"the demo is calibrated on {runtime} {record.engine.version}, here is {here}: "
+            f"pip install {runtime}=={record.engine.version}"
+        )
+    # Its limit was taken with all levels of INT8; with fewer it is no more than a demonstration.
+    engine = record.engine.model_copy(update={"levels": levels("CPU", PRECISION)})
     station: dict[str, Any] = {
         "station": {"site": "demo", "line": "line1", "name": "flange"},
         "product": {"bundle": BUNDLE, "calibration": RECORD},
@@ -129,7 +142,7 @@ def write_station(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(kit.bundle, folder / BUNDLE)
-        shutil.copyfile(kit.record(runtime), folder / RECORD)
+        write_record(folder / RECORD, record.model_copy(update={"engine": engine}))
         path.write_text(yaml.safe_dump(station, sort_keys=False), "utf-8")
     except OSError as error:
         raise InputError(f"cannot set up the demo in {folder}: {error}") from error

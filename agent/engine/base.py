@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from agent.errors import InputError
 
 INPUT = "frame"
 MAP, SCORE, RECONSTRUCTION = "anomaly_map", "score", "reconstruction"
+# Of an INT8 activation as unsigned bytes, and where the sum of two products has 16 bits.
+ALL_LEVELS, FEW_LEVELS = 255, 127
 
 
 class EngineFault(Exception):
@@ -21,7 +23,10 @@ class EngineFault(Exception):
 
 
 class Fingerprint(BaseModel):
-    """What a score depends on beside the bundle; a threshold holds for one fingerprint."""
+    """What a score depends on beside the bundle; a threshold holds for one fingerprint.
+
+    levels: that INT8 activations have, fewer on a processor that cannot add bytes exactly.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,9 +34,19 @@ class Fingerprint(BaseModel):
     version: str
     device: str
     precision: str
+    levels: int = ALL_LEVELS
 
     def __str__(self) -> str:
-        return f"{self.runtime} {self.version} on {self.device}, {self.precision}"
+        few = "" if self.levels == ALL_LEVELS else f" with {self.levels} levels"
+        return f"{self.runtime} {self.version} on {self.device}, {self.precision}{few}"
+
+    @model_serializer(mode="wrap")
+    def _write(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As records were written, and named by their content, before there were `levels`."""
+        fields: dict[str, Any] = write(self)
+        if self.levels == ALL_LEVELS:
+            del fields["levels"]
+        return fields
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,16 @@ class EngineKey:
 
 
 def cache_root(runtime: str, environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder for a runtime's engines: in systemd's cache directory, or in the user's."""
+    """The folder for a runtime's engines: in systemd's cache directory, or in the user's.
+
+    Raises:
+        InputError: the user has no home.
+    """
     if "CACHE_DIRECTORY" in environment:
         return Path(environment["CACHE_DIRECTORY"]) / runtime
-    user = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    user = environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if user.startswith("~"):
+        raise InputError("there is no home folder to keep compiled engines in: set XDG_CACHE_HOME")
     return Path(user) / "normline" / runtime
 
 
@@ -59,19 +65,32 @@ def prepare_cache(folder: Path) -> None:
         for path in _engines(folder):
             if known.get(path.name) != _digest(path):
                 log.warning("%s is not what was compiled here: it is compiled anew", path)
-                path.unlink()
+                path.unlink(missing_ok=True)
     except OSError as error:
+        named = "CACHE_DIRECTORY" if "CACHE_DIRECTORY" in os.environ else "XDG_CACHE_HOME"
         raise InputError(
             f"cannot keep compiled engines in {folder}: {error.strerror}; "
-            "set XDG_CACHE_HOME to a folder that can be written"
+            f"set {named} to a folder that can be written"
         ) from error
 
 
 def seal_cache(folder: Path) -> None:
     """Remember what the runtime has just compiled; raises InputError when that is not possible."""
-    digests = {path.name: _digest(path) for path in _engines(folder)}
+    try:
+        digests = {path.name: _digest(path) for path in _engines(folder)}
+    except OSError as error:
+        # Another process that starts at the same time throws away what has no seal yet.
+        raise InputError(f"cannot seal the engines in {folder}: {error.strerror}") from error
     if digests != _read_seal(folder):
         write_atomically(folder / SEAL, json.dumps(digests, indent=1).encode())
+
+
+def keep_sealed(folder: Path) -> None:
+    """Keep what was compiled; a disk that is full costs the next start its time, not this one."""
+    try:
+        seal_cache(folder)
+    except InputError as error:
+        log.warning("%s; the next start compiles anew", error)
 
 
 def _engines(folder: Path) -> list[Path]:

@@ -18,10 +18,10 @@ from agent.engine.base import (
     check_graph,
     graph_contract,
 )
-from agent.engine.cache import cache_root, prepare_cache, seal_cache
+from agent.engine.cache import cache_root, keep_sealed, prepare_cache
 from agent.engine.cpu import physical_cores
 from agent.engine.nvidia import cuda_options, engine_key, tensorrt_options
-from agent.engine.unsigned import all_unsigned
+from agent.engine.unsigned import all_unsigned, levels
 from agent.errors import InputError
 
 PROVIDERS = {
@@ -115,9 +115,13 @@ class OnnxRuntimeEngine(Engine):
                 f"{INSTALL_DEVICE}"
             )
         if device == "TensorRT":
-            seal_cache(folder)
+            keep_sealed(folder)
         fingerprint = Fingerprint(
-            runtime="onnxruntime", version=version(), device=device, precision=precision
+            runtime="onnxruntime",
+            version=version(),
+            device=device,
+            precision=precision,
+            levels=levels(device, precision),
         )
         self._set_up(session, fingerprint, input_size)
 

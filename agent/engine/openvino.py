@@ -15,9 +15,9 @@ import openvino.opset15 as ops
 from numpy.typing import NDArray
 
 from agent.engine.base import INPUT, Engine, EngineFault, Fingerprint, Tensors, check_graph
-from agent.engine.cache import EngineKey, cache_root, prepare_cache, seal_cache
+from agent.engine.cache import EngineKey, cache_root, keep_sealed, prepare_cache
 from agent.engine.cpu import cpu_flags, cpu_name, physical_cores
-from agent.engine.unsigned import unsigned_behind_relu
+from agent.engine.unsigned import levels, unsigned_behind_relu
 from agent.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -81,8 +81,8 @@ def cache_folder(model: bytes, device: str, precision: str) -> Path | None:
         device=f"{device} {cpu_name()}",
         precision=precision,
     )
-    folder = key.folder(cache_root("openvino"))
     try:
+        folder = key.folder(cache_root("openvino"))
         prepare_cache(folder)
     except InputError as error:
         log.warning("%s; every start compiles anew", error)
@@ -122,9 +122,13 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             raise InputError(f"OpenVINO cannot load the {precision} model: {error}") from error
         if folder is not None:
-            _seal(folder)
+            keep_sealed(folder)
         fingerprint = Fingerprint(
-            runtime="openvino", version=version(), device=device, precision=precision
+            runtime="openvino",
+            version=version(),
+            device=device,
+            precision=precision,
+            levels=levels(device, precision),
         )
         moment = _moment(core) if device == "CPU" else None
         self._set_up(compiled, moment, fingerprint, input_size)
@@ -169,14 +173,6 @@ class OpenVinoEngine(Engine):
     def close(self) -> None:
         """Give the compiled model back."""
         del self._request, self._ports, self._compiled, self._stirring, self._moment
-
-
-def _seal(folder: Path) -> None:
-    """Keep what was compiled; a disk that is full costs the next start its time, not this one."""
-    try:
-        seal_cache(folder)
-    except InputError as error:
-        log.warning("%s; the next start compiles anew", error)
 
 
 def _moment(core: ov.Core) -> ov.CompiledModel:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 import struct
 
+from agent.engine.base import ALL_LEVELS, FEW_LEVELS
 from agent.engine.cpu import adds_bytes_exactly, cpu_flags
 
 UNSIGNED_ZERO = "zero_behind_relu"
@@ -32,7 +33,13 @@ _INT8, _UINT8 = b"\x10\x03" + _NAME, b"\x10\x02" + _NAME
 _SIGNED = b"\x42" + bytes([len(SIGNED_ZERO)]) + SIGNED_ZERO.encode() + b"\x4a\x01"
 _INT8_0, _UINT8_128 = b"\x10\x03" + _SIGNED + b"\x00", b"\x10\x02" + _SIGNED + b"\x80"
 _SCALE = re.compile(UNSIGNED_SCALE.encode() + rb"\x4a\x04(.{4})", re.DOTALL)
-_FINER = 127 / 255
+_FINER = FEW_LEVELS / ALL_LEVELS
+
+
+def levels(device: str, precision: str) -> int:
+    """How many levels INT8 activations have on a device; see `Fingerprint`."""
+    fewer = device == "CPU" and precision == "int8" and not adds_bytes_exactly(cpu_flags())
+    return FEW_LEVELS if fewer else ALL_LEVELS
 
 
 def unsigned_behind_relu(model: bytes, *, all_levels: bool | None = None) -> bytes:

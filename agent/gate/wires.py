@@ -97,10 +97,12 @@ class GpioSensor:
         self._number = 0
 
     def parts(self) -> list[str]:
-        if not self._request.wait_edge_events(0):
-            return []
+        try:
+            events = self._request.read_edge_events() if self._request.wait_edge_events(0) else []
+        except OSError as error:
+            raise InputError(f"cannot read the sensor's GPIO line: {error.strerror}") from error
         found = []
-        for _ in self._request.read_edge_events():
+        for _ in events:
             self._number += 1
             found.append(f"{self._start}-{self._number}")
         return found
@@ -117,10 +119,14 @@ class FileOutput:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise InputError(f"cannot open the output {path}: {error.strerror}") from error
+        self._path = path
         self.drive(False)
 
     def drive(self, on: bool) -> None:
-        os.pwrite(self._descriptor, b"1\n" if on else b"0\n", 0)
+        try:
+            os.pwrite(self._descriptor, b"1\n" if on else b"0\n", 0)
+        except OSError as error:
+            raise InputError(f"cannot drive the output {self._path}: {error.strerror}") from error
 
     def close(self) -> None:
         self.drive(False)
@@ -140,7 +146,10 @@ class GpioOutput:
         self._line = line
 
     def drive(self, on: bool) -> None:
-        self._request.set_value(self._line, self._values[on])
+        try:
+            self._request.set_value(self._line, self._values[on])
+        except OSError as error:
+            raise InputError(f"cannot drive GPIO line {self._line}: {error.strerror}") from error
 
     def close(self) -> None:
         self.drive(False)

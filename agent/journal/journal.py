@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -53,7 +54,12 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path, retention: Retention | None = None, *, alarm: str | None = None
+        self,
+        path: Path,
+        retention: Retention | None = None,
+        *,
+        alarm: str | None = None,
+        after: int = 0,
     ) -> None:
         """Open the journal at `path` and start an epoch, of which it is durable that it began.
 
@@ -61,6 +67,7 @@ class Journal:
             path: the SQLite file, made when missing; `<path>.lock` and `<path>.ahead` lie beside.
             retention: what to forget.
             alarm: what the station has to say of this journal.
+            after: an epoch of another journal that this one takes the place of.
 
         Raises:
             JournalUnusable: it is corrupt, or its disk takes nothing.
@@ -69,11 +76,12 @@ class Journal:
         self._path = path
         self.alarm = alarm
         self._lock = _lock(path)
+        after = max(after, last_epoch(path))
         try:
             connection = connect(path)
             try:
                 self._ahead = AheadLog(path.with_name(path.name + ".ahead"))
-                self.epoch, self.first_seq = _begin_epoch(connection, self._ahead)
+                self.epoch, self.first_seq = _begin_epoch(connection, self._ahead, after)
                 rows = connection.execute(
                     "SELECT part_id, deadline_ms FROM open_parts ORDER BY rowid"
                 )
@@ -89,6 +97,10 @@ class Journal:
         except InputError:
             self._lock.close()
             raise
+        with suppress(OSError):
+            self._lock.truncate(0)
+            self._lock.write(str(self.epoch))
+            self._lock.flush()
         self._unanswered = {part.part_id for part in self.interrupted}
         self._next_seq = self.first_seq
         self._reserved = self.first_seq - 1 + BLOCK
@@ -244,7 +256,19 @@ class Journal:
         )
 
 
-def _begin_epoch(connection: sqlite3.Connection, ahead: AheadLog) -> tuple[int, int]:
+def last_epoch(path: Path) -> int:
+    """The epoch that was begun last in the journal at `path`, 0 if unknown.
+
+    Beside the journal, as it outlives one that is set aside: a clock that went back meanwhile would
+    give an epoch that every client has seen already.
+    """
+    try:
+        return int(path.with_name(path.name + ".lock").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _begin_epoch(connection: sqlite3.Connection, ahead: AheadLog, after: int) -> tuple[int, int]:
     connection.execute("BEGIN IMMEDIATE")
     (former, done) = connection.execute("SELECT epoch, ticket FROM committed").fetchone()
     for entry in ahead.entries():
@@ -253,7 +277,7 @@ def _begin_epoch(connection: sqlite3.Connection, ahead: AheadLog) -> tuple[int, 
                 connection.execute(sql, values)
     (last,) = connection.execute("SELECT COALESCE(MAX(epoch), 0) FROM epochs").fetchone()
     (reserved,) = connection.execute("SELECT seq FROM reserved").fetchone()
-    epoch = max(last + 1, int(time.time()))
+    epoch = max(last + 1, after + 1, int(time.time()))
     connection.execute("INSERT INTO epochs VALUES (?, ?)", (epoch, reserved + 1))
     connection.execute("UPDATE reserved SET seq = ?", (reserved + BLOCK,))
     connection.execute("UPDATE committed SET epoch = ?, ticket = 0", (epoch,))

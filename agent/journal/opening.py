@@ -11,7 +11,7 @@ from typing import Literal
 
 from agent.errors import InputError
 from agent.journal.database import JournalUnusable
-from agent.journal.journal import Journal
+from agent.journal.journal import Journal, last_epoch
 from agent.journal.retention import Retention
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def open_journal(path: Path, retention: Retention, on_fault: OnFault) -> Journal
                 return Journal(path, retention, alarm=f"{fault}; it was set aside as {aside.name}")
             except JournalUnusable as second:
                 log.error("%s", second)
-        return _temporary(fault, retention)
+        return _temporary(path, fault, retention)
 
 
 def _set_aside(path: Path) -> Path:
@@ -60,10 +60,12 @@ def _set_aside(path: Path) -> Path:
     return _beside(path, suffix)
 
 
-def _temporary(fault: JournalUnusable, retention: Retention) -> Journal:
+def _temporary(path: Path, fault: JournalUnusable, retention: Retention) -> Journal:
     def journal_in(folder: Path) -> Journal:
         alarm = f"{fault}; until the disk can be written verdicts are kept in the temporary folder "
-        return Journal(folder / "journal.db", retention, alarm=f"{alarm}{folder}")
+        return Journal(
+            folder / "journal.db", retention, alarm=f"{alarm}{folder}", after=last_epoch(path)
+        )
 
     # systemd's, which outlives the process; its /tmp is the service's own, and ends with it.
     if runtime := os.environ.get("RUNTIME_DIRECTORY"):

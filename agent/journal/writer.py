@@ -134,7 +134,7 @@ class JournalWriter:
                 forgotten = self._retention.apply(self._connection, 2 * self._since_retention)
                 self._since_retention = 0
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, MemoryError) as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             if self.fault is None:

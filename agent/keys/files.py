@@ -161,10 +161,15 @@ def write_secret_file(path: Path, content: KeyFile) -> None:
         raise InputError(f"{path} exists already: give another name") from error
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(_text(content))
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_text(content))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        # Half a key, or none, would stand in the way of the next try.
+        path.unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_public_file(path: Path, content: KeyFile) -> None:

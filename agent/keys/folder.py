@@ -122,7 +122,11 @@ class KeyFolder:
                     station_key=station.public_key,
                 ),
             )
-            write_public_file(self.clients_file, changed)
+            try:
+                write_public_file(self.clients_file, changed)
+            except InputError:
+                file.unlink(missing_ok=True)
+                raise
         return client
 
     def revoke(self, name: str) -> Client:

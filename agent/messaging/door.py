@@ -73,8 +73,9 @@ class Listener:
             try:
                 self.socket.bind(self._endpoint)
             except zmq.ZMQError as error:
-                # The port is free when ZeroMQ has let go of it: at the next call, then.
-                if error.errno != errno.EADDRINUSE:
+                # The port is free when ZeroMQ has let go of it, and the address there when its
+                # interface is up again: at the next call, then.
+                if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
                     raise
             else:
                 self._bound = True

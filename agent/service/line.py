@@ -43,6 +43,7 @@ class Line:
         # The verdict on the part that is still being inspected, when that came too late.
         self._overdue: dict[str, Verdict] = {}
         self._camera_parts = 0
+        self._ready_ns = 0
         self._started = False
         self._hurried = False
         self._halt: str | None = None
@@ -72,6 +73,7 @@ class Line:
             left = Part(part.part_id, time.monotonic_ns(), part.deadline_ms, is_open=True)
             self._give(left, Decision.none(Reason.INTERRUPTED))
         self._states.to(State.INITIALIZED, "model, camera and sockets are there")
+        self._ready_ns = time.monotonic_ns()
         self.start()
         self._equipment.herald.ready()
 
@@ -283,6 +285,10 @@ class Line:
         finding: Finding | None = None,
         durations: Durations | None = None,
     ) -> Verdict:
+        unready = part.begun_ns < self._ready_ns and part.is_late(time.monotonic_ns())
+        if unready and decision.reason in (None, Reason.DEADLINE):
+            # It passed while the station was starting, which tells nothing of how fast the line is.
+            decision = Decision.none(Reason.NOT_READY)
         verdict = self._equipment.results.give(
             part,
             decision,

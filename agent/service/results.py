@@ -13,7 +13,7 @@ from agent.evidence import EvidenceStore
 from agent.journal import Journal
 from agent.messaging.status import utc
 from agent.service.parts import Part
-from agent.verdict import Durations, LateResult, Outcome, Verdict, elapsed_ms
+from agent.verdict import Durations, LateResult, Outcome, Reason, Verdict, elapsed_ms
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,9 @@ class Results:
         self._send = send
         self._evidence = evidence
         self._publish_ms: float | None = None
+        # Of pictures that cannot be judged the first is evidence; a night of them would take the
+        # room of what was judged.
+        self._was_faulty = False
 
     def adopt(self, threshold: float) -> None:
         """Told with verdicts from now on that nothing was decided for."""
@@ -107,8 +110,10 @@ class Results:
         # Kept first, so that no end of this process takes away what somebody has received.
         answers = part.part_id if part.is_open else None
         self._journal.record(seq, self._recipe.topic, payload, answers, announce)
-        if self._evidence is not None and frame is not None:
+        faulty = verdict.reason is Reason.CAMERA_FAULT
+        if self._evidence is not None and frame is not None and not (faulty and self._was_faulty):
             self._evidence.keep(verdict, frame.image)
+        self._was_faulty = faulty
         if verdict.reason is not None:
             log.warning("part %s: no decision, %s", part.part_id, verdict.reason.value)
         else:

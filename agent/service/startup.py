@@ -43,6 +43,7 @@ from agent.view import View
 log = logging.getLogger(__name__)
 
 SIMULATED = frozenset({"synthetic", "folder", "file"})
+EIGHT_BITS = frozenset({"v4l2", "rtsp", "file"})
 
 
 def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
@@ -60,7 +61,12 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
     # wants; what a picture takes before it, even of five megapixels, takes no longer without.
     cv2.setNumThreads(1)
     with ExitStack() as stack:
-        bundle = open_bundle(station.product.bundle)
+        bundle, scheme = open_bundle(station.product.bundle), parse(station.camera.uri).scheme
+        if bundle.manifest.window is not None and scheme in EIGHT_BITS:
+            raise InputError(
+                f"the model is of 16-bit pictures, and a camera of {scheme}:// gives 8 bits: train "
+                "on what the camera gives"
+            )
         engine = _checked_engine(station, bundle, read_record(station.product.calibration))
         stack.callback(engine.close)
         capture = stack.enter_context(
@@ -71,7 +77,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
             )
         )
         capture.start()
-        simulated = parse(station.camera.uri).scheme in SIMULATED
+        simulated = scheme in SIMULATED
 
         def check(record: CalibrationRecord) -> None:
             check_record(record, bundle, engine.fingerprint)

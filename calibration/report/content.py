@@ -70,7 +70,7 @@ def make_report(
         words.promise(record),
         words.reach(record),
         words.estimate(record),
-        leave_one_out(normals.parts, promise),
+        leave_one_out(normals.parts, promise, record.scores),
         detect(engine, View.of(bundle), normals.canvases, record.threshold),
         [(name, scores[name], normals.shown[name]) for name in ranking],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,12 @@ from training.metrics import image_auroc
 
 def accuracies(
     bundles: dict[str, Bundle],
-    runtimes: tuple[str, ...],
+    engines: Sequence[tuple[str, str, str]],
     data: Path,
     apart: set[str],
     say: Callable[[str], None],
 ) -> dict[tuple[str, str, str], float]:
-    """Image AUROC by (name, runtime, precision), without the kinds in `apart`.
+    """Image AUROC of engines by (name, runtime, precision), without the kinds in `apart`.
 
     `say` gets a line for what is left out, and for each engine.
     """
@@ -36,13 +36,14 @@ def accuracies(
         check_test_set(shown, set())
         defective = np.array([item.defective for item in shown])
         canvases, _ = load_labelled_images(shown, view)
-        for runtime in runtimes:
-            for precision in bundle.precisions:
-                engine = load_engine(bundle, runtime=runtime, precision=precision)
-                try:
-                    outcome = inspect_all(engine, view, canvases)
-                finally:
-                    engine.close()
-                found[name, runtime, precision] = image_auroc(defective, outcome.scores)
-                say(f"{name} {runtime} {precision}: {len(shown)} images inspected")
+        for of, runtime, precision in engines:
+            if of != name:
+                continue
+            engine = load_engine(bundle, runtime=runtime, precision=precision)
+            try:
+                outcome = inspect_all(engine, view, canvases)
+            finally:
+                engine.close()
+            found[name, runtime, precision] = image_auroc(defective, outcome.scores)
+            say(f"{name} {runtime} {precision}: {len(shown)} images inspected")
     return found

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agent.bundle import Bundle
 from agent.engine import SharedEngine, load_engine
+from agent.errors import InputError
 
 WARM_UP = 3
 
@@ -56,7 +57,7 @@ def measure_cameras(
     finally:
         shared.close()
     if failures:
-        raise failures[0]
+        raise InputError(f"{engine.fingerprint} failed: {failures[0]}") from failures[0]
     together = np.concatenate([np.array(mine) for mine in taken])
     p50, p99 = np.percentile(together, [50, 99])
     rate = len(together) / elapsed

@@ -78,11 +78,12 @@ def bench(
         contestants = [
             contestant
             for name, bundle in opened.items()
-            for contestant in measure.bundle_contestants(name, bundle, here, stack)
+            for contestant in measure.bundle_contestants(name, bundle, here, stack, _say)
         ]
+        engines = [(each.name, each.runtime, each.precision) for each in contestants]
         if family:
             contestants += family_contestants(_say)
-        accuracy = accuracies(opened, here, data, set(apart), _say) if data else {}
+        accuracy = accuracies(opened, engines, data, set(apart), _say) if data else {}
         if references and "openvino" not in here:
             _say("no OpenVINO here: the reference graphs are left out")
         elif references:
@@ -90,8 +91,8 @@ def bench(
         run_rounds(contestants, rounds, lambda turns: tqdm(turns, unit="round"))
     streams = physical_cores()
     cameras = [
-        measure_cameras(first, here[0], _fastest(first), count, each, CAMERA_SECONDS)
-        for first in list(opened.values())[:1]
+        measure_cameras(first, *_fastest(name, first, engines), count, each, CAMERA_SECONDS)
+        for name, first in list(opened.items())[:1]
         for count in CAMERAS
         for each in sorted({1, streams})
     ]
@@ -131,8 +132,10 @@ def _size(opened: dict[str, Bundle]) -> tuple[int, int]:
     return next((bundle.manifest.input_size for bundle in opened.values()), (256, 256))
 
 
-def _fastest(bundle: Bundle) -> str:
-    return bundle.precisions[-1]
+def _fastest(name: str, bundle: Bundle, engines: Sequence[tuple[str, str, str]]) -> tuple[str, str]:
+    """The (runtime, precision) that most stations will run: of the first runtime, the last."""
+    own = [engine[1:] for engine in engines if engine[0] == name]
+    return max(own, key=lambda each: (-RUNTIMES.index(each[0]), bundle.precisions.index(each[1])))
 
 
 def _say(line: str) -> None:

@@ -65,19 +65,33 @@ class Bench:
 
 
 def bundle_contestants(
-    name: str, bundle: Bundle, runtimes: tuple[str, ...], stack: ExitStack
+    name: str,
+    bundle: Bundle,
+    runtimes: tuple[str, ...],
+    stack: ExitStack,
+    say: Callable[[str], None],
 ) -> list[Contestant]:
-    """Every precision of a bundle on every runtime; an engine that fails its self-test is out."""
+    """Every precision of a bundle on every runtime; an engine that fails its self-test is out.
+
+    Raises:
+        InputError: all are.
+    """
     frames = bundle.golden().frames
     contestants = []
     for runtime in runtimes:
         for precision in bundle.precisions:
-            engine = load_engine(bundle, runtime=runtime, precision=precision)
-            stack.callback(engine.close)
-            self_test(engine, bundle)
+            try:
+                engine = load_engine(bundle, runtime=runtime, precision=precision)
+                stack.callback(engine.close)
+                self_test(engine, bundle)
+            except InputError as error:
+                say(f"left out: {error}")
+                continue
             gflop = graph_gflop(bundle.model(precision))
             call = partial(engine.infer, frames[0])
             contestants.append(Contestant(name, runtime, precision, gflop, call))
+    if not contestants:
+        raise InputError(f"no engine of {name} can be timed here: see above why")
     return contestants
 
 

@@ -54,6 +54,7 @@ def test_the_matching_bundle_and_engine_are_accepted(
         ("version", "2026.5.0"),
         ("device", "GPU"),
         ("precision", "fp16"),
+        ("levels", 127),
     ],
 )
 def test_another_engine_is_refused_by_what_differs(
@@ -65,6 +66,22 @@ def test_another_engine_is_refused_by_what_differs(
     assert f"{field} {getattr(ENGINE, field)} instead of {value}" in str(refused.value)
     for other in {"bundle", *Fingerprint.model_fields} - {field}:
         assert f"{other} " not in str(refused.value).partition(": run ")[0].partition("with ")[2]
+
+
+def test_a_record_made_with_all_levels_is_named_as_before_there_were_any(
+    record: CalibrationRecord,
+) -> None:
+    """The drift that a station remembers is of the record's name."""
+    written = json.loads(record.model_dump_json())["engine"]
+    assert written == {
+        "runtime": "openvino",
+        "version": "2026.4.1",
+        "device": "CPU",
+        "precision": "int8",
+    }
+    few = record.model_copy(update={"engine": ENGINE.model_copy(update={"levels": 127})})
+    assert json.loads(few.model_dump_json())["engine"]["levels"] == 127
+    assert few.sha256 != record.sha256
 
 
 def test_another_bundle_is_refused(

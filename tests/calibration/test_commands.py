@@ -83,6 +83,13 @@ def _the_same_part(folder: Path) -> list[str | Path]:
     return [folder, "--false-reject-rate", "40%"]
 
 
+def _defects_beside_good(folder: Path) -> list[str | Path]:
+    for kind in ("good", "crack"):
+        (folder / kind).mkdir()
+        assert cv2.imwrite(str(folder / kind / "a.png"), tiny_frames(1, (64, 64))[0])
+    return [folder]
+
+
 def _in_the_dark(folder: Path) -> list[str | Path]:
     assert cv2.imwrite(str(folder / "a.png"), tiny_frames(1, (64, 64))[0] // 50)
     return [folder]
@@ -102,6 +109,7 @@ def _of_two_sizes(folder: Path) -> list[str | Path]:
         (lambda folder: [folder / "missing"], "is not a folder"),
         (_empty, "holds no images"),
         (_data_set, "whole data set"),
+        (_defects_beside_good, "has crack beside good, which would count as normal"),
         (_the_same_part, "1 normal sample cannot support"),
         (_in_the_dark, "none of the pictures"),
         (_of_two_sizes, "b.png is 32x64, 11 of 12 images are 64x64"),
@@ -114,6 +122,7 @@ def _of_two_sizes(folder: Path) -> list[str | Path]:
         "missing",
         "empty",
         "data set",
+        "defects",
         "same",
         "dark",
         "sizes",
@@ -244,6 +253,11 @@ def test_folds_pool_what_each_model_says_of_the_images_that_it_has_not_seen(
     assert (record.n, record.method) == (30, "cross")
     assert record.bundle_sha256 == open_bundle(bundle).sha256
     assert "Weaker promise" in capsys.readouterr().out
+    assert calibrate(bundle, "--false-reject-rate", "10%", "--out", out, *folds[:5], folds[2]) == 2
+    assert "is in two folds" in capsys.readouterr().err
+    folds[4] = write_tiny_bundle(tmp_path / "tiled.nlb", view={"tiles": {"rows": 1, "columns": 2}})
+    assert calibrate(bundle, "--false-reject-rate", "10%", "--out", out, *folds) == 2
+    assert "tiled.nlb has another tiles than" in capsys.readouterr().err
     folds[1] = bundle
     assert calibrate(bundle, "--false-reject-rate", "10%", "--out", out, *folds) == 2
     assert "is the model itself" in capsys.readouterr().err

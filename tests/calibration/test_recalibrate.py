@@ -15,7 +15,7 @@ from agent.cli import main
 from agent.client import Event, Subscriber
 from agent.messaging.status import Heartbeat
 from agent.record import read_record
-from calibration.history import former_records
+from calibration.history import former_records, replace_record
 from tests.agent.service.process import RUNTIME, StationProcess, change_station, write_station
 from tests.tiny import tiny_frames
 
@@ -121,9 +121,34 @@ def test_parts_picked_from_the_rejects_are_pointed_out(
     assert "10 of 10 new parts are above the limit in force" in capsys.readouterr().err
 
 
+def test_one_new_part_does_not_say_that_pictures_repeat_each_other(
+    station: Path, tmp_path: Path, nobody_answers: None
+) -> None:
+    """It had no picture before it to differ from; a frozen camera was passed from then on."""
+    new = write_parts(tmp_path / "new", 3, 1)
+    assert normline("recalibrate", station, new) == 0
+    record = read_record(tmp_path / "tiny.cal.json")
+    assert record.n == 61 and record.picture is not None
+    assert record.picture.difference.percentile(0) > 0
+
+
+def test_a_former_record_of_another_model_is_not_put_back(
+    station: Path, tmp_path: Path, nobody_answers: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.cal.json"
+    record = read_record(path)
+    foreign = record.model_copy(update={"bundle_sha256": "f" * 64})
+    replace_record(path, foreign)
+    replace_record(path, record)
+    assert normline("recalibrate", station, "--restore", foreign.sha256[:8]) == 2
+    assert "is of the bundle ffffffffffff" in capsys.readouterr().err
+    assert read_record(path) == record
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["v4l2:///dev/video0"], "is a camera: give a folder"),
         ([], "give one of IMAGES, --list, --restore and --confirm"),
         (["--confirm", "--list"], "give one of"),
         (["--restore", "ffff"], "no former calibration begins with ffff"),

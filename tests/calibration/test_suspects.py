@@ -8,7 +8,7 @@ import pytest
 from agent.picture import Look
 from calibration.evidence import Promise
 from calibration.normals import Normal
-from calibration.suspects import leave_one_out
+from calibration.suspects import KNOWN_BEFORE, leave_one_out
 
 LOOK = Look(100, 0.1, 0, np.zeros((64, 64), np.float32))
 
@@ -45,3 +45,15 @@ def test_the_limit_without_a_suspect_is_what_the_rest_would_give() -> None:
 def test_few_or_equal_scores_suspect_nothing() -> None:
     for scores in (np.array([1.0, 2.0]), np.ones(50), np.array([1.0])):
         assert not any(each.suspect for each in leave_one_out(parts(scores), Promise(0.5)))
+
+
+def test_new_parts_are_looked_at_among_all_that_the_limit_rests_on() -> None:
+    """Of twenty new parts beside 300, the largest new one was told as if it were the limit."""
+    former = np.random.default_rng(4).normal(size=300)
+    new = parts(np.array([0.1, 0.2, 8.0]))
+    pooled = [*former, *(part.score for part in new)]
+    first, second, *_ = leave_one_out(new, Promise(0.01), pooled)
+    assert first.name == "2.png" and first.suspect
+    # Of 302 parts left, 1 % allows for two above the limit.
+    assert first.threshold == pytest.approx(np.sort(former)[-3])
+    assert second.name == KNOWN_BEFORE and not second.suspect

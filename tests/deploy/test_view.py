@@ -98,7 +98,7 @@ def test_the_station_follows_the_part_that_training_followed(tmp_path: Path) -> 
 
 def test_a_run_goes_on_with_its_own_view_only(run: Run) -> None:
     parts = run.folder.parent / "parts"
-    with pytest.raises(InputError, match="cannot be resumed: its view"):
+    with pytest.raises(InputError, match="cannot be resumed: its images are seen otherwise"):
         again = order(parts, run.folder, "--resume", "--tiles", "1x1")
         CliRunner().invoke(train, again, catch_exceptions=False)
 

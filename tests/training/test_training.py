@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from torch import Tensor
 
-from training import trainer
+from training import session, trainer
 from training.commands import train
 from training.errors import InputError
 from training.presets import PRESETS
@@ -196,6 +196,27 @@ def test_a_run_begun_by_another_recipe_is_not_resumed(
     (out / SETTINGS).write_text(json.dumps(settings))
     with pytest.raises(InputError, match="begun with another recipe"):
         run_train(parts, out, "--steps", str(STEPS), "--resume")
+
+
+def test_a_resume_of_nothing_is_refused(parts: Path, tmp_path: Path) -> None:
+    """A mistyped --out trained from the beginning, and said nothing."""
+    with pytest.raises(InputError, match="mistpyed holds no run to go on with"):
+        run_train(parts, tmp_path / "mistpyed", "--resume")
+    assert not (tmp_path / "mistpyed").exists()
+
+
+def test_a_batch_that_cannot_be_shared_takes_no_folder(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is repeated with another --batch-size, as the message says."""
+    monkeypatch.setattr(session, "check_shares", _refused)
+    with pytest.raises(InputError, match="another --batch-size"):
+        run_train(parts, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def _refused(size: int, group: object) -> None:
+    raise InputError("give another --batch-size")
 
 
 def test_a_resume_with_other_textures_is_refused(

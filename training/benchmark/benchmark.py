@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -20,6 +21,8 @@ from training.order import Order
 from training.run import load_view, read_settings
 
 FIGURES, TABLE = "figures.json", "table.md"
+# Beside the figures: of the images and masks that they were taken on.
+TEST_DIGEST = "test_digest"
 
 
 def run_benchmark(
@@ -39,23 +42,50 @@ def run_benchmark(
     for name, data in wanted.items():
         check_test_images(name, data)
     found: dict[str, Figures] = {}
+    failed: list[InputError] = []
+    table = ""
     for number, (name, data) in enumerate(wanted.items(), 1):
         say(f"{benchmark.name} {name} ({number} of {len(wanted)})")
         each = replace(order, out=order.out / name, product=name, resume=True)
-        model = trained_model(each, data.train_good, say)
-        found[name] = _figures(each.out) or _judged(model, data, each, say)
+        try:
+            model = trained_model(each, data.train_good, say)
+            found[name] = _figures(each.out, data) or _judged(model, data, each, say)
+        except InputError as error:
+            # A night's run goes on with the next.
+            say(f"{name}: {error}")
+            failed.append(error)
+            continue
         table = benchmark_table(
             benchmark.name, found, len(benchmark.categories), published(benchmark.name)
         )
         replace_text(order.out / TABLE, table)
+    if len(failed) == 1 == len(wanted):
+        raise failed[0]
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(wanted)} categories have no figures, first: {failed[0]}"
+        )
     return table
 
 
-def _figures(run: Path) -> Figures | None:
+def _figures(run: Path, data: Dataset) -> Figures | None:
+    """What was found before; None where nothing was, or on other test images or masks."""
     path = run / FIGURES
     if not path.is_file():
         return None
-    return Figures(**json.loads(path.read_text(encoding="utf-8")))
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    if fields.pop(TEST_DIGEST, None) != _test_digest(data):
+        return None
+    return Figures(**fields)
+
+
+def _test_digest(data: Dataset) -> str:
+    digest = hashlib.sha256()
+    for item in data.test:
+        digest.update(f"{item.kind} {item.mask_level}\n".encode())
+        for path in (item.path, item.mask_path):
+            digest.update(path.read_bytes() if path else b"none")
+    return digest.hexdigest()
 
 
 def _judged(model: DiffusionAD, data: Dataset, order: Order, say: Callable[[str], None]) -> Figures:
@@ -63,5 +93,6 @@ def _judged(model: DiffusionAD, data: Dataset, order: Order, say: Callable[[str]
     device = next(model.parameters()).device
     inspector = FixedNoise(model, order.input_size, settings.noise_seed).eval().to(device)
     figures = judge(inspector, data, load_view(order.out, settings), say)
-    replace_text(order.out / FIGURES, json.dumps(asdict(figures)) + "\n")
+    fields = {**asdict(figures), TEST_DIGEST: _test_digest(data)}
+    replace_text(order.out / FIGURES, json.dumps(fields) + "\n")
     return figures

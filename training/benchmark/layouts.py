@@ -5,6 +5,7 @@
                      masks hold small class numbers, not 255
     DAGM 2007        Class<n>/{Train,Test}/<number>.PNG, Label/Labels.txt,
                      Label/<number>_label.PNG; its masks are coarse ellipses
+    folders          products of one's own, each as MVTec-AD lays a category out
     a plain folder   one product, as `normline train` takes it
 
 One model is trained for each category, on the good images of its training part alone.
@@ -27,6 +28,12 @@ DAGM_CATEGORY = re.compile(r"Class(\d+)")
 MPDD_CATEGORIES = frozenset(
     ("bracket_black", "bracket_brown", "bracket_white", "connector", "metal_plate", "tubes")
 )
+MVTEC_CATEGORIES = frozenset(
+    ("bottle", "cable", "capsule", "carpet", "grid", "hazelnut", "leather", "metal_nut", "pill")
+    + ("screw", "tile", "toothbrush", "transistor", "wood", "zipper")
+)
+# What a category has beside its train/good.
+HALF_UNPACKED = ("test", "ground_truth")
 DEFECT = "defect"
 
 
@@ -56,9 +63,13 @@ def find_benchmark(root: Path) -> Benchmark:
         return Benchmark("DAGM", {path.name: _reader(_dagm, path) for path in dagm})
     mvtec = [path for path in folders if (path / "train" / GOOD).is_dir()]
     if mvtec:
-        known = {path.name for path in mvtec} <= MPDD_CATEGORIES
-        readers = {path.name: _reader(read_dataset, path) for path in mvtec}
-        return Benchmark("MPDD" if known else "MVTec-AD", readers)
+        names = {path.name for path in mvtec}
+        for path in folders:
+            if path.name not in names and any((path / each).is_dir() for each in HALF_UNPACKED):
+                raise InputError(f"{path} has no train/{GOOD}: unpack it again, or remove it")
+        published = {"MPDD": MPDD_CATEGORIES, "MVTec-AD": MVTEC_CATEGORIES}
+        name = next((each for each, known in published.items() if names <= known), "folders")
+        return Benchmark(name, {path.name: _reader(read_dataset, path) for path in mvtec})
     return Benchmark("folder", {root.resolve().name: _reader(read_dataset, root)})
 
 
@@ -73,16 +84,22 @@ def _natural(path: Path) -> tuple[str, int]:
 
 
 def _visa(root: Path) -> dict[str, Callable[[], Dataset]]:
-    with (root / VISA_SPLIT).open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not set(VISA_COLUMNS) <= set(reader.fieldnames or ()):
-            raise InputError(
-                f"{root / VISA_SPLIT} has the columns {reader.fieldnames}: expected "
-                f"{','.join(VISA_COLUMNS)}, as VisA is published"
-            )
-        rows: dict[str, list[dict[str, str]]] = {}
-        for row in reader:
-            rows.setdefault(row["object"], []).append(row)
+    try:
+        with (root / VISA_SPLIT).open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns, listed = reader.fieldnames, list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{root / VISA_SPLIT} cannot be read: {error}") from error
+    if not set(VISA_COLUMNS) <= set(columns or ()):
+        raise InputError(
+            f"{root / VISA_SPLIT} has the columns {columns}: expected "
+            f"{','.join(VISA_COLUMNS)}, as VisA is published"
+        )
+    rows: dict[str, list[dict[str, str]]] = {}
+    for row in listed:
+        if any(row[name] is None for name in VISA_COLUMNS):
+            raise InputError(f"{root / VISA_SPLIT}: {','.join(filter(None, row.values()))} is cut")
+        rows.setdefault(row["object"], []).append(row)
     if not rows:
         raise InputError(f"{root / VISA_SPLIT} lists no image")
     return {name: _visa_reader(root, name, rows[name]) for name in sorted(rows)}

@@ -178,7 +178,8 @@ SURFACES_ALONE = Variant(synthesizer=SurfacesAlone)
 SHARP = Variant(synthesizer=Sharp)
 EVEN_UNSEEN = Variant(synthesizer=EvenUnseen)
 NO_SYNTHESIS = Variant(
-    lambda preset: replace(preset, score_weight=0.0),
+    # Its reconstruction is all that it has.
+    lambda preset: replace(preset, score_weight=0.0, painting_share=1.0),
     synthesizer=Unchanged,
     selection=_judging_by(two_scales(), segments=False),
 )

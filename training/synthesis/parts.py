@@ -24,11 +24,13 @@ class Parts:
     tiles: uint8 [N, H, W, 3] BGR at the model's size, those of one image together.
     defectable: bool [N, H, W], where a defect could be; None: anywhere.
     is_object: whether the images show an object on a plain background, rather than a texture.
+    grey: whether no tile has any colour, nor one of those they were cut with; None: look.
     """
 
     tiles: NDArray[np.uint8]
     defectable: NDArray[np.bool_] | None
     is_object: bool
+    grey: bool | None = None
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -36,7 +38,15 @@ class Parts:
     @cached_property
     def is_grey(self) -> bool:
         """Whether no tile has any colour."""
-        return is_grey(self.tiles)
+        return is_grey(self.tiles) if self.grey is None else self.grey
+
+    def split(self, count: int) -> tuple[Parts, Parts]:
+        """The first `count` and the rest, of one kind and colour."""
+        halves = []
+        for half in (slice(None, count), slice(count, None)):
+            defectable = None if self.defectable is None else self.defectable[half]
+            halves.append(Parts(self.tiles[half], defectable, self.is_object, self.is_grey))
+        return halves[0], halves[1]
 
     def sample(self, count: int, seed: int) -> Parts:
         """At most `count` of them, drawn by `seed`, in their order."""
@@ -44,7 +54,7 @@ class Parts:
             return self
         drawn = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
         defectable = None if self.defectable is None else self.defectable[drawn]
-        return Parts(self.tiles[drawn], defectable, self.is_object)
+        return Parts(self.tiles[drawn], defectable, self.is_object, self.grey)
 
 
 def cut_parts(canvases: NDArray[np.uint8], view: View) -> Parts:

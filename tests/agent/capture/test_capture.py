@@ -117,6 +117,19 @@ def test_every_frame_of_a_camera_that_is_triggered_itself_is_given(pictures: Pat
     assert capture.missed_parts() == 0
 
 
+def test_a_line_that_takes_part_after_part_does_not_lose_its_camera(tmp_path: Path):
+    """Below 50 ms apart, parts kept the process from showing that it lives; it was killed."""
+    many = tmp_path / "many"
+    many.mkdir()
+    for index in range(40):
+        cv2.imwrite(str(many / f"{index:02}.png"), np.full((8, 8, 3), index, np.uint8))
+    with Capture(f"folder://{many}?rate=40", "camera_triggered") as capture:
+        capture.start()
+        names = [take_frame(capture).frame.name for _ in range(40)]
+        assert capture.status.restarts == 0
+    assert names == [f"{index:02}.png" for index in range(40)]
+
+
 def test_frames_that_a_line_has_no_place_for_are_missed_and_counted(pictures: Path):
     # Two may wait, and one of them is on its way; the line takes none until all six have come.
     with Capture(f"folder://{pictures}?rate=100", "camera_triggered", pending_limit=1) as capture:

@@ -54,6 +54,29 @@ def test_a_dead_or_hung_process_is_a_fault_and_the_camera_comes_back(death: sign
         assert gone(first_pid)
 
 
+def test_a_capture_process_that_cannot_be_started_is_a_fault_that_passes(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """With no process or memory left, the whole station ended, some of it without a word."""
+    monkeypatch.setattr(capture_module, "FIRST_BACK_OFF_S", 0.05)
+    refusals = iter([EOFError(), OSError(24, "Too many open files")])
+    real = capture_module.Stream
+
+    def refused(*arguments: object) -> object:
+        for error in refusals:
+            raise error
+        return real(*arguments)  # type: ignore[arg-type]
+
+    with Capture("synthetic://?rate=50") as capture:
+        capture.start()
+        take_frame(capture)
+        monkeypatch.setattr(capture_module, "Stream", refused)
+        os.kill(capture.pid, signal.SIGKILL)
+        take_until(capture, lambda _: "cannot be started" in capture.status.reason)
+        take_frame(capture)
+        assert capture.status.restarts == 3
+
+
 def test_triggers_that_a_fault_takes_away_are_named_once():
     # One frame in ten seconds: the triggers are still without a frame when the process dies.
     with Capture("synthetic://?rate=0.1&wait=true", "triggered") as capture:

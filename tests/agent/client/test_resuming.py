@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.client import Position, Subscriber
+from agent.client import Gap, Position, Subscriber
 from agent.client.position import read_position
 from agent.errors import InputError
 from tests.agent.client.station import Start, listen, seen, seen_while_beating
@@ -40,6 +40,21 @@ def test_a_restart_with_nothing_new_leaves_no_gap(start: Start, endpoints: tuple
         (new,) = station.give(1)
         assert seen(subscriber, 1) == [new]
         assert subscriber.missed == 0
+
+
+def test_what_a_station_has_forgotten_of_its_epoch_is_a_gap_to_who_was_away_longer(
+    start: Start, endpoints: tuple[str, str]
+) -> None:
+    """Its journal was full meanwhile: the MES went on as if there had been nothing."""
+    station = start()
+    position = Position(station.journal.epoch, station.give(2)[-1])
+    station = start()
+    forgotten = station.give(2, store=False, publish=False)
+    kept = station.give(2)
+    with Subscriber(*endpoints, position=position) as subscriber:
+        found = seen_while_beating(station, subscriber, 3)
+        assert found == [Gap(station.journal.epoch, forgotten[0], forgotten[-1]), *kept]
+        assert subscriber.missed == 2
 
 
 def test_a_client_that_was_away_goes_on_where_it_was(

@@ -196,6 +196,24 @@ def test_a_gap_that_stays_open_for_long_is_no_silence_and_loses_nothing(
         assert subscriber.missed == 0
 
 
+def test_a_gap_that_stays_open_takes_no_core(
+    start: Start, endpoints: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the station's own machine it took one of two, as long as the disk was full."""
+    monkeypatch.setattr("agent.client.subscriber.REPLAY_TIMEOUT_S", 0.05)
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        station.replay.close()
+        station.give(1, publish=False)
+        station.give(2)
+        subscriber.receive(0.2)
+        used_s, until_s = time.process_time(), time.monotonic() + 1.0
+        while (left_s := until_s - time.monotonic()) > 0:
+            assert not isinstance(subscriber.receive(left_s), Verdict | Gap)
+        assert time.process_time() - used_s < 0.5
+
+
 def test_verdicts_alone_can_be_iterated(start: Start, endpoints: tuple[str, str]) -> None:
     station = start()
     with Subscriber(*endpoints) as subscriber:

@@ -6,12 +6,14 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agent import doctor
 from agent.bundle import open_bundle, write_bundle
 from agent.cli import main
-from agent.engine import EngineFault, load_engine
+from agent.engine import EngineFault, Inspection, load_engine
+from agent.engine.onnxruntime import OnnxRuntimeEngine
 from agent.latency import Latency
 from tests.tiny import tiny_graph, write_tiny_bundle
 
@@ -104,6 +106,45 @@ def test_a_device_that_does_not_load_leaves_the_others_healthy(
     monkeypatch.setattr(openvino, "devices", lambda: ["CPU", "GPU.7"])
     assert run(bundle) == 0
     assert "unavailable" in capsys.readouterr().out
+
+
+def test_an_engine_that_was_asked_for_has_to_work(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a Jetson whose TensorRT engines all failed, the CPU's made the machine healthy."""
+    asked = (bundle, "--runtime", "onnxruntime", "--precision", "fp32")
+    assert run(*asked, "--device", "CPU") == 0
+    assert capsys.readouterr().out.count("onnxruntime  CPU") == 1
+    assert run(*asked, "--device", "TensorRT") == 1
+    assert "has no device TensorRT here" in capsys.readouterr().out
+
+
+def test_an_accelerator_that_no_runtime_uses_is_told(tmp_path: Path) -> None:
+    tree = tmp_path / "proc/device-tree"
+    tree.mkdir(parents=True)
+    (tree / "model").write_text("NVIDIA Jetson Orin Nano\0")
+    vendor = tmp_path / "sys/class/drm/renderD128/device"
+    vendor.mkdir(parents=True)
+    (vendor / "vendor").write_text("0x8086\n")
+    found = doctor.missing_devices({"CPU"}, tmp_path)
+    assert found.keys() == {"CUDA", "GPU"} and "onnxruntime-gpu" in found["CUDA"]
+    assert doctor.missing_devices({"CPU", "GPU.0", "CUDA", "TensorRT"}, tmp_path) == {}
+
+
+def test_a_model_that_cannot_bear_a_white_picture_is_not_healthy(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The station refused it, and doctor had said that all was well."""
+    real = OnnxRuntimeEngine.infer
+
+    def overflows(self: OnnxRuntimeEngine, frame: np.ndarray) -> Inspection:
+        if frame.min() == 255:
+            raise EngineFault("the score is not finite")
+        return real(self, frame)
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "infer", overflows)
+    check = doctor.check_engine(open_bundle(bundle), "onnxruntime", "CPU", "fp16")
+    assert check.status == "failed"
 
 
 def test_no_engine_at_all_is_not_healthy(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

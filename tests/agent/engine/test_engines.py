@@ -14,8 +14,8 @@ import onnxruntime as ort
 import pytest
 
 from agent.bundle import Bundle, open_bundle
-from agent.engine import PRECISIONS, RUNTIMES, Engine, EngineFault, load_engine, self_test
-from agent.engine import openvino as openvino_module
+from agent.engine import PRECISIONS, RUNTIMES, Engine, EngineFault, load_engine, self_test, unsigned
+from agent.engine import cache as cache_module
 from agent.engine.onnxruntime import OnnxRuntimeEngine
 from agent.engine.openvino import OpenVinoEngine
 from agent.errors import InputError
@@ -115,13 +115,26 @@ def test_a_frame_reaches_a_device_that_copies_what_is_bound_to_it(bundle: Bundle
     engine.close()
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_scores_of_a_processor_with_fewer_levels_are_told_apart(
+    bundle: Bundle, runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its INT8 scores are others, and a threshold from a better one was taken for good."""
+    monkeypatch.setattr(unsigned, "cpu_flags", lambda: frozenset({"avx2"}))
+    few = [load_engine(bundle, runtime=runtime, precision=each) for each in ("fp32", "int8")]
+    assert [engine.fingerprint.levels for engine in few] == [255, 127]
+    assert "with 127 levels" in str(few[1].fingerprint)
+    for engine in few:
+        engine.close()
+
+
 def test_a_disk_without_room_for_what_was_compiled_stops_no_start(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(folder: Path) -> None:
         raise InputError(f"cannot write {folder}: no space left on device")
 
-    monkeypatch.setattr(openvino_module, "seal_cache", full)
+    monkeypatch.setattr(cache_module, "seal_cache", full)
     engine = load_engine(bundle, runtime="openvino", precision="fp32")
     self_test(engine, bundle)
     assert "the next start compiles anew" in caplog.text

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from agent.gate import Belt
-from agent.gate.belt import FASTEST_S
+from agent.gate.belt import FASTEST_S, STILL_S
 
 # A part entered at 0 is at the gate from 90 to 110.
 TRAVEL, WINDOW = 100, 20
@@ -164,3 +164,53 @@ def test_a_part_id_may_return_once_its_part_has_left(belt: Belt) -> None:
     belt.enter("A", 200)
     belt.allow("A", 250)
     assert belt.may_pass(300)
+
+
+def test_an_encoder_that_stops_counting_closes_the_gate_and_the_next_part_refuses_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its cable is torn while a part with a PASS is at the gate: all after it went through."""
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr("agent.gate.belt.time.monotonic", lambda: now.s)
+    belt = Belt(TRAVEL, WINDOW, counted=True)
+
+    def runs(counts: range) -> None:
+        for count in counts:
+            now.s += 0.001
+            belt.move(count)
+
+    runs(range(1, 51))
+    belt.enter("A", 50)
+    belt.allow("A", 50)
+    runs(range(51, 131))
+    belt.enter("B", 130)
+    belt.allow("B", 130)
+    runs(range(131, 151))
+    assert belt.may_pass(150)
+    now.s += 2 * STILL_S
+    assert not belt.may_pass(150)
+    # It counts again, and A is where it was: the belt had stopped.
+    now.s += 0.001
+    assert belt.may_pass(151)
+    now.s += 2 * STILL_S
+    belt.enter("C", 151)  # a part came, so the belt runs
+    runs(range(152, 270))
+    assert belt.counts.passed == 0 and belt.counts.rejected == 3
+
+
+def test_a_slow_belt_with_a_coarse_encoder_does_not_stand_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr("agent.gate.belt.time.monotonic", lambda: now.s)
+    belt = Belt(5, 1, counted=True)
+    for place in range(4):
+        now.s += 3 * STILL_S
+        belt.move(place)
+    now.s += 2 * STILL_S
+    belt.enter("A", 3)
+    belt.allow("A", 3)
+    for place in range(4, 9):
+        now.s += 3 * STILL_S
+        belt.move(place)
+    assert belt.may_pass(8)

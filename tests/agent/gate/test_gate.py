@@ -15,7 +15,7 @@ import zmq
 
 from agent.errors import InputError
 from agent.gate import RejectGate, load_gate
-from agent.gate.wires import FifoSensor, open_output, open_position
+from agent.gate.wires import FifoSensor, FileOutput, open_output, open_position
 from agent.messaging.topics import Address
 from agent.verdict import Durations, Outcome, Reason
 from tests.agent.conftest import free_endpoint
@@ -123,7 +123,9 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path, context: zmq.Context) -> Iterator[Rig]:
+def rig(tmp_path: Path, context: zmq.Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    # The belt of these tests waits for what is said; `test_belt` tells what a standing one means.
+    monkeypatch.setattr("agent.gate.belt.STILL_S", LIMIT_S)
     rig = Rig(tmp_path, context)
     rig.connect()
     yield rig
@@ -217,6 +219,17 @@ def test_what_cannot_be_read_rejects_all_that_is_on_the_belt(rig: Rig) -> None:
     before = rig.gate.malformed
     rig.turn_until(lambda: rig.gate.malformed > before)
     assert not open_at(rig, 100)
+
+
+def test_an_output_that_is_gone_is_one_line(rig: Rig) -> None:
+    """A chip that is unplugged, a full disk: it ended in a traceback."""
+    output = FileOutput.__new__(FileOutput)
+    output._path = Path("/dev/full")
+    output._descriptor = os.open(output._path, os.O_WRONLY)
+    rig.gate._output = output
+    with pytest.raises(InputError, match="cannot drive the output /dev/full: No space left"):
+        rig.gate.turn()
+    rig.gate._output = rig.output
 
 
 def test_an_encoder_that_cannot_be_read_rejects_and_ends_the_gate(rig: Rig) -> None:

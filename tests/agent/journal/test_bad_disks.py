@@ -116,6 +116,18 @@ def test_a_corrupt_journal_is_set_aside_when_the_station_shall_go_on(corrupt: Pa
     journal.close()
 
 
+def test_after_a_corrupt_journal_epochs_go_on_though_the_clock_has_gone_back(
+    corrupt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A board without a clock of its own: clients had seen it all, and dropped every verdict."""
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.journal.journal.time.time", lambda: 1e9)
+        journal = open_journal(corrupt, Retention(), "continue")
+        assert journal.alarm is not None
+        assert journal.epoch > 1.6e9
+        journal.close()
+
+
 def test_a_file_that_never_was_a_journal_is_never_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("somebody's notes, long enough to be read as a database " * 10)

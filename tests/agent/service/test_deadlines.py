@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from agent.capture import CaptureState
@@ -109,6 +111,21 @@ def test_a_line_that_is_too_slow_is_not_cleared_by_a_camera_that_fails_as_well(r
     rig.turn()
     assert rig.states[-1] == "Error"
     assert rig.line.trigger("D", None) is Reason.NOT_READY
+
+
+def test_parts_that_passed_while_the_station_started_are_no_reason_to_stop_it(
+    make_rig: MakeRig,
+) -> None:
+    """Three of them, late before the first could be looked at, held an unattended line up."""
+    rig = make_rig("camera_triggered", deadline_ms=0.001)
+    for _ in range(3):
+        rig.camera.deliver(triggered=False)
+    time.sleep(0.01)
+    rig.line.begin()
+    for _ in range(3):
+        rig.turn()
+    assert [verdict[2] for verdict in rig.verdicts] == ["NOT_READY"] * 3
+    assert rig.states[-1] == "Ready"
 
 
 def test_a_free_running_part_can_be_late_too(make_rig: MakeRig) -> None:

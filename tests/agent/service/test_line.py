@@ -6,6 +6,7 @@ import select
 import sqlite3
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,7 @@ from agent.service import worker as worker_module
 from agent.service.herald import HEARTBEAT_S
 from agent.states import State
 from agent.verdict import Reason
-from tests.agent.service.fakes import NONE, MakeRig, Rig
+from tests.agent.service.fakes import NONE, SIZE, MakeRig, Rig
 
 
 def test_free_run_inspects_frames_under_their_names(make_rig: MakeRig) -> None:
@@ -53,6 +54,29 @@ def test_a_frame_of_no_use_is_a_fault_of_the_camera(rig: Rig) -> None:
     rig.camera.deliver(shape=(8, 8, 4))
     rig.turn()
     assert rig.verdicts == [("A", NONE, "CAMERA_FAULT")]
+
+
+def test_of_pictures_that_cannot_be_judged_the_first_in_a_row_is_evidence(
+    make_rig: MakeRig,
+) -> None:
+    """A night in the dark had filled the folder, and the rejects were gone."""
+    rig = make_rig("free_run")
+    kept: list[str] = []
+    store = SimpleNamespace(
+        keep=lambda verdict, image: kept.append(verdict.part_id), fault=None, dropped=0
+    )
+    rig.line._equipment.results._evidence = store  # type: ignore[assignment]
+    rig.line.begin()
+    for shape in ((4, 4, 3), (4, 4, 3), (*SIZE, 3), (4, 4, 3)):
+        rig.camera.deliver(shape, triggered=False)
+        rig.turn()
+    assert [reason for _, _, reason in rig.verdicts] == [
+        "CAMERA_FAULT",
+        "CAMERA_FAULT",
+        None,
+        "CAMERA_FAULT",
+    ]
+    assert kept == ["000000", "000002", "000003"]
 
 
 def test_more_triggers_than_the_camera_takes_are_answered_at_once(rig: Rig) -> None:

@@ -56,6 +56,12 @@ def name_a_runtime_that_does_not_exist(station: Path) -> None:
     change_station(station, engine={"runtime": "abacus"})
 
 
+def show_eight_bits_to_a_model_of_sixteen(station: Path) -> None:
+    view = {"window": (0, 65535)}
+    write_tiny_bundle(station.with_name("tiny.nlb"), view=view)
+    change_station(station, camera={"uri": "v4l2:///dev/video99"})
+
+
 def mistype_a_key(station: Path) -> None:
     station.write_text(station.read_text().replace("camera:", "kamera:"))
 
@@ -70,6 +76,7 @@ def mistype_a_key(station: Path) -> None:
         (name_a_journal_in_no_folder, "cannot open the journal"),
         (name_a_runtime_that_does_not_exist, "no runtime abacus"),
         (mistype_a_key, "unknown key kamera"),
+        (show_eight_bits_to_a_model_of_sixteen, "a camera of v4l2:// gives 8 bits"),
     ],
 )
 def test_refused(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:

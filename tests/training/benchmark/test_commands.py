@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -82,6 +84,30 @@ def test_results_of_other_images_are_not_taken_for_these(
     save(newer / "Class1" / "Train" / "0001.PNG", part(77)[0][..., 0])
     with pytest.raises(InputError, match="Class1 was trained on other images: give another --out"):
         run(benchmark, newer, "--out", results[1], "--category", "Class1", *QUICK)
+
+
+def test_figures_of_other_masks_are_taken_anew(results: tuple[Path, Path], tmp_path: Path) -> None:
+    """The masks had been unpacked later; the table kept its dashes."""
+    root = Path(shutil.copytree(results[0], tmp_path / "root"))
+    out = Path(shutil.copytree(results[1], tmp_path / "results"))
+    before = json.loads((out / "Class1" / "figures.json").read_text())
+    mask = next((root / "Class1" / "Test" / "Label").glob("*.PNG"))
+    save(mask, np.full_like(cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE), 255))
+    run(benchmark, root, "--out", out, "--category", "Class1", *QUICK)
+    after = json.loads((out / "Class1" / "figures.json").read_text())
+    assert after["test_digest"] != before["test_digest"]
+    assert after["pixel_ap"] != before["pixel_ap"]
+
+
+def test_a_category_that_fails_does_not_end_a_nights_run(
+    results: tuple[Path, Path], tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(results[0], tmp_path / "root"))
+    (root / "Class1" / "Train" / "0001.PNG").write_text("no image")
+    with pytest.raises(InputError, match="1 of 2 categories have no figures, first: .*0001.PNG"):
+        run(benchmark, root, "--out", tmp_path / "out", *QUICK)
+    assert (tmp_path / "out" / "Class2" / "figures.json").exists()
+    assert "Class2" in (tmp_path / "out" / "table.md").read_text()
 
 
 @pytest.mark.parametrize("command", [(train,), (benchmark,), (compare, "w")])

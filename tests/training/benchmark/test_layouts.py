@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,30 @@ def test_mvtec(tmp_path: Path) -> None:
     data = found.categories["bottle"]()
     assert counts(data) == (10, 3, 6)
     assert {item.kind for item in data.test} == {"good", "hole", "scratch"}
+
+
+def test_products_of_ones_own_are_not_called_by_a_benchmarks_name(tmp_path: Path) -> None:
+    """They stood under MVTec-AD, beside the paper's figures."""
+    found = find_benchmark(mvtec_tree(tmp_path, "bottle", "my_flange"))
+    assert found.name == "folders" and list(found.categories) == ["bottle", "my_flange"]
+
+
+def test_a_category_that_is_half_unpacked_is_not_passed_over(tmp_path: Path) -> None:
+    mvtec_tree(tmp_path, "bottle", "zipper")
+    shutil.rmtree(tmp_path / "zipper" / "train")
+    with pytest.raises(InputError, match="zipper has no train/good: unpack it again"):
+        find_benchmark(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"object,split\xff", "cannot be read"), (b"object,split,label,image,mask\na,b\n", "is cut")],
+)
+def test_a_damaged_split_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "split_csv").mkdir()
+    (tmp_path / "split_csv" / "1cls.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        find_benchmark(tmp_path)
 
 
 def test_mpdd_is_known_by_its_categories(tmp_path: Path) -> None:
