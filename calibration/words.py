@@ -33,10 +33,13 @@ def promise(record: CalibrationRecord) -> list[str]:
         ]
     if record.review is not None:
         band = sum(record.threshold < s <= record.review.reject_above for s in record.scores)
+        bound = "about" if record.method == "cross" else "at most"
+        sure = record.confidence
+        alone = "" if sure is None else f" ({percent(sure)} confidence for either by itself)"
         lines.append(
-            f"Together with those held for review, at most {percent(record.review.stopped_rate)} "
-            f"do not pass; {percent(band / n) if band else 'none'} of these {n} lie in the review "
-            "band."
+            f"Together with those held for review, {bound} {percent(record.review.stopped_rate)} "
+            f"do not pass{alone}; {percent(band / n) if band else 'none'} of these {n} lie in the "
+            "review band."
         )
     if record.supported_false_reject_rate > record.requested_false_reject_rate:
         lines.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import dataclass, field
 
 # A belt that moves on by half a window in less time, or back by as much, has not moved: its
@@ -11,9 +10,10 @@ from dataclasses import dataclass, field
 FASTEST_S = 0.005
 # A count that is brought in steps is brought so often at least.
 STEPS_S = 0.1
-# An encoder that has not counted for so long, and for so many times as long as between its last
-# counts, stands still.
-STILL_S, STILL_STEPS = 0.1, 4
+# Edges of one part at the sensor are closer than this; two parts are not.
+BOUNCE_NS = 100_000_000
+# More than a belt holds: its encoder stands, and nothing leaves it.
+MOST_PARTS = 10_000
 
 
 @dataclass
@@ -42,8 +42,8 @@ class Belt:
 
     A part is at the gate while the position is within half a window of where it is due. Whatever
     is doubtful is refused: two parts at the gate at once, unless both may pass; a part id that is
-    on the belt twice; all that is on the belt when its position jumps, or when a part comes while
-    its encoder stands still; whatever is at the gate for as long as that stands.
+    on the belt twice; all that is on the belt when its position jumps, or when a part comes where
+    the one before has come: the belt has moved, and its encoder not.
     """
 
     def __init__(self, travel: int, window: int, *, counted: bool) -> None:
@@ -58,24 +58,27 @@ class Belt:
         self._position: int | None = None
         # When it was looked at last and before that, and when it moved last.
         self._seen_s = self._seen_before_s = self._moved_s = time.monotonic()
-        # Between its last two moves, and before each of these.
+        # Between its last two moves.
         self._step_s = 0.0
-        self._pauses_s: deque[float] = deque((0.0, 0.0), maxlen=2)
         self.counts = Counts()
 
     def enter(self, part_id: str, position: int) -> None:
         """A part begins its way."""
         self.move(position)
         part = _Part(part_id, position + self._travel)
-        if self._stands_still():
-            # No part comes on a belt that stands: it is the encoder that does, and where the others
-            # are nobody knows.
-            part.refused = True
-            self.refuse_all()
         for other in self._parts:
             if other.part_id == part_id:
                 other.refused = part.refused = True
+        stands = self._counted and any(
+            other.due == part.due and part.entered_ns - other.entered_ns > BOUNCE_NS
+            for other in self._parts
+        )
         self._parts.append(part)
+        if stands:
+            self.refuse_all()
+        if len(self._parts) > MOST_PARTS:
+            self.counts.rejected += len(self._parts)
+            self._parts.clear()
 
     def age_ms(self, part_id: str) -> float | None:
         """Milliseconds since a part entered; None when none of this id is on the belt."""
@@ -110,8 +113,6 @@ class Belt:
         """Whether the gate lets through what is there at this position of the belt."""
         self.move(position)
         at_gate = [part for part in self._parts if abs(position - part.due) <= self._half]
-        if self._stands_still():
-            return False
         return bool(at_gate) and all(part.passed and not part.refused for part in at_gate)
 
     def move(self, position: int) -> None:
@@ -122,7 +123,6 @@ class Belt:
                 # Where they are nobody knows; what comes to the gate unknown is rejected.
                 self.counts.rejected += len(self._parts)
                 self._parts.clear()
-            self._pauses_s.append(now_s - self._moved_s)
             self._moved_s, self._step_s = now_s, min(now_s - self._moved_s, STEPS_S)
         self._position = position
         self._seen_before_s, self._seen_s = self._seen_s, now_s
@@ -133,14 +133,6 @@ class Belt:
                 self.counts.passed += 1
             else:
                 self.counts.rejected += 1
-
-    def _stands_still(self) -> bool:
-        """Whether the encoder has not counted for longer than it takes between two counts."""
-        if not self._counted:
-            return False
-        # A belt that has stood and runs again has one long pause, and a slow one two.
-        longest_s = max(STILL_S, STILL_STEPS * min(self._pauses_s))
-        return time.monotonic() - self._moved_s > longest_s
 
     def _jumps(self, way: int, now_s: float) -> bool:
         if not self._counted:
