@@ -198,6 +198,6 @@ def _join(one: Picture | None, other: Picture | None) -> Picture | None:
             name: Spread(values=sorted(getattr(one, name).values + getattr(other, name).values))
             for name in ("brightness", "sharpness", "saturated")
         },
-        difference=Spread(values=sorted(sum(pairs, [])) or [0.0]),
+        difference=Spread(values=sorted(value for each in pairs for value in each) or [0.0]),
         reference=encode_thumbnail(np.average([a, b], axis=0, weights=[n, m])),
     )

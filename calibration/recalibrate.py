@@ -87,7 +87,7 @@ def recalibrate(
     if images is not None and "://" in images:
         raise InputError(
             f"{images} is a camera: give a folder or a list of pictures that a person has looked "
-            "at, such as the station keeps with `evidence: {keep: all}`"
+            "at, such as the station keeps with `evidence: {path: FOLDER, keep: all}`"
         )
     check_writable(path)
     if restore is not None:
@@ -161,18 +161,12 @@ def _confirmed(record: CalibrationRecord, note: str) -> CalibrationRecord:
 
 
 def _check_fits(record: CalibrationRecord, settings: Station) -> None:
-    """Raises InputError where a former record is of another model or engine than the station's."""
+    """Raises InputError where the station would not take a former record."""
     bundle, engine = open_bundle(settings.product.bundle), settings.engine
-    wanted = [("bundle", record.bundle_sha256, bundle.sha256)] + [
-        (name, getattr(record.engine, name), getattr(engine, name))
-        for name in ("runtime", "device", "precision")
-    ]
-    for name, then, now in wanted:
-        if then != now:
-            raise InputError(
-                f"that record is of the {name} {then[:12]}, the station has {now[:12]}: its limit "
-                "means nothing here"
-            )
+    with checked_engine(
+        bundle, runtime=engine.runtime, device=engine.device, precision=engine.precision
+    ) as loaded:
+        check_record(record, bundle, loaded.fingerprint)
 
 
 def promise_of(record: CalibrationRecord) -> Promise:

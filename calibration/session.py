@@ -25,7 +25,7 @@ from calibration.sources import Keeper, Source, open_source, read_exclusions
 NAMED = 10
 # What of a manifest says how an image becomes a score; with alignment and mask.
 SEEN = (
-    "input_size", "region_of_interest", "image_size", "tiles", "window", "grey",
+    "preset", "input_size", "region_of_interest", "image_size", "tiles", "window",
     "score_pixels", "score_square", "score_window",
 )  # fmt: skip
 
@@ -124,13 +124,14 @@ def from_folds(
         options: see there; pictures of folds are excluded by leaving them out of the lists.
 
     Raises:
-        InputError: a fold's model is this one or of another size, or the models disagree.
+        InputError: a fold's model is this one or sees images otherwise, two folds share an image,
+            or the models disagree.
     """
     if options.exclude is not None or options.save is not None:
         raise InputError(
             "--exclude and --save are not for --fold: change the fold's list of images"
         )
-    parts = []
+    parts, seen = [], set[str]()
     for path, images in folds:
         model = open_bundle(path)
         if model.sha256 == bundle.sha256:
@@ -140,12 +141,19 @@ def from_folds(
         if differing := _seen_otherwise(model, bundle):
             raise InputError(
                 f"--fold {path} has another {differing} than {bundle.path}, so that its scores "
-                "mean something else: train all with the same --size, --roi, --tiles and --align"
+                "mean something else: train all with the same --preset, --size, --roi, "
+                "--ignore-mask, --tiles, --align and --window"
             )
-        parts.append(from_source(load, model, images, None, None, options).normals)
-    names = Counter(name for part in parts for name in part.sizes)
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise InputError(f"{twice[0]} is in two folds: every image belongs to one")
+        if "://" in images:
+            raise InputError(
+                f"{images} is a camera: a fold is of images that its model has not seen"
+            )
+        part = from_source(load, model, images, None, None, options).normals
+        names = {str(Path(name).resolve()) for name in part.sizes}
+        if twice := names & seen:
+            raise InputError(f"{min(twice)} is in two folds: every image belongs to one")
+        seen |= names
+        parts.append(part)
     check_folds([part.scores for part in parts])
     together = Normals()
     for part in parts:

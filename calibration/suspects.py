@@ -35,8 +35,8 @@ class LeftOut:
 
     @property
     def suspect(self) -> bool:
-        """Whether a person should look at the part."""
-        return self.chance < SIGNIFICANCE
+        """Whether a person should look at the part; of one known before there is no picture."""
+        return self.chance < SIGNIFICANCE and self.name != KNOWN_BEFORE
 
 
 def leave_one_out(

@@ -34,7 +34,7 @@ def promise(record: CalibrationRecord) -> list[str]:
     if record.review is not None:
         band = sum(record.threshold < s <= record.review.reject_above for s in record.scores)
         bound = "about" if record.method == "cross" else "at most"
-        sure = record.confidence
+        sure = None if record.method == "cross" else record.confidence
         alone = "" if sure is None else f" ({percent(sure)} confidence for either by itself)"
         lines.append(
             f"Together with those held for review, {bound} {percent(record.review.stopped_rate)} "

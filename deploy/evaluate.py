@@ -79,7 +79,10 @@ class Report:
 
 def has_device(runtime: str, device: str) -> bool:
     """Whether a runtime that is installed knows a device by this name, such as GPU of GPU.0."""
-    there = import_module(f"agent.engine.{runtime}").devices()
+    try:
+        there = import_module(f"agent.engine.{runtime}").devices()
+    except ImportError:
+        return False
     return device in {*there, *(name.partition(".")[0] for name in there)}
 
 

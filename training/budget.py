@@ -25,8 +25,9 @@ class Budget:
         if self.steps is not None:
             return f"{self.steps} steps"
         assert self.seconds is not None
-        minutes = self.seconds / 60
-        return f"{minutes:.3g} minutes" if minutes >= 1 else f"{self.seconds:.3g} seconds"
+        if self.seconds < 60:
+            return f"{self.seconds:g} seconds"
+        return f"{round(self.seconds / 60, 1):g} minutes"
 
     def __str__(self) -> str:
         """As it is given on the command line."""

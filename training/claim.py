@@ -29,7 +29,7 @@ def claim(order: Order, settings: RunSettings) -> None:
             f"{order.out} already holds a run: add --resume to go on, or give another --out"
         )
     before, refused = read_settings(order.out), f"{order.out} cannot be resumed"
-    for name in ("preset", "input_size", "view", "data_digest"):
+    for name in ("preset", "input_size", "data_digest", "view"):
         if getattr(before, name) != getattr(settings, name):
             was, now = getattr(before, name), getattr(settings, name)
             told = (

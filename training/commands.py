@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -95,10 +96,11 @@ def train(
     if resume and not has_begun(out):
         raise InputError(f"{out} holds no run to go on with: leave --resume out, or mend --out")
     budget, on_gpu = parse_budget(steps, time_budget, begun), is_gpu(device)
-    given = "" if steps or time_budget or begun else ", as none was given"
-    click.echo(f"training for {budget.in_words}{given}", err=True)
-    if preset == EDGE:
-        click.echo(f"preset {resolve(preset, on_gpu)}: {reason(on_gpu)}", err=True)
+    if os.environ.get("RANK", "0") == "0":
+        given = "" if steps or time_budget or begun else " (no --time-budget was given)"
+        click.echo(f"training for {budget.in_words}{given}", err=True)
+        if preset == EDGE:
+            click.echo(f"preset {resolve(preset, on_gpu)}: {reason(on_gpu)}", err=True)
     order = Order(
         out=out,
         preset=resolve(preset, on_gpu),

@@ -50,6 +50,14 @@ class Group:
         dist.broadcast(shared, src=0)
         return float(shared)
 
+    def alike(self, value: float) -> bool:
+        """Whether all have the same value; all get the same answer."""
+        if self.size == 1:
+            return True
+        both = torch.tensor([value, -value], dtype=torch.float64)
+        dist.all_reduce(both, op=dist.ReduceOp.MAX)
+        return float(both[0]) == -float(both[1])
+
     def mean(self, value: Tensor) -> float:
         """The mean over the group of a single number."""
         shared = value.detach().double().cpu()

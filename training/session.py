@@ -116,7 +116,9 @@ def _train(
         replace_text(order.out / CALIBRATION, lines)
         if order.view.ignore_mask is not None:
             replace_bytes(order.out / IGNORE_MASK, order.view.ignore_mask.read_bytes())
-    group.agree(0.0)  # nobody goes on where the leader has refused
+    # Nobody goes on where the leader has refused.
+    if not group.alike(int(settings.data_digest[:12], 16)):
+        raise InputError("the machines train on different images: give all the same")
 
     synthesizer = variant.synthesizer(parts, textures, np.random.default_rng(order.seed))
     scene = "an object on a plain background" if parts.is_object else "a texture"
@@ -161,7 +163,10 @@ def _train(
         say(f"{group.size} processes share each batch of {batch_size}")
     if order.resume and trainer.resume():
         say(f"going on from step {trainer.step}")
-    _check_alike(group, trainer.step, settings.data_digest)
+    if not group.alike(trainer.step):
+        raise InputError(
+            "--out must be one folder for all machines: they go on from different steps"
+        )
     chosen = trainer.train()
     if chosen is None:
         return
@@ -189,18 +194,6 @@ def _train(
     }
     _leave_run(order.out, settings.model_copy(update={"training": record}), trainer, held_out_set)
     say(f"pictures: {order.out / LOSSES}, {order.out / SAMPLES}")
-
-
-def _check_alike(group: Group, step: int, data_digest: str) -> None:
-    """Raises InputError in a process that would not do the leader's work, which ends them all."""
-    if group.agree(float(step)) != step:
-        raise InputError(
-            "not every process goes on from the same step: --out must be one folder for all "
-            "machines"
-        )
-    digest = float(int(data_digest[:12], 16))
-    if group.agree(digest) != digest:
-        raise InputError("the machines train on different images: give all the same")
 
 
 def _read_textures(order: Order) -> tuple[NDArray[np.uint8] | None, str | None]:

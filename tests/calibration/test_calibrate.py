@@ -232,8 +232,13 @@ def test_old_and_new_parts_stand_in_one_record(
         ),
         (Promise(0.05, 0.95), ["With 95 % confidence", "on average at most 1.64 %"], "Expected:"),
         (Promise(0.05, review_rate=0.1), ["rejected outright", "14.8 % do not pass"], "ABOVE"),
+        (
+            Promise(0.05, 0.95, review_rate=0.1),
+            ["do not pass (95 % confidence for either by itself)"],
+            "ABOVE",
+        ),
     ],
-    ids=["third", "largest", "best effort", "confident", "review"],
+    ids=["third", "largest", "best effort", "confident", "review", "confident review"],
 )
 def test_the_summary_says_what_was_promised(
     engine: Engine,

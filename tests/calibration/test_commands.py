@@ -255,6 +255,10 @@ def test_folds_pool_what_each_model_says_of_the_images_that_it_has_not_seen(
     assert "Weaker promise" in capsys.readouterr().out
     assert calibrate(bundle, "--false-reject-rate", "10%", "--out", out, *folds[:5], folds[2]) == 2
     assert "is in two folds" in capsys.readouterr().err
+    assert (
+        calibrate(bundle, "--false-reject-rate", "10%", "--out", out, "--count", "5", *folds) == 2
+    )
+    assert "every image of a fold is used" in capsys.readouterr().err
     folds[4] = write_tiny_bundle(tmp_path / "tiled.nlb", view={"tiles": {"rows": 1, "columns": 2}})
     assert calibrate(bundle, "--false-reject-rate", "10%", "--out", out, *folds) == 2
     assert "tiled.nlb has another tiles than" in capsys.readouterr().err

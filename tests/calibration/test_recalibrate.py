@@ -141,7 +141,12 @@ def test_a_former_record_of_another_model_is_not_put_back(
     replace_record(path, foreign)
     replace_record(path, record)
     assert normline("recalibrate", station, "--restore", foreign.sha256[:8]) == 2
-    assert "is of the bundle ffffffffffff" in capsys.readouterr().err
+    assert "was made with bundle ffffffffffff instead of" in capsys.readouterr().err
+    older = record.engine.model_copy(update={"version": "1.0"})
+    replace_record(path, foreign := record.model_copy(update={"engine": older}))
+    replace_record(path, record)
+    assert normline("recalibrate", station, "--restore", foreign.sha256[:8]) == 2
+    assert "version 1.0 instead of" in capsys.readouterr().err
     assert read_record(path) == record
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agent.errors import InputError
-from calibration.sources import open_source
+from calibration.sources import Keeper, open_source
 
 
 def test_a_list_names_images_from_its_own_folder(tmp_path: Path) -> None:
@@ -38,3 +38,9 @@ def test_a_list_without_images_is_refused(
         listing.write_text(content)
     with pytest.raises(InputError, match=message), open_source(str(listing), None):
         pass
+
+
+def test_pictures_of_a_camera_that_names_folders_are_kept_under_plain_names(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path / "kept", None)
+    keeper.keep("frame monday/7", np.zeros((4, 4, 3), np.uint8))
+    assert (tmp_path / "kept" / "monday_7.png").is_file()

@@ -115,6 +115,7 @@ UNET, SEGMENTATION = "unet_model_state_dict", "seg_model_state_dict"
         (lambda checkpoint: checkpoint["args"].update(num_heads=8), "num_heads = 8; only 4"),
         (lambda checkpoint: checkpoint["args"].update(T=500), "T = 500; only 1000"),
         (lambda checkpoint: checkpoint["args"].update(img_size=256), "img_size = 256"),
+        (lambda checkpoint: checkpoint["args"].update(img_size=[250, 250]), "multiples of 32"),
     ],
 )
 def test_other_checkpoints_are_refused(

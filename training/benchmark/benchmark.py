@@ -52,6 +52,8 @@ def run_benchmark(
             found[name] = _figures(each.out, data) or _judged(model, data, each, say)
         except InputError as error:
             # A night's run goes on with the next.
+            if len(wanted) == 1:
+                raise
             say(f"{name}: {error}")
             failed.append(error)
             continue
@@ -59,11 +61,10 @@ def run_benchmark(
             benchmark.name, found, len(benchmark.categories), published(benchmark.name)
         )
         replace_text(order.out / TABLE, table)
-    if len(failed) == 1 == len(wanted):
-        raise failed[0]
     if failed:
+        rest = f"; the table of the others is {order.out / TABLE}" if found else ""
         raise InputError(
-            f"{len(failed)} of {len(wanted)} categories have no figures, first: {failed[0]}"
+            f"{len(failed)} of {len(wanted)} categories have no figures, first: {failed[0]}{rest}"
         )
     return table
 
@@ -84,7 +85,10 @@ def _test_digest(data: Dataset) -> str:
     for item in data.test:
         digest.update(f"{item.kind} {item.mask_level}\n".encode())
         for path in (item.path, item.mask_path):
-            digest.update(path.read_bytes() if path else b"none")
+            try:
+                digest.update(path.read_bytes() if path else b"none")
+            except OSError as error:
+                raise InputError(f"cannot read {path}: {error.strerror}") from error
     return digest.hexdigest()
 
 

@@ -118,6 +118,12 @@ def contrast(full: bool) -> list[Row]:
         Row("against the surroundings", "contrast-around", around, two_scales()),
         Row("both", "preset", variants.PRESET, two_scales()),
         Row("both, not told of lines", "no-lines", variants.NO_LINES, two_scales()),
+        Row(
+            "both, painting learnt to the end",
+            "painting-throughout",
+            variants.PAINTING_THROUGHOUT,
+            two_scales(),
+        ),
         Row("both, no diffusion", "no-diffusion", variants.NO_DIFFUSION, two_scales()),
     ]
 

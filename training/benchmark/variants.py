@@ -172,6 +172,7 @@ PRESET = AS_PRESET
 SMALLER_SCALE, LARGER_SCALE = _one_scale(noisier=False), _one_scale(noisier=True)
 WIDE = Variant(lambda preset: replace(preset, t_normal=WIDE_NORMAL, t_noisier=WIDE_NOISIER))
 NO_LINES = Variant(build=_without_lines)
+PAINTING_THROUGHOUT = Variant(lambda preset: replace(preset, painting_share=1.0))
 NO_DIFFUSION = Variant(build=BlurredCopy)
 TEXTURES_ALONE = Variant(synthesizer=TexturesAlone)
 SURFACES_ALONE = Variant(synthesizer=SurfacesAlone)

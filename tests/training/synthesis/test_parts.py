@@ -37,6 +37,18 @@ def test_a_texture_may_be_hurt_anywhere() -> None:
     assert parts.defectable is None and not parts.is_object
 
 
+def test_a_few_held_out_images_are_what_the_others_show() -> None:
+    """By themselves four of them were taken for a texture, and an object's model judged by that."""
+    together = cut_parts(discs(), View(SIZE, ROW))
+    train, held_out = together.split(4 * 3)
+    assert (len(train), len(held_out)) == (12, 6)
+    assert held_out.is_object and train.is_object and held_out.is_grey
+    assert held_out.defectable is not None and together.defectable is not None
+    assert np.array_equal(held_out.defectable, together.defectable[12:])
+    coloured = Parts(together.tiles, None, True, grey=False).split(12)[1].sample(2, 0)
+    assert not coloured.is_grey and coloured.is_object
+
+
 def test_a_part_that_is_followed_is_an_object_also_where_its_shadow_fills_the_window() -> None:
     """A followed screw was taken for a texture: close around it nothing is plain."""
     images = discs()
