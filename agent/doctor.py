@@ -106,7 +106,7 @@ class Wish:
         return any((self.runtime, self.device, self.precision))
 
 
-def examine(bundle: Bundle | None, wish: Wish = Wish()) -> Report:
+def examine(bundle: Bundle | None, wish: Wish | None = None) -> Report:
     """Look at the machine, and test every engine of the bundle that it can run, or that is asked.
 
     A device that is asked for and that no runtime knows here is tried on each, to say why.
@@ -121,13 +121,14 @@ def examine(bundle: Bundle | None, wish: Wish = Wish()) -> Report:
             # Not installed, or installed without a library that it needs: the error says which.
             missing[name] = f"{error}; {INSTALL[name]}"
     missing |= missing_devices({each for runtime in runtimes.values() for each in runtime.devices})
-    engines = []
+    engines, wish = [], wish or Wish()
     if bundle is not None:
         names = [name for name in runtimes if wish.runtime in (None, name)]
         pairs = [(name, device) for name in names for device in runtimes[name].devices]
         if wish.device is not None:
-            known = [pair for pair in pairs if pair[1] == wish.device]
-            pairs = known or [(name, wish.device) for name in names]
+            kind = wish.device.partition(".")[0]
+            known = {name for name, device in pairs if device.partition(".")[0] == kind}
+            pairs = [(name, wish.device) for name in names if name in (known or names)]
         engines = [
             check_engine(bundle, *pair, precision)
             for pair in pairs

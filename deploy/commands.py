@@ -140,10 +140,11 @@ def evaluate(
             failed = error
             click.echo(f"left out: {error}", err=True)
             continue
-        reference = reference or replace(outcome, maps=outcome.maps[:0])
+        reference = reference or replace(outcome, maps=outcome.maps[:0].copy())
         found[key] = evaluation.report(
             outcome, reference, items, masks, view.ignored_on_canvas, set(apart)
         )
+        del outcome
     if failed is not None and not found:
         raise failed
     reports = [found[key] for key in chosen if key in found]

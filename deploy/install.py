@@ -241,7 +241,7 @@ class Installation:
         if version is not None and (version / KEPT).exists():
             try:
                 return dict(json.loads((version / KEPT).read_text()))
-            except ValueError:
+            except (ValueError, TypeError):
                 print(
                     f"{version / KEPT} is damaged: keeping the units as they are", file=sys.stderr
                 )
@@ -373,13 +373,27 @@ def _wheel_of(source: Path, folder: Path) -> Path:
         raise Refused(f"{source} is neither a wheel nor the source of normline")
     # Built in the source, root's files would be left there.
     copy = folder / "source"
-    left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
-    shutil.copytree(source, copy, ignore=left_out)
+    shutil.copytree(source, copy, symlinks=True, ignore=_not_of_the_source)
     _run(
         sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder),
         str(copy),
     )  # fmt: skip
     return next(folder.glob("*.whl"))
+
+
+def _not_of_the_source(folder: str, names: list[str]) -> set[str]:
+    """What lies beside it: hidden, built, virtual environments, runs and pictures."""
+    beside = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")(folder, names)
+    here = Path(folder)
+    if (here / "setup.cfg").is_file():
+        beside |= {
+            name for name in names if (here / name).is_dir() and not _holds_python(here / name)
+        }
+    return beside
+
+
+def _holds_python(folder: Path) -> bool:
+    return any(folder.glob("*.py")) and not (folder / "pyvenv.cfg").exists()
 
 
 def _version_of(wheel: Path) -> str:

@@ -45,7 +45,15 @@ class Ring:
     """Slots for frames of any size. Handed to a child process as an argument, it is shared."""
 
     def __init__(self, slots: int) -> None:
-        self._adopt([os.memfd_create(f"normline-{i}", os.MFD_CLOEXEC) for i in range(slots + 1)])
+        descriptors: list[int] = []
+        try:
+            for number in range(slots + 1):
+                descriptors.append(os.memfd_create(f"normline-{number}", os.MFD_CLOEXEC))
+        except OSError:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise
+        self._adopt(descriptors)
         self.beat(0)
 
     def _adopt(self, descriptors: list[int]) -> None:

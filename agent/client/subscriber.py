@@ -277,7 +277,7 @@ class Subscriber:
             try:
                 snapshot = client.snapshot(since=self.position.epoch)
                 for stored in snapshot.missing(self.position):
-                    if self.position.epoch < stored.epoch == snapshot.epoch:
+                    if 0 < self.position.epoch < stored.epoch == snapshot.epoch:
                         # Where it began is known: what was forgotten of it leaves a gap.
                         self.position = Position(snapshot.epoch, snapshot.first_seq - 1)
                     for verdict in client.replay(stored.epoch, stored.first_seq, stored.last_seq):

@@ -45,7 +45,7 @@ class Fingerprint(BaseModel):
         """As records were written, and named by their content, before there were `levels`."""
         fields: dict[str, Any] = write(self)
         if self.levels == ALL_LEVELS:
-            del fields["levels"]
+            fields.pop("levels", None)
         return fields
 
 

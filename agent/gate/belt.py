@@ -22,7 +22,7 @@ class _Part:
 
     part_id: str
     due: int
-    entered_ns: int = field(default_factory=time.monotonic_ns)
+    entered_ns: int = field(default_factory=lambda: time.monotonic_ns())
     passed: bool = False
     refused: bool = False
 

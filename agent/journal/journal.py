@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 import threading
 import time
@@ -98,9 +99,8 @@ class Journal:
             self._lock.close()
             raise
         with suppress(OSError):
-            self._lock.truncate(0)
-            self._lock.write(str(self.epoch))
-            self._lock.flush()
+            os.ftruncate(self._lock.fileno(), 0)
+            os.write(self._lock.fileno(), b"%d" % self.epoch)
         self._unanswered = {part.part_id for part in self.interrupted}
         self._next_seq = self.first_seq
         self._reserved = self.first_seq - 1 + BLOCK

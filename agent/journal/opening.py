@@ -6,6 +6,7 @@ import logging
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from agent.journal.retention import Retention
 
 log = logging.getLogger(__name__)
 
+TEMPORARY_MB = 100
 OnFault = Literal["continue", "stop"]
 
 
@@ -61,6 +63,9 @@ def _set_aside(path: Path) -> Path:
 
 
 def _temporary(path: Path, fault: JournalUnusable, retention: Retention) -> Journal:
+    # In memory, as often as not.
+    retention = replace(retention, max_mb=min(retention.max_mb, TEMPORARY_MB))
+
     def journal_in(folder: Path) -> Journal:
         alarm = f"{fault}; until the disk can be written verdicts are kept in the temporary folder "
         return Journal(

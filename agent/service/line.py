@@ -273,7 +273,9 @@ class Line:
             verdict = self._give(part, Decision.none(Reason.DEADLINE))
             if token == self._worker.token:
                 self._overdue[token] = verdict
-            elif all(token != waiting for waiting, _ in self._waiting):
+            elif verdict.reason is Reason.DEADLINE and all(
+                token != waiting for waiting, _ in self._waiting
+            ):
                 self._faults.note_unseen()
         if self.state is State.SINGLE_EXECUTION and not self._open:
             self._states.to(State.READY, "every part is answered")

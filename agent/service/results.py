@@ -110,10 +110,11 @@ class Results:
         # Kept first, so that no end of this process takes away what somebody has received.
         answers = part.part_id if part.is_open else None
         self._journal.record(seq, self._recipe.topic, payload, answers, announce)
-        faulty = verdict.reason is Reason.CAMERA_FAULT
-        if self._evidence is not None and frame is not None and not (faulty and self._was_faulty):
-            self._evidence.keep(verdict, frame.image)
-        self._was_faulty = faulty
+        if frame is not None:
+            faulty = verdict.reason is Reason.CAMERA_FAULT
+            if self._evidence is not None and not (faulty and self._was_faulty):
+                self._evidence.keep(verdict, frame.image)
+            self._was_faulty = faulty
         if verdict.reason is not None:
             log.warning("part %s: no decision, %s", part.part_id, verdict.reason.value)
         else:

@@ -43,7 +43,7 @@ from agent.view import View
 log = logging.getLogger(__name__)
 
 SIMULATED = frozenset({"synthetic", "folder", "file"})
-EIGHT_BITS = frozenset({"v4l2", "rtsp", "file"})
+EIGHT_BITS = frozenset({"v4l2", "rtsp", "rtsps", "file"})
 
 
 def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:

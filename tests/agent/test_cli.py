@@ -47,10 +47,10 @@ def test_what_a_station_cannot_do_names_the_extra_that_it_lacks(
     """Commands import torch when they run: on a station that ended in a traceback."""
     real = builtins.__import__
 
-    def without_torch(name: str, *arguments: Any) -> Any:
+    def without_torch(name: str, *arguments: Any, **more: Any) -> Any:
         if name.partition(".")[0] in ("torch", "onnx", "safetensors"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *arguments)
+        return real(name, *arguments, **more)
 
     for name in [each for each in sys.modules if each.partition(".")[0] in ("training", "deploy")]:
         monkeypatch.delitem(sys.modules, name)

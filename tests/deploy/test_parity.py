@@ -63,7 +63,7 @@ def test_what_strays_is_refused_with_the_figures(
 ) -> None:
     found = compare(Said(scores, (said().maps * maps).astype(np.float32)), said(), ANOMALOUS)
     with pytest.raises(InputError, match=f"{message}.*finetune"):
-        check("the int8 model", "int8", found)
+        check("the int8 model", "int8", found, "; try --finetune 10m")
 
 
 def test_each_model_is_compared_at_its_own_threshold() -> None:

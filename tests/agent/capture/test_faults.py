@@ -74,7 +74,7 @@ def test_a_capture_process_that_cannot_be_started_is_a_fault_that_passes(
         os.kill(capture.pid, signal.SIGKILL)
         take_until(capture, lambda _: "cannot be started" in capture.status.reason)
         take_frame(capture)
-        assert capture.status.restarts == 3
+        assert capture.status.restarts >= 3
 
 
 def test_triggers_that_a_fault_takes_away_are_named_once():

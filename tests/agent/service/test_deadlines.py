@@ -120,9 +120,12 @@ def test_parts_that_passed_while_the_station_started_are_no_reason_to_stop_it(
     rig = make_rig("camera_triggered", deadline_ms=0.001)
     for _ in range(3):
         rig.camera.deliver(triggered=False)
+    early = list(rig.camera.waiting)
+    rig.camera.waiting.clear()
     time.sleep(0.01)
     rig.line.begin()
-    for _ in range(3):
+    for captured in early:
+        rig.camera.waiting.append(captured)
         rig.turn()
     assert [verdict[2] for verdict in rig.verdicts] == ["NOT_READY"] * 3
     assert rig.states[-1] == "Ready"

@@ -67,7 +67,7 @@ def test_of_pictures_that_cannot_be_judged_the_first_in_a_row_is_evidence(
     )
     rig.line._equipment.results._evidence = store  # type: ignore[assignment]
     rig.line.begin()
-    for shape in ((4, 4, 3), (4, 4, 3), (*SIZE, 3), (4, 4, 3)):
+    for shape in ((*SIZE, 4), (*SIZE, 4), (*SIZE, 3), (*SIZE, 4)):
         rig.camera.deliver(shape, triggered=False)
         rig.turn()
     assert [reason for _, _, reason in rig.verdicts] == [
