@@ -42,7 +42,8 @@ def test_a_few_held_out_images_are_what_the_others_show() -> None:
     together = cut_parts(discs(), View(SIZE, ROW))
     train, held_out = together.split(4 * 3)
     assert (len(train), len(held_out)) == (12, 6)
-    assert held_out.is_object and train.is_object and held_out.is_grey
+    assert held_out.is_object and train.is_object
+    assert held_out.is_grey == train.is_grey == together.is_grey
     assert held_out.defectable is not None and together.defectable is not None
     assert np.array_equal(held_out.defectable, together.defectable[12:])
     coloured = Parts(together.tiles, None, True, grey=False).split(12)[1].sample(2, 0)
