@@ -67,7 +67,7 @@ def _train(
     group: Group,
 ) -> None:
     recipe, device = variant.recipe(preset(order.preset)), choose_device(order.device, group)
-    batch_size = order.batch_size or recipe.batch_size
+    batch_size = order.batch_size or recipe.images_a_step(device.type == "cuda")
     rest, calibration = split_normals(good, order.seed, CALIBRATION_SHARE)
     share = min(SELECTION_SHARE, MAX_SELECTION / len(rest))
     train, selection = split_normals(rest, order.seed, share)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from training.claim import same_recipe
 from training.dataset import data_digest
-from training.device import choose_device
+from training.device import choose_device, is_gpu
 from training.errors import InputError
 from training.model import DiffusionAD
 from training.order import AS_PRESET, Order, Variant
@@ -48,7 +48,7 @@ def _check_same(order: Order, good: Sequence[Path], recipe: Preset) -> None:
         "seed": order.seed,
         "steps": order.budget.steps,
         "seconds": order.budget.seconds,
-        "batch_size": order.batch_size or recipe.batch_size,
+        "batch_size": order.batch_size or recipe.images_a_step(is_gpu(order.device)),
         "preset": order.preset,
         "input_size": order.input_size,
     }
