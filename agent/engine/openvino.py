@@ -6,6 +6,7 @@ import hashlib
 import logging
 import re
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,17 @@ INSTALL_DEVICE = {
 }
 
 
+@cache
+def core() -> ov.Core:
+    """The one core of this process.
+
+    A core gives the thread that first compiles with it a signal stack, and puts the one before back
+    when it ends (2026.4). Of two that end in the order in which they began, the second puts back
+    one that is gone: the next signal, such as Ctrl-C, then kills the process without a word.
+    """
+    return ov.Core()
+
+
 def version() -> str:
     """The runtime's release number, such as 2026.4.1."""
     found = re.match(r"[\d.]+\d", ov.get_version())
@@ -38,7 +50,7 @@ def version() -> str:
 
 def devices() -> list[str]:
     """The devices that OpenVINO can use here."""
-    return list(ov.Core().available_devices)
+    return list(core().available_devices)
 
 
 def inference_precision(device: str, precision: str) -> str:
@@ -102,8 +114,7 @@ class OpenVinoEngine(Engine):
         precision: str,
         streams: int = 1,
     ) -> None:
-        core = ov.Core()
-        there = list(core.available_devices)
+        there = devices()
         # One device answers to both GPU and GPU.0; AUTO, MULTI and HETERO would choose for us.
         if device not in {*there, *(name.partition(".")[0] for name in there)}:
             hint = INSTALL_DEVICE.get(device.partition(".")[0], "choose one of these")
@@ -116,9 +127,9 @@ class OpenVinoEngine(Engine):
             options["CACHE_DIR"] = str(folder)
         try:
             # OpenVINO 2026.4 mistakes the scale of a Concat of int8 behind ReLUs, not of uint8.
-            graph = core.read_model(unsigned_behind_relu(model))
+            graph = core().read_model(unsigned_behind_relu(model))
             check_graph(input_size, _tensors(graph.inputs), _tensors(graph.outputs))
-            compiled = core.compile_model(graph, device, options)
+            compiled = core().compile_model(graph, device, options)
         except RuntimeError as error:
             raise InputError(f"OpenVINO cannot load the {precision} model: {error}") from error
         if folder is not None:
@@ -130,7 +141,7 @@ class OpenVinoEngine(Engine):
             precision=precision,
             levels=levels(device, precision),
         )
-        moment = _moment(core) if device == "CPU" else None
+        moment = _moment() if device == "CPU" else None
         self._set_up(compiled, moment, fingerprint, input_size)
 
     def _set_up(
@@ -175,12 +186,12 @@ class OpenVinoEngine(Engine):
         del self._request, self._ports, self._compiled, self._stirring, self._moment
 
 
-def _moment(core: ov.Core) -> ov.CompiledModel:
+def _moment() -> ov.CompiledModel:
     """A model of one small convolution, which no cache has to keep."""
     picture = ops.parameter([1, MOMENT_CHANNELS, MOMENT_SIDE, MOMENT_SIDE], np.float32)
     weight = np.ones((MOMENT_CHANNELS, MOMENT_CHANNELS, 1, 1), np.float32)
     made = ops.convolution(picture, ops.constant(weight), [1, 1], [0, 0], [0, 0], [1, 1])
-    return core.compile_model(
+    return core().compile_model(
         ov.Model([made], [picture]), "CPU", compile_options("CPU", "fp32", physical_cores())
     )
 

@@ -117,13 +117,12 @@ def openvino_call(graph: bytes) -> Callable[[], object]:
     """One inference of any graph, compiled exactly as an engine's."""
     import openvino as ov
 
-    from agent.engine.openvino import compile_options
+    from agent.engine.openvino import compile_options, core
 
-    core = ov.Core()
     options = compile_options("CPU", "int8", physical_cores())
     try:
-        model = core.read_model(unsigned_behind_relu(graph))
-        request = core.compile_model(model, "CPU", options).create_infer_request()
+        model = core().read_model(unsigned_behind_relu(graph))
+        request = core().compile_model(model, "CPU", options).create_infer_request()
     except RuntimeError as error:
         raise InputError(f"OpenVINO cannot load a reference graph: {error}") from error
     request.set_input_tensor(ov.Tensor(np.ascontiguousarray(example_input(graph))))
