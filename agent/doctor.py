@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import platform
-from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -23,6 +21,7 @@ from agent.engine import (
     within_tolerance,
 )
 from agent.engine.cpu import cpu_flags, cpu_name, int8_support, physical_cores
+from agent.engine.devices import is_among, unused
 from agent.errors import InputError
 from agent.latency import Latency, measure_latency
 from agent.view import View
@@ -32,16 +31,6 @@ INSTALL = {
     "onnxruntime": "for any CPU: pip install onnxruntime; "
     "for NVIDIA GPUs: pip install onnxruntime-gpu",
 }
-# As they are named where an engine is loaded.
-INSTALL_DEVICE = {
-    "CUDA": "the machine has an NVIDIA GPU that no runtime uses: pip install onnxruntime-gpu in "
-    "place of onnxruntime; on a Jetson see deploy/jetson.md",
-    "GPU": "the machine has an Intel GPU that no runtime uses: install openvino and Intel's "
-    "compute runtime (intel-opencl-icd), and give the user /dev/dri",
-    "NPU": "the machine has an NPU that no runtime uses: for Intel's install openvino and its "
-    "driver (intel-level-zero-npu), and give the user /dev/accel",
-}
-INTEL, DEVICE_TREE = "0x8086", "proc/device-tree/model"
 
 
 @dataclass(frozen=True)
@@ -120,15 +109,14 @@ def examine(bundle: Bundle | None, wish: Wish | None = None) -> Report:
         except ImportError as error:
             # Not installed, or installed without a library that it needs: the error says which.
             missing[name] = f"{error}; {INSTALL[name]}"
-    missing |= missing_devices({each for runtime in runtimes.values() for each in runtime.devices})
+    missing |= unused({each for runtime in runtimes.values() for each in runtime.devices})
     engines, wish = [], wish or Wish()
     if bundle is not None:
         names = [name for name in runtimes if wish.runtime in (None, name)]
         pairs = [(name, device) for name in names for device in runtimes[name].devices]
         if wish.device is not None:
-            kind = wish.device.partition(".")[0]
-            known = {name for name, device in pairs if device.partition(".")[0] == kind}
-            pairs = [(name, wish.device) for name in names if name in (known or names)]
+            known = [name for name in names if is_among(wish.device, runtimes[name].devices)]
+            pairs = [(name, wish.device) for name in known or names]
         engines = [
             check_engine(bundle, *pair, precision)
             for pair in pairs
@@ -148,28 +136,6 @@ def examine(bundle: Bundle | None, wish: Wish | None = None) -> Report:
         "int8": int8_support(cpu_flags()),
     }
     return Report(versions, cpu, runtimes, missing, engines)
-
-
-def missing_devices(found: Collection[str], root: Path = Path("/")) -> dict[str, str]:
-    """Accelerators that the machine has and no runtime uses, with what to do."""
-    vendors = {_text(path) for path in root.glob("sys/class/drm/renderD*/device/vendor")}
-    there = {
-        "CUDA": (root / "proc/driver/nvidia").exists() or "NVIDIA" in _text(root / DEVICE_TREE),
-        "GPU": INTEL in vendors,
-        "NPU": any(root.glob("dev/accel/accel*")),
-    }
-    return {
-        name: INSTALL_DEVICE[name]
-        for name, is_there in there.items()
-        if is_there and not any(device.startswith(name) for device in found)
-    }
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def check_engine(bundle: Bundle, runtime: str, device: str, precision: str) -> EngineCheck:

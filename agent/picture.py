@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -35,9 +36,9 @@ class Glance:
     brightness: float
     sharpness: float
 
-    @property
+    @cached_property
     def saturated(self) -> float:
-        """Share of pixels at or above grey level 250."""
+        """Share of pixels at or above grey level 250; counted once, for the fault and the drift."""
         return int(np.count_nonzero(self.grey >= SATURATED)) / self.grey.size
 
 

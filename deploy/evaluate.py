@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agent.bundle import Bundle
 from agent.engine import Engine, EngineFault
+from agent.engine.devices import is_among
 from agent.errors import InputError, NoPart
 from agent.imaging import read_image
 from agent.inspection import Inspection, inspect
@@ -83,7 +84,7 @@ def has_device(runtime: str, device: str) -> bool:
         there = import_module(f"agent.engine.{runtime}").devices()
     except ImportError:
         return False
-    return device in {*there, *(name.partition(".")[0] for name in there)}
+    return is_among(device, there)
 
 
 def inspect_all(

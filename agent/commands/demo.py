@@ -10,9 +10,11 @@ from pathlib import Path
 import click
 
 from agent.demo.display import summary_text, verdict_line
-from agent.demo.kit import Endpoints, Kit, check_keepable, write_station
+from agent.demo.kit import PRECISION, Endpoints, Kit, check_keepable, write_station
 from agent.demo.line import DemoLine, LineStopped
 from agent.demo.summary import Tally
+from agent.engine.base import ALL_LEVELS
+from agent.engine.unsigned import levels
 from agent.files import check_writable, write_atomically
 from agent.record import read_record
 
@@ -65,6 +67,8 @@ def run_demo(kit: Kit, parts: int, keep: Path | None, json_file: Path | None) ->
         InputError: the demo cannot run, or its files cannot be written.
     """
     runtime = kit.installed_runtime()
+    if levels("CPU", PRECISION) != ALL_LEVELS:
+        click.echo("INT8 is coarser on this processor than where the demo's limit was taken")
     tally = Tally(parts, read_record(kit.record(runtime)))
     if json_file is not None:
         check_writable(json_file)

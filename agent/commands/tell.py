@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from agent.commands.options import key_option
 from agent.errors import InputError
 
 # What a command names, by the name of its field.
@@ -22,11 +23,7 @@ NAMES = {"trigger": "part_id", "select": "product_id"}
 @click.option(
     "--deadline-ms", type=click.FloatRange(min=0, min_open=True), help="Of a triggered part."
 )
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path),
-    help="Key from normline keys create, for a station with keys.",
-)
+@key_option
 @click.option("--json", "as_json", is_flag=True, help="The station's answer as it came.")
 @click.option(
     "--timeout",

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from agent.client import Event, Gap, Position, Silence, Subscriber
+from agent.commands.options import key_option
 from agent.errors import InputError
 from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
 from agent.verdict import Outcome, Verdict
@@ -26,11 +27,7 @@ COLOURS = {Outcome.PASS: "green", Outcome.REJECT: "red", Outcome.NO_DECISION: "y
 @click.argument("endpoint")
 @click.option("--replay", help="The station's replay endpoint: fill gaps from its journal.")
 @click.option("--all", "all_stored", is_flag=True, help="First all that the journal holds.")
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path),
-    help="Key from normline keys create, for a station with keys.",
-)
+@key_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
 @click.option("--count", type=click.IntRange(min=1), help="End after this many verdicts.")
 @click.option(

@@ -27,8 +27,8 @@ def engine_key(model: bytes, runtime: str, precision: str) -> EngineKey:
     return EngineKey(
         model_sha256=hashlib.sha256(model).hexdigest(),
         runtime=runtime,
-        driver=_read(DRIVER),
-        device=device or _read(JETSON),
+        driver=text_of(DRIVER),
+        device=device or text_of(JETSON),
         precision=precision,
     )
 
@@ -58,7 +58,8 @@ def tensorrt_options(folder: Path, precision: str) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """What a file of the system says; `unknown` where it is not there."""
     try:
         return path.read_text(errors="replace").strip("\0\n ")
     except OSError:

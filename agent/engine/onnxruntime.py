@@ -20,6 +20,7 @@ from agent.engine.base import (
 )
 from agent.engine.cache import cache_root, keep_sealed, prepare_cache
 from agent.engine.cpu import physical_cores
+from agent.engine.devices import INSTALL
 from agent.engine.nvidia import cuda_options, engine_key, tensorrt_options
 from agent.engine.unsigned import all_unsigned, levels
 from agent.errors import InputError
@@ -29,7 +30,6 @@ PROVIDERS = {
     "CUDA": "CUDAExecutionProvider",
     "TensorRT": "TensorrtExecutionProvider",
 }
-INSTALL_DEVICE = "pip install onnxruntime-gpu in place of onnxruntime, with NVIDIA's driver"
 ERRORS_ONLY = 3
 # A station does not report to the maker of its runtime.
 ort.disable_telemetry_events()
@@ -83,7 +83,7 @@ class OnnxRuntimeEngine(Engine):
     ) -> None:
         there = devices()
         if device not in there:
-            hint = INSTALL_DEVICE if device in PROVIDERS else f"choose one of {', '.join(there)}"
+            hint = INSTALL[device] if device in PROVIDERS else f"choose one of {', '.join(there)}"
             raise InputError(
                 f"ONNX Runtime has no device {device} here (found: {', '.join(there)}): {hint}"
             )
@@ -112,7 +112,7 @@ class OnnxRuntimeEngine(Engine):
         if session.get_providers()[0] != provider:
             raise InputError(
                 f"ONNX Runtime found no working {device}, only {session.get_providers()}: "
-                f"{INSTALL_DEVICE}"
+                f"{INSTALL[device]}"
             )
         if device == "TensorRT":
             keep_sealed(folder)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from agent.engine.base import INPUT, Engine, EngineFault, Fingerprint, Tensors, check_graph
 from agent.engine.cache import EngineKey, cache_root, keep_sealed, prepare_cache
 from agent.engine.cpu import cpu_flags, cpu_name, physical_cores
+from agent.engine.devices import INSTALL, is_among
 from agent.engine.unsigned import levels, unsigned_behind_relu
 from agent.errors import InputError
 
@@ -25,10 +26,6 @@ log = logging.getLogger(__name__)
 
 # Of the convolution that `stir` does.
 MOMENT_CHANNELS, MOMENT_SIDE = 32, 32
-INSTALL_DEVICE = {
-    "GPU": "install Intel's compute runtime (intel-opencl-icd) and give the user /dev/dri",
-    "NPU": "install Intel's NPU driver (intel-level-zero-npu) and give the user /dev/accel",
-}
 
 
 @cache
@@ -115,9 +112,9 @@ class OpenVinoEngine(Engine):
         streams: int = 1,
     ) -> None:
         there = devices()
-        # One device answers to both GPU and GPU.0; AUTO, MULTI and HETERO would choose for us.
-        if device not in {*there, *(name.partition(".")[0] for name in there)}:
-            hint = INSTALL_DEVICE.get(device.partition(".")[0], "choose one of these")
+        # AUTO, MULTI and HETERO would choose for us.
+        if not is_among(device, there):
+            hint = INSTALL.get(device.partition(".")[0], "choose one of these")
             raise InputError(
                 f"OpenVINO has no device {device} here (found: {', '.join(there)}): {hint}"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from agent import doctor
 from agent.bundle import open_bundle, write_bundle
 from agent.cli import main
-from agent.engine import EngineFault, Inspection, load_engine
+from agent.engine import EngineFault, Inspection, devices, load_engine, nvidia
 from agent.engine.onnxruntime import OnnxRuntimeEngine
 from agent.latency import Latency
 from tests.tiny import tiny_graph, write_tiny_bundle
@@ -119,16 +120,21 @@ def test_an_engine_that_was_asked_for_has_to_work(
     assert "has no device TensorRT here" in capsys.readouterr().out
 
 
-def test_an_accelerator_that_no_runtime_uses_is_told(tmp_path: Path) -> None:
-    tree = tmp_path / "proc/device-tree"
-    tree.mkdir(parents=True)
-    (tree / "model").write_text("NVIDIA Jetson Orin Nano\0")
-    vendor = tmp_path / "sys/class/drm/renderD128/device"
-    vendor.mkdir(parents=True)
-    (vendor / "vendor").write_text("0x8086\n")
-    found = doctor.missing_devices({"CPU"}, tmp_path)
-    assert found.keys() == {"CUDA", "GPU"} and "onnxruntime-gpu" in found["CUDA"]
-    assert doctor.missing_devices({"CPU", "GPU.0", "CUDA", "TensorRT"}, tmp_path) == {}
+def test_an_accelerator_that_no_runtime_uses_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a Jetson with the CPU build of ONNX Runtime nothing was missing."""
+    board = tmp_path / "model"
+    board.write_text("NVIDIA Jetson Orin Nano\0")
+    monkeypatch.setattr(nvidia, "JETSON", board)
+    assert run() == 0
+    assert re.search("CUDA +missing: the machine has one, and .*gpu", capsys.readouterr().out)
+    vendor = tmp_path / "renderD128/device/vendor"
+    vendor.parent.mkdir(parents=True)
+    vendor.write_text("0x8086\n")
+    monkeypatch.setattr(devices, "RENDERERS", tmp_path)
+    assert devices.unused({"CPU"}).keys() == {"CUDA", "GPU"}
+    assert devices.unused({"CPU", "GPU.0", "CUDA", "TensorRT"}) == {}
 
 
 def test_a_model_that_cannot_bear_a_white_picture_is_not_healthy(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from agent.capture import CaptureState
@@ -122,7 +120,6 @@ def test_parts_that_passed_while_the_station_started_are_no_reason_to_stop_it(
         rig.camera.deliver(triggered=False)
     early = list(rig.camera.waiting)
     rig.camera.waiting.clear()
-    time.sleep(0.01)
     rig.line.begin()
     for captured in early:
         rig.camera.waiting.append(captured)
