@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,13 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from torch import Tensor
 
-from training import session, trainer
+from tests.training.small import STEPS, order, run_train, write_plates
+from training import trainer
 from training.commands import train
 from training.errors import InputError
 from training.presets import PRESETS
-from training.run import IGNORE_MASK, METRICS, SETTINGS, WEIGHTS, load_frames, load_run
-from training.state import STATE, load_state, save_state
-
-STEPS = 4
+from training.run import WEIGHTS, load_frames, load_run
+from training.state import load_state
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,22 +30,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixteen brushed plates."""
-    folder = tmp_path_factory.mktemp("parts")
-    rng = np.random.default_rng(0)
-    for index in range(16):
-        grain = cv2.GaussianBlur(rng.normal(128, 40, (96, 96)).astype(np.float32), (1, 15), 0)
-        cv2.imwrite(str(folder / f"{index:02d}.png"), np.clip(grain, 0, 255).astype(np.uint8))
-    return folder
-
-
-def order(parts: Path, out: Path, *more: str) -> list[str]:
-    return [str(parts), "--out", str(out), "--preset", "edge-s", "--size", "64", *more]
-
-
-def run_train(parts: Path, out: Path, *more: str) -> None:
-    result = CliRunner().invoke(train, order(parts, out, *more), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    return write_plates(tmp_path_factory.mktemp("parts"))
 
 
 @pytest.fixture(scope="module")
@@ -153,110 +135,6 @@ def _copy(network: torch.nn.Module) -> dict[str, Tensor]:
 
 def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
-
-
-def test_a_finished_run_resumes_to_itself(trained: Path, parts: Path) -> None:
-    before = load_file(trained / "weights.safetensors")
-    run_train(parts, trained, "--steps", str(STEPS), "--resume")
-    after = load_file(trained / "weights.safetensors")
-    assert all(torch.equal(before[name], after[name]) for name in before)
-
-
-def test_a_run_begun_with_other_networks_is_not_resumed(
-    trained: Path, parts: Path, tmp_path: Path
-) -> None:
-    """An update between the evening and the morning: what is there stays, and one line says why."""
-    out = tmp_path / "old"
-    shutil.copytree(trained, out)
-    tensors, counters = load_state(out) or ({}, {})
-    save_state(out, {k: v for k, v in tensors.items() if ".lines." not in k}, counters)
-    before = (out / STATE).read_bytes()
-    with pytest.raises(InputError, match="other networks"):
-        run_train(parts, out, "--steps", str(STEPS), "--resume")
-    assert (out / STATE).read_bytes() == before
-
-
-def test_a_resume_without_a_budget_keeps_to_the_one_that_the_run_was_begun_with(
-    trained: Path, parts: Path
-) -> None:
-    """Four steps became a schedule of 45 minutes."""
-    run_train(parts, trained, "--resume")
-    training = load_run(trained).settings.training
-    assert (training["steps"], training["seconds"], training["steps_done"]) == (STEPS, None, STEPS)
-
-
-def test_a_run_begun_by_another_recipe_is_not_resumed(
-    trained: Path, parts: Path, tmp_path: Path
-) -> None:
-    """A version before trained the reconstruction to the end; half of either would be neither."""
-    out = tmp_path / "old"
-    shutil.copytree(trained, out)
-    settings = json.loads((out / SETTINGS).read_text())
-    del settings["training"]["painting_share"]
-    (out / SETTINGS).write_text(json.dumps(settings))
-    with pytest.raises(InputError, match="begun with another recipe"):
-        run_train(parts, out, "--steps", str(STEPS), "--resume")
-
-
-def test_a_resume_of_nothing_is_refused(parts: Path, tmp_path: Path) -> None:
-    """A mistyped --out trained from the beginning, and said nothing."""
-    with pytest.raises(InputError, match="mistpyed holds no run to go on with"):
-        run_train(parts, tmp_path / "mistpyed", "--resume")
-    assert not (tmp_path / "mistpyed").exists()
-
-
-def test_a_batch_that_cannot_be_shared_takes_no_folder(
-    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The order is repeated with another --batch-size, as the message says."""
-    monkeypatch.setattr(session, "check_shares", _refused)
-    with pytest.raises(InputError, match="another --batch-size"):
-        run_train(parts, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def _refused(size: int, group: object) -> None:
-    raise InputError("give another --batch-size")
-
-
-def test_a_resume_with_other_textures_is_refused(
-    trained: Path, parts: Path, tmp_path: Path
-) -> None:
-    """The batches would be others from there on, and the run would not say so."""
-    with pytest.raises(InputError, match="begun with other textures"):
-        run_train(parts, trained, "--resume", "--textures", str(parts))
-    out = tmp_path / "textured"
-    run_train(parts, out, "--steps", "1", "--textures", str(parts))
-    with pytest.raises(InputError, match="begun with other textures"):
-        run_train(parts, out, "--resume")
-    run_train(parts, out, "--resume", "--textures", str(parts))
-
-
-def test_a_mistyped_folder_of_textures_takes_no_folder(parts: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--textures .*txtures is no folder"):
-        run_train(parts, tmp_path / "run", "--textures", str(tmp_path / "txtures"))
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_training_killed_before_its_first_save_records_each_step_once(
-    trained: Path, parts: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "killed"
-    shutil.copytree(trained, out)
-    (out / STATE).unlink()
-    (out / WEIGHTS).unlink()
-    run_train(parts, out, "--resume")
-    entries = [json.loads(line) for line in (out / METRICS).read_text().splitlines()]
-    assert [entry["step"] for entry in entries if "losses" in entry] == [1]
-
-
-def test_a_resume_takes_the_ignore_mask_that_lies_in_the_run(parts: Path, tmp_path: Path) -> None:
-    mask, out = np.zeros((96, 96), np.uint8), tmp_path / "masked"
-    mask[:20] = 255
-    cv2.imwrite(str(tmp_path / "mask.png"), mask)
-    run_train(parts, out, "--steps", "1", "--ignore-mask", str(tmp_path / "mask.png"))
-    run_train(parts, out, "--resume", "--ignore-mask", str(out / IGNORE_MASK))
-    assert (out / IGNORE_MASK).read_bytes() == (tmp_path / "mask.png").read_bytes()
 
 
 def test_the_clock_ends_a_time_budget(parts: Path, tmp_path: Path) -> None:
