@@ -117,7 +117,7 @@ def reason(on_gpu: bool) -> str:
     """Why `resolve` takes what it takes, in words."""
     if on_gpu:
         return "a GPU has no use for less"
-    return "what a CPU trains as well as a larger one within an hour, and a CPU runs fastest"
+    return "after an hour on a CPU as good as the larger ones, and the fastest"
 
 
 def preset(name: str) -> Preset:
