@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from agent.journal.ahead import Entry
+
 # What the log ahead keeps of a change: its kind, and what that needs.
 Content = list[Any]
+
+OPEN = "INSERT OR REPLACE INTO open_parts VALUES (?, ?)"
+VERDICT = (
+    "INSERT OR IGNORE INTO verdicts (epoch, seq, stored_at, topic, payload) VALUES (?, ?, ?, ?, ?)"
+)
+LATE = "INSERT INTO late_results (epoch, seq, payload) VALUES (?, ?, ?)"
+NOTE = "INSERT OR REPLACE INTO notes VALUES (?, ?)"
+ACKNOWLEDGED = (
+    "INSERT INTO acknowledged VALUES (?, ?, ?) ON CONFLICT (client) DO UPDATE "
+    "SET epoch = excluded.epoch, seq = excluded.seq "
+    "WHERE (excluded.epoch, excluded.seq) > (acknowledged.epoch, acknowledged.seq)"
+)
 
 
 @dataclass(frozen=True)
@@ -23,8 +39,8 @@ class Change:
     """Statements that are committed together or not at all.
 
     seq: the verdict that is durable once they are committed; None for other changes.
-    ahead: what the log ahead keeps of it, for `redo`: the first for which it has room. Nothing for
-        a change that may be lost with the process.
+    ahead: what the log ahead keeps of it, for `unwritten`: the first for which it has room. Nothing
+        for a change that may be lost with the process.
     vital: to be written however long the disk takes nothing, as nothing would be right without it.
     """
 
@@ -37,9 +53,7 @@ class Change:
 def opening(part: OpenPart) -> Change:
     """A part awaits its verdict."""
     values = (part.part_id, part.deadline_ms)
-    return Change(
-        (("INSERT OR REPLACE INTO open_parts VALUES (?, ?)", values),), ahead=(["open", *values],)
-    )
+    return Change(((OPEN, values),), ahead=(["open", *values],))
 
 
 def verdict(epoch: int, seq: int, topic: str, payload: str, answers: str | None) -> Change:
@@ -48,11 +62,7 @@ def verdict(epoch: int, seq: int, topic: str, payload: str, answers: str | None)
     That end is vital, and kept also where there is no room for the verdict: a part that has been
     answered is not answered again.
     """
-    insert = (
-        "INSERT OR IGNORE INTO verdicts (epoch, seq, stored_at, topic, payload) "
-        "VALUES (?, ?, ?, ?, ?)",
-        (epoch, seq, int(time.time()), topic, payload.encode()),
-    )
+    insert = (VERDICT, (epoch, seq, int(time.time()), topic, payload.encode()))
     kept = ["verdict", seq, topic, payload, answers]
     if answers is None:
         return Change((insert,), seq, (kept,))
@@ -63,10 +73,7 @@ def verdict(epoch: int, seq: int, topic: str, payload: str, answers: str | None)
 def late(epoch: int, seq: int, payload: str) -> Change:
     """What was found too late on the part that a verdict had answered."""
     values = (epoch, seq, payload.encode())
-    return Change(
-        (("INSERT INTO late_results (epoch, seq, payload) VALUES (?, ?, ?)", values),),
-        ahead=(["late", seq, payload],),
-    )
+    return Change(((LATE, values),), ahead=(["late", seq, payload],))
 
 
 def reservation(last: int) -> Change:
@@ -85,20 +92,25 @@ def release(last: int) -> Change:
 
 def note(name: str, content: bytes) -> Change:
     """A note, in place of what its name kept."""
-    return Change((("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, content)),))
+    return Change(((NOTE, (name, content)),))
 
 
 def acknowledgement(client: str, epoch: int, seq: int) -> Change:
     """A client is done up to (epoch, seq); it never moves back."""
-    upsert = (
-        "INSERT INTO acknowledged VALUES (?, ?, ?) ON CONFLICT (client) DO UPDATE "
-        "SET epoch = excluded.epoch, seq = excluded.seq "
-        "WHERE (excluded.epoch, excluded.seq) > (acknowledged.epoch, acknowledged.seq)"
-    )
-    return Change(((upsert, (client, epoch, seq)),))
+    return Change(((ACKNOWLEDGED, (client, epoch, seq)),))
 
 
-def redo(epoch: int, content: Content) -> Change:
+def unwritten(connection: sqlite3.Connection, entries: Iterable[Entry]) -> list[Change]:
+    """The changes that the log ahead of a journal has and its file has not, oldest first."""
+    epoch, done = connection.execute("SELECT epoch, ticket FROM committed").fetchone()
+    return [
+        _redo(entry.epoch, entry.content)
+        for entry in entries
+        if entry.epoch == epoch and entry.ticket > done
+    ]
+
+
+def _redo(epoch: int, content: Content) -> Change:
     """The change of an epoch that the log ahead has kept as `content`."""
     kind, *values = content
     if kind == "open":

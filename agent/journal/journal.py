@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -10,13 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from agent.errors import InputError
 from agent.journal import changes
 from agent.journal.ahead import AheadLog, Entry
 from agent.journal.changes import Change, OpenPart
 from agent.journal.database import JournalUnusable, connect
+from agent.journal.files import beside, hold, last_epoch
+from agent.journal.former import Former
 from agent.journal.reader import JournalReader
 from agent.journal.retention import Retention
 from agent.journal.writer import JournalWriter
@@ -61,6 +61,7 @@ class Journal:
         *,
         alarm: str | None = None,
         after: int = 0,
+        former: Former | None = None,
     ) -> None:
         """Open the journal at `path` and start an epoch, of which it is durable that it began.
 
@@ -69,6 +70,7 @@ class Journal:
             retention: what to forget.
             alarm: what the station has to say of this journal.
             after: an epoch of another journal that this one takes the place of.
+            former: a journal that took the place of this one, whose content becomes this one's.
 
         Raises:
             JournalUnusable: it is corrupt, or its disk takes nothing.
@@ -76,13 +78,13 @@ class Journal:
         """
         self._path = path
         self.alarm = alarm
-        self._lock = _lock(path)
+        self._lock = hold(path)
         after = max(after, last_epoch(path))
         try:
             connection = connect(path)
             try:
-                self._ahead = AheadLog(path.with_name(path.name + ".ahead"))
-                self.epoch, self.first_seq = _begin_epoch(connection, self._ahead, after)
+                self._ahead = AheadLog(beside(path, ".ahead"))
+                self.epoch, self.first_seq = _begin_epoch(connection, self._ahead, after, former)
                 rows = connection.execute(
                     "SELECT part_id, deadline_ms FROM open_parts ORDER BY rowid"
                 )
@@ -256,25 +258,15 @@ class Journal:
         )
 
 
-def last_epoch(path: Path) -> int:
-    """The epoch that was begun last in the journal at `path`, 0 if unknown.
-
-    Beside the journal, as it outlives one that is set aside: a clock that went back meanwhile would
-    give an epoch that every client has seen already.
-    """
-    try:
-        return int(path.with_name(path.name + ".lock").read_text())
-    except (OSError, ValueError):
-        return 0
-
-
-def _begin_epoch(connection: sqlite3.Connection, ahead: AheadLog, after: int) -> tuple[int, int]:
+def _begin_epoch(
+    connection: sqlite3.Connection, ahead: AheadLog, after: int, former: Former | None
+) -> tuple[int, int]:
     connection.execute("BEGIN IMMEDIATE")
-    (former, done) = connection.execute("SELECT epoch, ticket FROM committed").fetchone()
-    for entry in ahead.entries():
-        if entry.epoch == former and entry.ticket > done:
-            for sql, values in changes.redo(entry.epoch, entry.content).statements:
-                connection.execute(sql, values)
+    for change in changes.unwritten(connection, ahead.entries()):
+        for sql, values in change.statements:
+            connection.execute(sql, values)
+    if former is not None:
+        former.copy_to(connection)
     (last,) = connection.execute("SELECT COALESCE(MAX(epoch), 0) FROM epochs").fetchone()
     (reserved,) = connection.execute("SELECT seq FROM reserved").fetchone()
     epoch = max(last + 1, after + 1, int(time.time()))
@@ -284,21 +276,3 @@ def _begin_epoch(connection: sqlite3.Connection, ahead: AheadLog, after: int) ->
     connection.execute("COMMIT")
     ahead.clear()
     return epoch, reserved + 1
-
-
-def _lock(path: Path) -> IO[str]:
-    """Hold a file beside the journal; the kernel lets go of it however the process ends."""
-    try:
-        lock = open(path.with_name(path.name + ".lock"), "a")  # noqa: SIM115 (held open)
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        raise InputError(f"cannot open the journal {path}: {error.strerror}") from error
-    except OSError as error:
-        raise JournalUnusable(
-            f"cannot open the journal {path}: {error.strerror}", corrupt=False
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise InputError(f"the journal {path} is in use by another station") from error
-    return lock

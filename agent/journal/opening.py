@@ -6,18 +6,22 @@ import logging
 import os
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from agent.errors import InputError
 from agent.journal.database import JournalUnusable
-from agent.journal.journal import Journal, last_epoch
+from agent.journal.files import ENDS, beside, last_epoch
+from agent.journal.former import Former
+from agent.journal.journal import Journal
 from agent.journal.retention import Retention
 
 log = logging.getLogger(__name__)
 
 TEMPORARY_MB = 100
+NAME = "journal.db"
 OnFault = Literal["continue", "stop"]
 
 
@@ -26,8 +30,9 @@ def open_journal(path: Path, retention: Retention, on_fault: OnFault) -> Journal
 
     A corrupt journal is set aside, never removed, and a new one is begun. Where the disk is full
     or read-only the journal lies in a temporary folder, as a service in its RUNTIME_DIRECTORY,
-    where a station that is started again goes on with it: what is stored there is gone with the
-    machine's next start. In both cases the journal's `alarm` says so.
+    where a station that is started again goes on with it, or takes it over once the disk can be
+    written: what is stored there is gone with the machine's next start. In both cases the journal's
+    `alarm` says so.
 
     Raises:
         JournalUnusable: it is at fault, and `on_fault` is "stop", or nothing else can be used.
@@ -35,9 +40,9 @@ def open_journal(path: Path, retention: Retention, on_fault: OnFault) -> Journal
     """
     # What never was a journal is somebody's file: not to be set aside. A journal's log ahead is
     # made once it is open, its lock before anybody knows what it is.
-    was_journal = _beside(path, ".ahead").exists()
+    was_journal = beside(path, ".ahead").exists()
     try:
-        return Journal(path, retention)
+        return _permanent(path, retention)
     except JournalUnusable as fault:
         if on_fault == "stop" or (fault.corrupt and not was_journal):
             raise
@@ -45,37 +50,57 @@ def open_journal(path: Path, retention: Retention, on_fault: OnFault) -> Journal
         if fault.corrupt:
             aside = _set_aside(path)
             try:
-                return Journal(path, retention, alarm=f"{fault}; it was set aside as {aside.name}")
+                return _permanent(path, retention, f"{fault}; it was set aside as {aside.name}")
             except JournalUnusable as second:
                 log.error("%s", second)
         return _temporary(path, fault, retention)
 
 
+def _permanent(path: Path, retention: Retention, alarm: str | None = None) -> Journal:
+    """The journal at `path`, with what was kept elsewhere while it could not be used."""
+    kept = _in_runtime_folder()
+    if kept is None or not kept.exists() or kept.resolve() == path.resolve():
+        return Journal(path, retention, alarm=alarm)
+    try:
+        former = Former(kept)
+    except InputError as error:
+        log.error("%s", error)
+        unread = f"{error}; what was kept there is not taken over"
+        alarm = f"{alarm}; {unread}" if alarm else unread
+        return Journal(path, retention, alarm=alarm, after=last_epoch(kept))
+    with closing(former):
+        journal = Journal(path, retention, alarm=alarm, after=former.epoch, former=former)
+        former.remove()
+    return journal
+
+
 def _set_aside(path: Path) -> Path:
     suffix = f".corrupt-{time.time_ns()}"
-    for part in (path, *(_beside(path, end) for end in ("-wal", "-shm", ".ahead"))):
+    for part in (beside(path, end) for end in ENDS):
         if part.exists():
             try:
-                part.rename(_beside(part, suffix))
+                part.rename(beside(part, suffix))
             except OSError as error:
                 raise InputError(f"cannot set {part} aside: {error.strerror}") from error
-    return _beside(path, suffix)
+    return beside(path, suffix)
 
 
 def _temporary(path: Path, fault: JournalUnusable, retention: Retention) -> Journal:
     # In memory, as often as not.
     retention = replace(retention, max_mb=min(retention.max_mb, TEMPORARY_MB))
+    kept = _in_runtime_folder()
+    after = max(last_epoch(each) for each in (path, kept) if each is not None)
 
-    def journal_in(folder: Path) -> Journal:
-        alarm = f"{fault}; until the disk can be written verdicts are kept in the temporary folder "
-        return Journal(
-            folder / "journal.db", retention, alarm=f"{alarm}{folder}", after=last_epoch(path)
+    def journal_at(place: Path) -> Journal:
+        alarm = (
+            f"{fault}; until a start that finds the disk writable, verdicts are kept in the "
+            f"temporary folder {place.parent}"
         )
+        return Journal(place, retention, alarm=alarm, after=after)
 
-    # systemd's, which outlives the process; its /tmp is the service's own, and ends with it.
-    if runtime := os.environ.get("RUNTIME_DIRECTORY"):
+    if kept is not None:
         try:
-            return journal_in(Path(runtime.partition(":")[0]))
+            return journal_at(kept)
         except InputError as second:
             log.error("%s", second)
     try:
@@ -83,8 +108,14 @@ def _temporary(path: Path, fault: JournalUnusable, retention: Retention) -> Jour
         folder = Path(tempfile.mkdtemp(prefix="normline-journal-"))
     except OSError as error:
         raise fault from error
-    return journal_in(folder)
+    return journal_at(folder / NAME)
 
 
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
+def _in_runtime_folder() -> Path | None:
+    """Where a service keeps what its disk does not take; None for who runs it by hand.
+
+    The folder is systemd's and outlives the process; its /tmp is the service's own, and ends with
+    it.
+    """
+    folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(folder) / NAME if folder else None

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 BATCH = 1000
 BACKLOG = 100_000
 RETRY_S = 1.0
+ENDED = "its writer has ended: restart the station"
 
 
 class JournalWriter:
@@ -95,6 +96,13 @@ class JournalWriter:
         return self.fault is None and self.lost == 0
 
     def _run(self) -> None:
+        try:
+            self._write()
+        except Exception:
+            self.fault = ENDED
+            log.exception("the journal can be written no more")
+
+    def _write(self) -> None:
         while (batch := self._next_batch()) is not None:
             while not self._commit(batch):
                 if self._closing.wait(RETRY_S):
@@ -135,11 +143,12 @@ class JournalWriter:
                 self._since_retention = 0
             self._connection.execute("COMMIT")
         except (sqlite3.Error, MemoryError) as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            if self.fault is None:
-                log.error("cannot write the journal, trying again: %s", error)
-            self.fault = str(error)
+            before, self.fault = self.fault, str(error) or type(error).__name__
+            # Where it fails, so does the next try's BEGIN, and it comes here again.
+            with suppress(sqlite3.Error, MemoryError):
+                self._connection.rollback()
+            if before is None:
+                log.error("cannot write the journal, trying again: %s", self.fault)
             return False
         if self.fault is not None:
             log.info("the journal is written again")

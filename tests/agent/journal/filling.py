@@ -27,3 +27,10 @@ def stored_in(journal: Journal) -> int:
     count = sum(epoch.last_seq - epoch.first_seq + 1 for epoch in reader.epochs()[0])
     reader.close()
     return count
+
+
+def spoil(path: Path) -> None:
+    """Overwrite the middle of a journal, as a failing disk may."""
+    data = bytearray(path.read_bytes())
+    data[4096 : len(data) - 4096] = b"\xa5" * (len(data) - 8192)
+    path.write_bytes(data)

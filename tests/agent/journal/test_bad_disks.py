@@ -7,6 +7,7 @@ import os
 import resource
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from agent.errors import InputError
 from agent.journal import Journal, Retention, open_journal
 from agent.journal import ahead as ahead_module
 from agent.journal import writer as journal_writer
-from tests.agent.journal.filling import TOPIC, record, settle, stored_in
+from tests.agent.journal.filling import TOPIC, record, settle, spoil, stored_in
 
 
 @pytest.fixture
@@ -54,6 +55,66 @@ def test_a_disk_that_stays_full_does_not_hold_up_the_end(full_disk: Path) -> Non
     assert not journal.close()
 
 
+class NoMemory:
+    """A connection of which SQLite says no more than that there is no memory, until told."""
+
+    def __init__(self, connection: sqlite3.Connection, journal: Journal) -> None:
+        self.connection, self.journal = connection, journal
+        self.told: list[str | None] = []
+        self.twice = threading.Event()
+
+    def execute(self, sql: str, values: tuple[object, ...] = ()) -> object:
+        if sql.startswith("BEGIN") and not self.twice.is_set():
+            raise MemoryError
+        return self.connection.execute(sql, values)
+
+    def rollback(self) -> None:
+        self.told.append(self.journal.fault)
+        if len(self.told) == 2:
+            self.twice.set()
+        raise MemoryError
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def test_a_fault_without_a_word_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its text was empty, and that read as no fault."""
+    monkeypatch.setattr(journal_writer, "RETRY_S", 0.02)
+    journal = Journal(tmp_path / "journal.db")
+    connection = NoMemory(journal._writer._connection, journal)
+    journal._writer._connection = connection  # type: ignore[assignment]
+    record(journal, 1)
+    settle(journal)
+    assert connection.told == ["MemoryError", "MemoryError"]
+    assert journal.fault is None
+    assert journal.close()
+
+
+def test_a_journal_whose_writer_has_ended_says_so_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only thread of the station whose end nobody noticed."""
+    ended = threading.Event()
+
+    def fail(*_: object) -> None:
+        ended.set()
+        raise KeyError("a defect")
+
+    journal = Journal(tmp_path / "journal.db")
+    monkeypatch.setattr(journal_writer.JournalWriter, "_commit", fail)
+    record(journal, 1)
+    assert ended.wait(10)
+    journal._writer._thread.join(10)
+    assert journal.fault == "its writer has ended: restart the station"
+    assert not journal.close()
+    monkeypatch.undo()
+    again = Journal(tmp_path / "journal.db")
+    settle(again)
+    assert stored_in(again) == 1
+    again.close()
+
+
 def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("not a database, but long enough to be read as one" * 10)
     other = sqlite3.connect(tmp_path / "other.db")
@@ -79,13 +140,6 @@ def test_two_stations_cannot_share_a_journal(tmp_path: Path) -> None:
         Journal(tmp_path / "journal.db")
     journal.close()
     Journal(tmp_path / "journal.db").close()
-
-
-def spoil(path: Path) -> None:
-    """Overwrite the middle of a journal, as a failing disk may."""
-    data = bytearray(path.read_bytes())
-    data[4096 : len(data) - 4096] = b"\xa5" * (len(data) - 8192)
-    path.write_bytes(data)
 
 
 @pytest.fixture
@@ -137,30 +191,6 @@ def test_a_file_that_never_was_a_journal_is_never_set_aside(tmp_path: Path) -> N
         assert path.read_text().startswith("somebody's notes")
 
 
-def test_a_service_goes_on_with_the_journal_that_the_one_before_kept_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A service's /tmp ends with it: killed, it had lost every verdict since the disk failed."""
-    runtime = tmp_path / "run"
-    runtime.mkdir()
-    monkeypatch.setenv("RUNTIME_DIRECTORY", str(runtime))
-    real = ahead_module.os.posix_fallocate
-
-    def full(descriptor: int, *arguments: int) -> None:
-        if runtime not in Path(os.readlink(f"/proc/self/fd/{descriptor}")).parents:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(descriptor, *arguments)
-
-    monkeypatch.setattr(ahead_module.os, "posix_fallocate", full)
-    for stored in (3, 6):
-        journal = open_journal(tmp_path / "journal.db", Retention(), "continue")
-        assert journal.alarm is not None and str(runtime) in journal.alarm
-        record(journal, 3)
-        settle(journal)
-        assert stored_in(journal) == stored
-        journal.close()
-
-
 def test_with_no_room_on_its_disk_the_journal_goes_elsewhere_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +209,7 @@ def test_with_no_room_on_its_disk_the_journal_goes_elsewhere_and_says_so(
     monkeypatch.setattr(ahead_module.os, "posix_fallocate", lambda *args: next(calls, real)(*args))
     journal = open_journal(tmp_path / "journal.db", Retention(), "continue")
     assert journal.alarm is not None and "No space left" in journal.alarm
+    assert "until a start that finds the disk writable" in journal.alarm
     record(journal, 1)
     settle(journal)
     assert len(list(folder.glob("*/journal.db"))) == 1

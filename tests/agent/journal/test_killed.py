@@ -52,6 +52,7 @@ def test_a_killed_process_loses_nothing_durable_and_no_number_is_used_again(
     # A part is open or has its verdict, never both and never neither.
     open_ids = [part.part_id for part in journal.interrupted]
     assert open_ids[0] == "never answered"
+    assert set(numbered) <= stored
     assert not {f"part-{seq}" for seq in stored} & set(open_ids)
     reader.close()
     journal.close()
