@@ -14,6 +14,7 @@ from pydantic import Field
 
 from agent.camera.base import Camera, CameraFault, Frame, Settings
 from agent.camera.opencv import as_uint8, first_image, open_capture, told_period_s
+from agent.camera.rate import measured_period_s
 from agent.camera.uri import CameraUri, Options
 from agent.errors import InputError
 
@@ -23,10 +24,7 @@ READ_TIMEOUT_MS = 1500
 # good part of a period to arrive.
 FRESH_SHARE = 0.25
 MOST_STALE = 300
-# A camera that does not tell its rate is watched for so long, and until so many waits agree.
-MEASURED_S, LONGEST_MEASURED_S = 1.0, 3.0
-AGREEING = 3
-# Such a camera is not taken for lost before three times as long.
+# A camera that does not tell its rate is not taken for lost before three times as long.
 USUAL_PERIOD_S = 0.2
 # V4L2 waits so long for a frame; then there was none, which is no fault where each is a part.
 V4L2_WAITS_S = 10.0
@@ -86,7 +84,7 @@ class LiveCamera(Camera):
             else:
                 self._size = first_image(capture, uri).shape
                 told_s = told_period_s(capture)
-                usual_s = told_s or _measured_period_s(capture, uri)
+                usual_s = told_s or measured_period_s(capture, uri)
                 self.period_s = told_s or max(usual_s, USUAL_PERIOD_S)
                 self._fresh_s = FRESH_SHARE * usual_s
             self._settings = _read_back(capture, uri, asked)
@@ -192,34 +190,6 @@ def _announced_size(capture: cv2.VideoCapture, uri: CameraUri) -> tuple[int, ...
     if height <= 0 or width <= 0:
         raise InputError(f"camera {uri.shown} does not tell the size of its frames")
     return height, width, 3
-
-
-def _measured_period_s(capture: cv2.VideoCapture, uri: CameraUri) -> float:
-    """Seconds between two frames of a camera that does not tell.
-
-    The longest wait that is no chance: frames that were in a buffer come at once, however many
-    they are, and one that is late is alone.
-    """
-    waits: list[float] = []
-    began = time.monotonic()
-    while True:
-        before = time.monotonic()
-        if not capture.grab():
-            raise InputError(f"camera {uri.shown} stops giving frames: check its signal")
-        now = time.monotonic()
-        waits.append(now - before)
-        took_s = now - began
-        if took_s >= LONGEST_MEASURED_S:
-            return max(waits)
-        groups = (_alike(waits, wait) for wait in sorted(waits, reverse=True))
-        usual = next((group for group in groups if len(group) >= AGREEING), [])
-        if took_s >= MEASURED_S and sum(usual) >= took_s / 3:
-            return max(usual)
-
-
-def _alike(waits: list[float], wait: float) -> list[float]:
-    """The waits that are about as long, and no longer."""
-    return [each for each in waits if wait / 1.5 <= each <= wait]
 
 
 def _read_back(capture: cv2.VideoCapture, uri: CameraUri, asked: Settings) -> Settings:

@@ -46,7 +46,7 @@ class Capture:
     trigger in order, one frame captured after it; camera-triggered, every frame there is, and
     `missed_parts` tells how many could not be kept. After a failure the camera is opened again
     until it works; a frame of an earlier opening is never given, nor one that shows the past, and
-    `lost_parts` tells the triggers that will stay without one.
+    `lost_tokens` tells the triggers that will stay without one.
     """
 
     def __init__(self, uri: str, mode: Mode = "free_run", *, pending_limit: int = 8) -> None:
@@ -132,18 +132,18 @@ class Capture:
             named = self._shown in self._reason
             raise InputError(self._reason if named else f"camera {self._shown}: {self._reason}")
 
-    def trigger(self, part_id: str) -> bool:
+    def trigger(self, token: str) -> bool:
         """Ask for a frame of the part that is in place now.
 
         Returns:
-            Whether a frame will come or `lost_parts` will name the part. False: the camera is not
+            Whether a frame will come or `lost_tokens` will name it. False: the camera is not
             running (see `status`), or too many triggers wait.
         """
         if self._stream is None or self._state is not CaptureState.RUNNING:
             return False
         if len(self._pending) >= self._pending_limit:
             return False
-        trigger = Trigger(part_id, time.monotonic_ns())
+        trigger = Trigger(token, time.monotonic_ns())
         self._pending.append(trigger)
         self._stream.send(trigger)
         return True
@@ -170,14 +170,14 @@ class Capture:
                 return captured
         return None
 
-    def lost_parts(self) -> tuple[str, ...]:
-        """Parts whose trigger was accepted and whose frame will not come; each is named once."""
+    def lost_tokens(self) -> tuple[str, ...]:
+        """Of accepted triggers whose frame will not come; each is named once."""
         lost = tuple(self._lost)
         self._lost.clear()
         return lost
 
     def missed_parts(self) -> int:
-        """Camera-triggered frames that came too fast to be kept; each is told once."""
+        """Camera-triggered frames that came and could not be kept; each is told once."""
         missed, self._missed = self._missed, 0
         return missed
 
@@ -233,17 +233,24 @@ class Capture:
         if self._mode == "camera_triggered":
             self._missed += ready.skipped - self._skipped
         self._skipped = ready.skipped
-        image = stream.take_image(ready)
-        trigger = self._pending.popleft() if ready.part_id is not None else None
+        try:
+            image = stream.take_image(ready)
+        except (OSError, MemoryError) as error:
+            # No memory left: as bad as no camera, and over as soon.
+            self._missed += self._mode == "camera_triggered"
+            why = str(error) or type(error).__name__
+            self._fail(Failed(f"a frame cannot be taken over: {why}", False))
+            return None
+        trigger = self._pending.popleft() if ready.token is not None else None
         if self._is_stale(stream, ready, trigger):
             self._stale += 1
             if trigger is not None:
-                self._lost.append(trigger.part_id)
+                self._lost.append(trigger.token)
             return None
         self._frames += 1
         self._newest_ns = ready.captured_ns
         frame = Frame(image, ready.frame_id, ready.name, ready.captured_ns)
-        return Captured(frame, ready.part_id, self._epoch)
+        return Captured(frame, ready.token, self._epoch)
 
     def _is_stale(self, stream: Stream, ready: Ready, trigger: Trigger | None) -> bool:
         """Whether a frame shows what was there before: an earlier frame, trigger or moment."""
@@ -279,5 +286,5 @@ class Capture:
         self._skipped_before += self._skipped
         self._skipped = 0
         self._wanted = False
-        self._lost += [trigger.part_id for trigger in self._pending]
+        self._lost += [trigger.token for trigger in self._pending]
         self._pending.clear()

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
@@ -53,7 +54,7 @@ def run(uri: str, mode: Mode, connection: Connection, ring: Ring) -> None:
                 ring.beat(time.monotonic_ns())
             if connection.poll(beat_s):
                 recorder.hear(connection.recv())
-    except (EOFError, ConnectionResetError):
+    except (EOFError, ConnectionError):
         # Not sys.exit: a thread that hangs in a driver would be waited for.
         os._exit(0)
 
@@ -89,7 +90,11 @@ class Recorder:
             self._change.notify()
 
     def record(self) -> None:
-        """Read the camera until it ends or fails, and say which."""
+        """Read the camera until it ends or fails, and say which, or until the line has gone."""
+        with suppress(ConnectionError):
+            self._record()
+
+    def _record(self) -> None:
         opened = False
         try:
             camera = open_camera(self._uri, every_frame=self._mode == "camera_triggered")
@@ -104,8 +109,8 @@ class Recorder:
             self._finish() if opened else self._send(Failed("the camera gives no frame", True))
         except (InputError, CameraFault) as error:
             self._send(Failed(str(error), isinstance(error, InputError)))
-        except BrokenPipeError:
-            return
+        except ConnectionError:
+            raise
         except Exception as error:  # Whatever else a driver raises: to the line it is a fault.
             self._send(Failed(f"{type(error).__name__}: {error}", False))
 
@@ -146,7 +151,7 @@ class Recorder:
     def _keep(self, frame: Frame) -> None:
         height, width, channels = frame.image.shape
         with self._change:
-            part_id = self._triggers.popleft().part_id if self._mode == "triggered" else None
+            token = self._triggers.popleft().token if self._mode == "triggered" else None
             if self._mode == "free_run" and self._kept:
                 self._free.append(self._kept.popleft().slot)
                 self._skipped += self._line_started
@@ -164,7 +169,7 @@ class Recorder:
                     frame.frame_id,
                     frame.name,
                     frame.captured_ns,
-                    part_id,
+                    token,
                     self._skipped,
                 )
             )

@@ -45,12 +45,12 @@ class CaptureStatus:
 class Captured:
     """A frame for the line, its pixels its own copy.
 
-    part_id: of the trigger command that it answers, else None; stream_epoch: counts the times
-    that the camera was opened, from 0.
+    token: what the line gave with the trigger that it answers, else None; stream_epoch: counts the
+    times that the camera was opened, from 0.
     """
 
     frame: Frame
-    part_id: str | None
+    token: str | None
     stream_epoch: int
 
 
@@ -79,7 +79,7 @@ class Ready:
     frame_id: int
     name: str
     captured_ns: int
-    part_id: str | None
+    token: str | None
     skipped: int
 
 
@@ -115,9 +115,12 @@ class Release:
 
 @dataclass(frozen=True)
 class Trigger:
-    """A part is in place; its frame must be captured after `triggered_ns` (monotonic)."""
+    """A part is in place; its frame must be captured after `triggered_ns` (monotonic).
 
-    part_id: str
+    token: the line's own name for it, as part ids may come again.
+    """
+
+    token: str
     triggered_ns: int
 
 

@@ -54,7 +54,11 @@ class Ring:
                 os.close(descriptor)
             raise
         self._adopt(descriptors)
-        self.beat(0)
+        try:
+            self.beat(0)
+        except OSError:
+            self.close()
+            raise
 
     def _adopt(self, descriptors: list[int]) -> None:
         self._beat, *self._slots = (_Block(descriptor) for descriptor in descriptors)

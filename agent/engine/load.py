@@ -13,6 +13,11 @@ from agent.manifest import PRECISIONS
 RUNTIMES = ("openvino", "onnxruntime")
 
 
+def installed_runtimes() -> list[str]:
+    """Those of RUNTIMES that are installed here."""
+    return [name for name in RUNTIMES if find_spec(name) is not None]
+
+
 def load_engine(
     bundle: Bundle,
     *,
@@ -54,9 +59,10 @@ def load_engine(
             engine_class = OnnxRuntimeEngine
     except ImportError as error:
         # Installed without a library that it needs counts as well: the error says which.
-        there = [name for name in RUNTIMES if name != runtime and find_spec(name) is not None]
+        there = [name for name in installed_runtimes() if name != runtime]
+        choose = f"name {there[0]} as the runtime (engine.runtime), or " if there else ""
         raise InputError(
             f"the runtime {runtime} is not installed here ({error}; "
-            f"found: {', '.join(there) or 'no other'}): pip install {runtime}"
+            f"found: {', '.join(there) or 'no other'}): {choose}pip install {runtime}"
         ) from error
     return engine_class(model, input_size, device=device, precision=precision, streams=streams)

@@ -15,7 +15,15 @@ import openvino as ov
 import openvino.opset15 as ops
 from numpy.typing import NDArray
 
-from agent.engine.base import INPUT, Engine, EngineFault, Fingerprint, Tensors, check_graph
+from agent.engine.base import (
+    ALL_LEVELS,
+    INPUT,
+    Engine,
+    EngineFault,
+    Fingerprint,
+    Tensors,
+    check_graph,
+)
 from agent.engine.cache import EngineKey, cache_root, keep_sealed, prepare_cache
 from agent.engine.cpu import cpu_flags, cpu_name, physical_cores
 from agent.engine.devices import INSTALL, is_among
@@ -122,9 +130,10 @@ class OpenVinoEngine(Engine):
         folder = cache_folder(model, device, precision)
         if folder is not None:
             options["CACHE_DIR"] = str(folder)
+        all_levels = levels(device, precision) == ALL_LEVELS
         try:
             # OpenVINO 2026.4 mistakes the scale of a Concat of int8 behind ReLUs, not of uint8.
-            graph = core().read_model(unsigned_behind_relu(model))
+            graph = core().read_model(unsigned_behind_relu(model, all_levels=all_levels))
             check_graph(input_size, _tensors(graph.inputs), _tensors(graph.outputs))
             compiled = core().compile_model(graph, device, options)
         except RuntimeError as error:

@@ -216,7 +216,7 @@ class Line:
 
     def _admit(self, captured: Captured) -> None:
         """Let a frame wait for the worker, under the token of its part."""
-        token = captured.part_id
+        token = captured.token
         if token is not None:
             if not self._open.holds_token(token):
                 log.info("a frame came for a part that is already answered")
@@ -265,7 +265,7 @@ class Line:
         self._give(part, finding.decision, finding, durations)
 
     def _answer_hopeless(self) -> None:
-        for token in self._capture.lost_parts():
+        for token in self._capture.lost_tokens():
             part = self._open.take(token)
             if part is not None:
                 self._give(part, Decision.none(Reason.CAMERA_FAULT))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.camera import CameraFault, live, open_camera, opencv
+from agent.camera import CameraFault, live, open_camera, opencv, rate
 from agent.camera.uri import parse
 from agent.errors import InputError
 
@@ -60,6 +60,7 @@ def open_driver(monkeypatch: pytest.MonkeyPatch):
     def open_driver(driver: Driver, query: str = "") -> live.LiveCamera:
         monkeypatch.setattr(opencv.cv2, "VideoCapture", lambda *_: driver)
         monkeypatch.setattr(live, "time", driver)
+        monkeypatch.setattr(rate, "time", driver)
         return live.open_v4l2(parse(f"v4l2:///dev/null{query}"))
 
     return open_driver
@@ -148,6 +149,28 @@ def test_a_rate_that_no_camera_has_is_measured(open_driver, fps: float, period_s
     before = driver.grabbed
     camera.read()
     assert driver.grabbed == before + 3
+
+
+def test_a_camera_some_of_whose_frames_are_late_opens_and_gives_fresh_ones(open_driver):
+    """The longest waits that agreed took too little time, and no others were tried: after three
+    seconds the very longest was taken, and hardly a frame was fresh enough for that."""
+    takes_s = [wait for late in (0.1, 0.07, 0.12, 0.09, 0.5) for wait in (*[1 / 30] * 5, late)]
+    driver = Driver({cv2.CAP_PROP_FPS: 0.0}, takes_s * 20)
+    camera = open_driver(driver)
+    assert driver.now < live.USUAL_PERIOD_S + rate.MEASURED_S
+    before = driver.grabbed
+    assert [camera.read().frame_id for _ in range(30)] == list(range(30))
+    assert driver.grabbed == before + 30
+
+
+def test_where_no_waits_agree_for_long_one_that_is_alone_does_not_count(open_driver):
+    spread = [*[0.02] * 16, *[0.04] * 8, *[0.08] * 4, *[0.16] * 2]
+    driver = Driver({cv2.CAP_PROP_FPS: 0.0}, [*spread, 1.0, *spread * 20])
+    camera = open_driver(driver)
+    assert rate.LONGEST_MEASURED_S <= driver.now < rate.LONGEST_MEASURED_S + 0.2
+    before = driver.grabbed
+    camera.read()
+    assert driver.grabbed == before + 1
 
 
 def test_a_rate_that_is_told_is_believed(open_driver):

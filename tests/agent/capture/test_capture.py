@@ -13,6 +13,7 @@ import pytest
 
 from agent.camera import product
 from agent.capture import Capture, CaptureState
+from agent.capture.stream import LEAST_STALL_S
 from tests.agent.capture.taking import be_busy, take_frame, take_until
 
 
@@ -55,13 +56,10 @@ def test_a_slow_line_gets_the_newest_frame_and_the_others_are_counted():
         capture.start()
         first = take_frame(capture).frame
         be_busy(0.5)
-        asked_ns = time.monotonic_ns()
         second = take_frame(capture).frame
         assert second.frame_id > first.frame_id + 1
         # Every frame between the two that were taken was skipped, and no other.
         assert capture.status.skipped == second.frame_id - first.frame_id - 1
-        # Twenty-five were captured meanwhile; the oldest of them would be half a second old.
-        assert asked_ns - second.captured_ns < 250e6
 
 
 def test_what_passes_before_the_line_has_started_is_not_skipped():
@@ -93,10 +91,10 @@ def test_every_trigger_gets_its_own_later_frame_in_order(query: str):
             asked_ns[part_id] = time.monotonic_ns()
             assert capture.trigger(part_id)
         answers = [take_frame(capture) for _ in asked_ns]
-        assert [answer.part_id for answer in answers] == ["a", "b", "c"]
+        assert [answer.token for answer in answers] == ["a", "b", "c"]
         assert len({answer.frame.frame_id for answer in answers}) == 3
         for answer in answers:
-            assert answer.frame.captured_ns > asked_ns[answer.part_id]
+            assert answer.frame.captured_ns > asked_ns[answer.token]
         assert capture.take(0.1) is None
 
 
@@ -104,9 +102,9 @@ def test_too_many_triggers_are_refused_until_a_frame_is_taken():
     with Capture("synthetic://?rate=0", "triggered", pending_limit=2) as capture:
         capture.start()
         assert [capture.trigger(part) for part in "abc"] == [True, True, False]
-        assert take_frame(capture).part_id == "a"
+        assert take_frame(capture).token == "a"
         assert capture.trigger("d")
-        assert [take_frame(capture).part_id for _ in range(2)] == ["b", "d"]
+        assert [take_frame(capture).token for _ in range(2)] == ["b", "d"]
 
 
 def test_every_frame_of_a_camera_that_is_triggered_itself_is_given(pictures: Path):
@@ -131,26 +129,35 @@ def test_a_line_that_takes_part_after_part_does_not_lose_its_camera(tmp_path: Pa
 
 
 def test_frames_that_a_line_has_no_place_for_are_missed_and_counted(pictures: Path):
-    # Two may wait, and one of them is on its way; the line takes none until all six have come.
-    with Capture(f"folder://{pictures}?rate=100", "camera_triggered", pending_limit=1) as capture:
+    uri = f"folder://{pictures}?rate=100&loop=true"
+    with Capture(uri, "camera_triggered", pending_limit=1) as capture:
         capture.start()
-        be_busy(0.5)
-        given = 0
-        while capture.status.state is CaptureState.RUNNING:
-            given += capture.take(0.2) is not None
-        assert given == 3
-    # Those after the last that was given are told by nothing but the end.
-    assert capture.missed_parts() <= 3
+        ids: list[int] = []
+        missed = 0
+        while not missed and len(ids) < 100:
+            be_busy(0.05)
+            ids.append(take_frame(capture).frame.frame_id)
+            missed = capture.missed_parts()
+        # Every frame before the last one that was not given was counted, and no other.
+        assert missed == ids[-1] + 1 - len(ids) > 0
 
 
 def test_a_camera_that_waits_for_its_trigger_is_not_taken_for_dead(pictures: Path):
-    with Capture(f"folder://{pictures}?rate=0.1", "camera_triggered") as capture:
+    # Reading this file is what the camera does before each picture, and nobody writes into a pipe.
+    no_more = pictures.parent / "faults"
+    uri = f"folder://{pictures}?rate=10&loop=true&faults={no_more}"
+    with Capture(uri, "camera_triggered") as capture:
         capture.start()
         take_frame(capture)
-        assert capture.take(0.6) is None
+        os.mkfifo(no_more)
+        while capture.take(0.5) is not None:
+            pass
+        # Four times as long as a camera may stay without a frame in another mode.
+        assert capture.take(1.2) is None
         assert capture.status.state is CaptureState.RUNNING
         os.kill(capture.pid, signal.SIGSTOP)
         take_until(capture, lambda _: capture.status.state is CaptureState.FAULT)
+        assert "no frame for" in capture.status.reason
 
 
 def test_a_line_that_was_held_up_is_not_shown_the_past():
@@ -160,6 +167,7 @@ def test_a_line_that_was_held_up_is_not_shown_the_past():
         # Ask for a frame, and leave it where it was put.
         assert capture.take(0) is None
         be_busy(0.5)
+        asked_ns = time.monotonic_ns()
         fresh = take_frame(capture).frame
-        assert time.monotonic_ns() - fresh.captured_ns < 250e6
+        assert asked_ns - fresh.captured_ns < LEAST_STALL_S * 1e9
         assert capture.status.stale == 1

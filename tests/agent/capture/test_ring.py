@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import time
 from multiprocessing.connection import Connection
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
+from agent.capture import ring as ring_module
 from agent.capture.ring import Ring
 
 READINGS = 300_000
@@ -76,3 +81,16 @@ def test_16_bits_stay_16_bits() -> None:
     read = ring.read(0, deep.shape, deep.dtype)
     assert read.dtype == np.uint16 and np.array_equal(read, deep)
     ring.close()
+
+
+def test_without_memory_to_map_no_descriptor_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera that is opened again and again took them all."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    before = sorted(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(ring_module, "mmap", SimpleNamespace(mmap=refuse))
+    with pytest.raises(OSError, match="Cannot allocate"):
+        Ring(2)
+    assert sorted(os.listdir("/proc/self/fd")) == before

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+from types import SimpleNamespace
+
 import openvino as ov
 import pytest
 
+from agent.engine import openvino as openvino_module
+from agent.engine import unsigned
 from agent.engine.openvino import OpenVinoEngine, compile_options, inference_precision, version
 from agent.errors import InputError
 from tests.tiny import tiny_graph
@@ -54,3 +59,24 @@ def test_the_fingerprint_names_the_device() -> None:
     engine = OpenVinoEngine(tiny_graph((32, 32), "fp32"), (32, 32), device="CPU", precision="fp32")
     assert str(engine.fingerprint) == f"openvino {version()} on CPU, fp32"
     engine.close()
+
+
+@pytest.mark.parametrize(("device", "scale"), [("CPU", 1.0), ("GPU", unsigned._FINER)])
+def test_only_a_cpu_is_given_the_scales_that_its_processor_allows(
+    device: str, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU's record names all levels, on whatever host: they were its host's."""
+    monkeypatch.setattr(unsigned, "cpu_flags", lambda: frozenset({"avx2"}))
+    read: list[bytes] = []
+
+    def read_model(model: bytes) -> None:
+        read.append(model)
+        raise RuntimeError("seen enough")
+
+    core = SimpleNamespace(available_devices=["CPU", "GPU"], read_model=read_model)
+    monkeypatch.setattr(openvino_module, "core", lambda: core)
+    named = unsigned.UNSIGNED_SCALE.encode() + b"\x4a\x04"
+    model = unsigned._INT8 + named + struct.pack("<f", 1.0)
+    with pytest.raises(InputError, match="seen enough"):
+        OpenVinoEngine(model, (32, 32), device=device, precision="int8")
+    assert read == [unsigned._UINT8 + named + struct.pack("<f", scale)]

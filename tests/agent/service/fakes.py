@@ -68,7 +68,7 @@ class HandCamera:
     def take(self, timeout_s: float, *, want: bool = True) -> Captured | None:
         return self.waiting.popleft() if want and self.waiting else None
 
-    def lost_parts(self) -> tuple[str, ...]:
+    def lost_tokens(self) -> tuple[str, ...]:
         lost, self.lost = tuple(self.lost), []
         return lost
 
@@ -137,11 +137,10 @@ class Rig:
         recipe = Recipe(
             ADDRESS.verdict("tiny"), ADDRESS.late("tiny"), "tiny", "0" * 64, 0.0, simulated=True
         )
-        self.sent = 0
         inspector = Inspector(self.engine, record, View(SIZE), self.journal)
         self.worker = Worker(inspector)
         notifier = Notifier({})
-        watchdog = Watchdog(notifier, self.camera, inspector, self)
+        watchdog = Watchdog(notifier, self.camera, inspector, self.worker)
         self.line = Line(
             Equipment(
                 mode=mode,
@@ -170,7 +169,6 @@ class Rig:
 
     def send(self, topic: bytes, payload: bytes) -> None:
         self.published.append((topic, json.loads(payload)))
-        self.sent += 1
 
     def drain(self) -> None:
         """Nobody has subscribed."""

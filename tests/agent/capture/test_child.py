@@ -1,0 +1,57 @@
+"""The capture process when its line goes: it ends, and says nothing about it."""
+
+from __future__ import annotations
+
+import multiprocessing
+from types import SimpleNamespace
+
+import pytest
+
+from agent.capture import child
+from agent.capture.contract import Want
+from agent.capture.ring import Ring
+
+
+@pytest.mark.parametrize("query", ["rate=0", "colour=red"])
+@pytest.mark.parametrize("mode", ["free_run", "camera_triggered"])
+def test_a_camera_that_has_something_to_say_to_a_line_that_has_gone_ends(
+    query: str, mode: child.Mode
+) -> None:
+    here, there = multiprocessing.Pipe()
+    here.close()
+    ring = Ring(3)
+    child.Recorder(f"synthetic://?{query}", mode, there, ring).record()
+    ring.close()
+    there.close()
+
+
+@pytest.mark.parametrize("gone", [BrokenPipeError, ConnectionResetError])
+def test_a_process_whose_line_goes_while_it_answers_ends(
+    gone: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Recorder:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def record(self) -> None:
+            pass
+
+        def hear(self, message: object) -> None:
+            assert message == Want()
+            raise gone
+
+    ends: list[int] = []
+    monkeypatch.setattr(child, "Recorder", Recorder)
+    monkeypatch.setattr(child, "os", SimpleNamespace(_exit=ends.append))
+    # This process goes on with its own.
+    deaf = SimpleNamespace(signal=lambda *_: None, SIGINT=None, SIG_IGN=None)
+    monkeypatch.setattr(child, "signal", deaf)
+    monkeypatch.setattr(child, "cv2", SimpleNamespace(setNumThreads=lambda _: None))
+    here, there = multiprocessing.Pipe()
+    here.send(Want())
+    ring = Ring(1)
+    child.run("synthetic://", "free_run", there, ring)
+    assert ends == [0]
+    ring.close()
+    here.close()
+    there.close()
