@@ -116,7 +116,8 @@ class EvidenceSettings(Section):
     )
     keep: Literal["rejects", "all"] = Field(
         "rejects",
-        description="the pictures that were judged and did not pass, or all that were judged",
+        description="the pictures that were judged and did not pass, or all that were judged; of a "
+        "row that could not be (CAMERA_FAULT) the first, in either case",
     )
     max_mb: float = Field(
         1000,

@@ -55,7 +55,8 @@ class EvidenceStore:
 
         Args:
             folder: takes the pictures; those of earlier runs count for the quota.
-            keep: "rejects" for all that did not pass, "all" for every part.
+            keep: "rejects" for all that did not pass, "all" for every part; of a row of pictures
+                that could not be judged only the first is handed over.
             max_mb: what the pictures may take; min_free_mb: what is left to the disk.
 
         Raises:
@@ -103,9 +104,10 @@ class EvidenceStore:
                 self._write(path, cv2.imencode(".png", image, PNG)[1].tobytes())
             except Exception as error:  # No memory either: the next picture may find some.
                 self.dropped += 1
+                why = str(error) or type(error).__name__
                 if self.fault is None:
-                    log.error("no evidence can be kept: %s", error)
-                self.fault = str(error)
+                    log.error("no evidence can be kept: %s", why)
+                self.fault = why
             else:
                 self.fault = None
 
@@ -129,9 +131,9 @@ class EvidenceStore:
                 self._bytes -= kept.popleft().size
 
     def _evict(self, kept: deque[_Kept]) -> None:
-        path, size = kept.popleft()
-        path.unlink(missing_ok=True)
-        self._bytes -= size
+        # What cannot be removed still counts.
+        kept[0].path.unlink(missing_ok=True)
+        self._bytes -= kept.popleft().size
 
 
 def _is_pass(path: Path) -> bool:

@@ -28,7 +28,7 @@ class Reason(str, Enum):
     ENGINE_FAULT = "ENGINE_FAULT"
     """The model gave no finite score."""
     NOT_READY = "NOT_READY"
-    """The station was stopped, or is not run by triggers."""
+    """The station was stopped, still starting or at fault, or is not run by triggers."""
     INTERRUPTED = "INTERRUPTED"
     """The station was stopped or lost power between the trigger and the verdict."""
 

@@ -5,12 +5,13 @@ with Subscriber("tcp://127.0.0.1:5556", "tcp://127.0.0.1:5557", memory=Path("mes
         ...
 """
 
-from agent.client.events import Event, Gap, Silence
+from agent.client.events import Behind, Event, Gap, Silence
 from agent.client.position import Position
 from agent.client.replay import ReplayClient, ReplayUnavailable, StationSnapshot
 from agent.client.subscriber import Subscriber
 
 __all__ = [
+    "Behind",
     "Event",
     "Gap",
     "Position",

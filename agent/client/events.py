@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.client.position import Position
 from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
-from agent.verdict import Verdict
+from agent.verdict import LateResult, Verdict
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,22 @@ class Silence:
     over: bool
 
 
-Event = Verdict | Heartbeat | StateChange | DriftAlarm | Gap | Silence
+@dataclass(frozen=True)
+class Behind:
+    """The station has begun an epoch that lies before the position: its clock and its journal were
+    lost. What it says of parts is taken for old, and none of it is delivered.
+    """
 
-MESSAGES: dict[str, type[Verdict] | type[Heartbeat] | type[StateChange] | type[DriftAlarm]] = {
+    epoch: int
+    position: Position
+
+
+Message = Verdict | LateResult | Heartbeat | StateChange | DriftAlarm
+Event = Message | Gap | Silence | Behind
+
+MESSAGES: dict[str, type[Message]] = {
     "verdict": Verdict,
+    "late": LateResult,
     "heartbeat": Heartbeat,
     "state": StateChange,
     "drift": DriftAlarm,

@@ -13,7 +13,7 @@ import zmq
 
 from agent.client.acknowledge import Acknowledger
 from agent.client.connection import connect
-from agent.client.events import MESSAGES, Event, Gap, Silence
+from agent.client.events import MESSAGES, Behind, Event, Gap, Silence
 from agent.client.position import Position, read_position, write_position
 from agent.client.replay import ReplayClient, ReplayUnavailable
 from agent.keys.files import ClientKey, read_secret_file
@@ -44,7 +44,8 @@ class Subscriber:
     Subscribe first, then replay, then drop what was already seen: a verdict published meanwhile
     arrives twice rather than never, and is delivered once. Every later jump in the sequence, also
     one that only a heartbeat reveals, is filled from the replay endpoint before anything that
-    follows is delivered; a Gap is what the station itself has no more.
+    follows is delivered; a Gap is what the station itself has no more. Of an epoch before the
+    position nothing is delivered, which is logged, and told once as Behind.
 
     Attributes:
         position: the last verdict delivered.
@@ -97,6 +98,8 @@ class Subscriber:
         self._heard_at_s = time.monotonic()
         self._silent = False
         self._steps: Steps | None = None
+        # Of what comes late from one of these nothing is wrong.
+        self._epochs: set[int] = set()
 
     def __enter__(self) -> Subscriber:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -215,7 +218,7 @@ class Subscriber:
     def _read(self, frames: list[bytes]) -> Steps:
         """The events that a message brings: itself, and before it what was missing."""
         kind = kind_of(frames[0])
-        if kind in ("welcome", "late"):
+        if kind == "welcome":
             return
         if len(frames) != 2 or kind not in MESSAGES:
             self.malformed += 1
@@ -225,6 +228,8 @@ class Subscriber:
         except ValueError:
             self.malformed += 1
             return
+        if isinstance(message, Verdict | Heartbeat):
+            yield from self._note_epoch(message.epoch)
         if isinstance(message, Verdict):
             yield from self._reach(Position(message.epoch, message.seq - 1), None)
             yield from self._pass_on(message)
@@ -233,6 +238,22 @@ class Subscriber:
             last = Position(message.epoch, message.last_seq)
             yield from self._reach(last, message.first_seq)
         yield message
+
+    def _note_epoch(self, epoch: int) -> Steps:
+        """Tell, once, of an epoch that came up behind the position."""
+        if epoch in self._epochs:
+            return
+        self._epochs.add(epoch)
+        if self.position is None or epoch >= self.position.epoch:
+            return
+        log.error(
+            "the station is at epoch %d, behind the remembered %d: its clock and its journal were "
+            "lost, and nothing of it is delivered; set its clock and restart it, or begin anew "
+            "(delete the memory, or give another position)",
+            epoch,
+            self.position.epoch,
+        )
+        yield Behind(epoch, self.position)
 
     def _pass_on(self, verdict: Verdict) -> Steps:
         """A verdict that was not seen before, after the gap to the one before it."""

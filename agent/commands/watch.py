@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from agent.client import Event, Gap, Position, Silence, Subscriber
+from agent.client import Behind, Event, Gap, Position, Silence, Subscriber
 from agent.commands.options import key_option
 from agent.errors import InputError
 from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
-from agent.verdict import Outcome, Verdict
+from agent.verdict import LateResult, Outcome, Verdict
 
 # Who watches wants to see what goes on, also when the replay endpoint does not answer.
 PATIENCE_S = 2.0
 # Fields of the heartbeat that say what is wrong, or null.
 FAULTS = ("picture_fault", "journal_fault", "evidence_fault")
+# Counts in it, since the station's start, that somebody has to know of.
+COUNTS = (
+    "camera_restarts",
+    "malformed",
+    "forbidden",
+    "journal_lost",
+    "journal_forgotten",
+    "evidence_dropped",
+)
+NUMBER = re.compile(r"\d+")
 COLOURS = {Outcome.PASS: "green", Outcome.REJECT: "red", Outcome.NO_DECISION: "yellow"}
 
 
@@ -49,10 +60,11 @@ def watch(
 ) -> None:
     """Follow the station whose verdicts are published at ENDPOINT, until Ctrl-C.
 
-    Prints each verdict, each change of state, faults and drift as they come and go, gaps in the
-    sequence, and the loss and return of the heartbeat. With --json: verdicts and changes of state
-    as they were published, the heartbeat whenever a fault has changed in it, gaps as {"gap": …},
-    silence as {"silent": true}.
+    Prints each verdict, each finding that came too late, each change of state, faults and drift as
+    they come and go, counts of what was lost or refused as they grow, gaps in the sequence, and the
+    loss and return of the heartbeat. With --json: messages as they were published, of heartbeats
+    those in which a fault has changed or a count has grown, gaps as {"gap": …}, silence as
+    {"silent": true}, a station that has lost its clock and its journal as {"behind": …}.
 
     \b
     Example:
@@ -90,32 +102,49 @@ def _first_sign_of_life(station: Subscriber, timeout_s: float) -> Event | None:
 
 
 class Alarms:
-    """What heartbeats say is wrong, told when it changes."""
+    """What heartbeats say is wrong, told when it changes, but for what was measured."""
 
     def __init__(self) -> None:
         self._before: dict[str, str | None] = {}
+        self._counted = dict.fromkeys(COUNTS, 0)
 
     def changed(self, heartbeat: Heartbeat, as_json: bool) -> list[str]:
-        """Lines to print: one for each fault that has come or gone, or the heartbeat itself."""
+        """Lines to print, or the heartbeat itself: for each fault that has come or gone, and each
+        count that has grown.
+        """
         now: dict[str, str | None] = {name: getattr(heartbeat, name) for name in FAULTS}
         drift = heartbeat.drift
         drifts = drift is not None and drift.state == "DRIFT"
         now["drift"] = "; ".join(drift.changes) or "found" if drift and drifts else None
         lines = []
         for name, fault in now.items():
-            if fault != self._before.get(name):
+            if _kind(fault) != _kind(self._before.get(name)):
                 words = name.replace("_", " ")
                 text, colour = (f"{words}: {fault}", "red") if fault else (f"no {words}", "green")
                 lines.append(click.style(text, fg=colour))
         self._before = now
+        for name, before in self._counted.items():
+            count = self._counted[name] = getattr(heartbeat, name)
+            if count > before:
+                lines.append(click.style(f"{name.replace('_', ' ')}: {count}", fg="yellow"))
         return [heartbeat.to_json().decode()] if lines and as_json else lines
 
 
-def _show(event: Verdict | StateChange | DriftAlarm | Gap | Silence, as_json: bool) -> None:
+def _kind(fault: str | None) -> str | None:
+    """A fault without its numbers, which differ from picture to picture."""
+    return None if fault is None else NUMBER.sub("", fault)
+
+
+Shown = Verdict | LateResult | StateChange | DriftAlarm | Gap | Silence | Behind
+
+
+def _show(event: Shown, as_json: bool) -> None:
     if as_json:
         text = _as_json(event)
     elif isinstance(event, Verdict):
         text = describe(event)
+    elif isinstance(event, LateResult):
+        text = f"{event.seq:>8}  {event.part_id:<12}  too late: {event.found.value}"
     elif isinstance(event, StateChange):
         text = f"{event.sent_at}  {event.previous.value} -> {event.state.value}: {event.cause}"
     elif isinstance(event, DriftAlarm):
@@ -124,6 +153,12 @@ def _show(event: Verdict | StateChange | DriftAlarm | Gap | Silence, as_json: bo
         text = click.style(
             f"gap: {event.count} verdicts missed ({event.first} to {event.last})", fg="red"
         )
+    elif isinstance(event, Behind):
+        text = click.style(
+            f"the station is at epoch {event.epoch}, behind {event.position.epoch}: its clock and "
+            "its journal were lost, and none of its verdicts is shown; start normline watch again",
+            fg="red",
+        )
     elif event.over:
         text = click.style("the station is back", fg="green")
     else:
@@ -131,9 +166,11 @@ def _show(event: Verdict | StateChange | DriftAlarm | Gap | Silence, as_json: bo
     click.echo(text)
 
 
-def _as_json(event: Verdict | StateChange | DriftAlarm | Gap | Silence) -> str:
+def _as_json(event: Shown) -> str:
     if isinstance(event, Gap):
         return json.dumps({"gap": asdict(event)})
+    if isinstance(event, Behind):
+        return json.dumps({"behind": asdict(event)})
     if isinstance(event, Silence):
         return json.dumps({"silent": not event.over})
     return event.to_json().decode()

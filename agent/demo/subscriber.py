@@ -9,7 +9,7 @@ import json
 import os
 import sys
 
-from agent.client import Gap, Position, Silence, Subscriber
+from agent.client import Behind, Gap, Position, Silence, Subscriber
 
 LOOK_S = 0.5
 
@@ -26,7 +26,7 @@ def follow(verdicts: str, replay: str) -> None:
             event = station.receive(LOOK_S)
             if isinstance(event, Gap):
                 print(json.dumps({"gap": event.count}), flush=True)
-            elif event is not None and not isinstance(event, Silence):
+            elif event is not None and not isinstance(event, Silence | Behind):
                 print(event.to_json().decode(), flush=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 
 # A belt that moves on by half a window in less time, or back by as much, has not moved: its
@@ -10,6 +11,9 @@ from dataclasses import dataclass, field
 FASTEST_S = 0.005
 # A count that is brought in steps is brought so often at least.
 STEPS_S = 0.1
+# An encoder that has not counted for so long, and for so many times as long as between its last
+# counts, stands still.
+STILL_S, STILL_STEPS = 0.1, 4
 # Edges of one part at the sensor are closer than this; two parts are not.
 BOUNCE_NS = 100_000_000
 # More than a belt holds: its encoder stands, and nothing leaves it.
@@ -43,7 +47,8 @@ class Belt:
     A part is at the gate while the position is within half a window of where it is due. Whatever
     is doubtful is refused: two parts at the gate at once, unless both may pass; a part id that is
     on the belt twice; all that is on the belt when its position jumps, or when a part comes where
-    the one before has come: the belt has moved, and its encoder not.
+    another one has come: the belt has moved, and its encoder not. Nothing passes while the encoder
+    stands still: the belt does as well, or what is at the gate is unknown.
     """
 
     def __init__(self, travel: int, window: int, *, counted: bool) -> None:
@@ -58,8 +63,9 @@ class Belt:
         self._position: int | None = None
         # When it was looked at last and before that, and when it moved last.
         self._seen_s = self._seen_before_s = self._moved_s = time.monotonic()
-        # Between its last two moves.
+        # Between its last two moves, and before each of these.
         self._step_s = 0.0
+        self._pauses_s: deque[float] = deque((0.0, 0.0), maxlen=2)
         self.counts = Counts()
 
     def enter(self, part_id: str, position: int) -> None:
@@ -70,7 +76,9 @@ class Belt:
             if other.part_id == part_id:
                 other.refused = part.refused = True
         stands = self._counted and any(
-            other.due == part.due and part.entered_ns - other.entered_ns > BOUNCE_NS
+            other.part_id != part_id  # a code that was read again
+            and other.due == part.due
+            and part.entered_ns - other.entered_ns > BOUNCE_NS
             for other in self._parts
         )
         self._parts.append(part)
@@ -112,6 +120,8 @@ class Belt:
     def may_pass(self, position: int) -> bool:
         """Whether the gate lets through what is there at this position of the belt."""
         self.move(position)
+        if self._stands_still():
+            return False
         at_gate = [part for part in self._parts if abs(position - part.due) <= self._half]
         return bool(at_gate) and all(part.passed and not part.refused for part in at_gate)
 
@@ -123,6 +133,7 @@ class Belt:
                 # Where they are nobody knows; what comes to the gate unknown is rejected.
                 self.counts.rejected += len(self._parts)
                 self._parts.clear()
+            self._pauses_s.append(now_s - self._moved_s)
             self._moved_s, self._step_s = now_s, min(now_s - self._moved_s, STEPS_S)
         self._position = position
         self._seen_before_s, self._seen_s = self._seen_s, now_s
@@ -133,6 +144,14 @@ class Belt:
                 self.counts.passed += 1
             else:
                 self.counts.rejected += 1
+
+    def _stands_still(self) -> bool:
+        """Whether the encoder has not counted for longer than it takes between two counts."""
+        if not self._counted:
+            return False
+        # A belt that has stood and runs again has one long pause, and a slow one two.
+        longest_s = max(STILL_S, STILL_STEPS * min(self._pauses_s))
+        return time.monotonic() - self._moved_s > longest_s
 
     def _jumps(self, way: int, now_s: float) -> bool:
         if not self._counted:

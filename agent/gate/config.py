@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -37,10 +37,20 @@ class Output(Section):
         description="gpio:///dev/gpiochip0/17, or a file:// that takes 1 and 0",
     )
     signal: Literal["level", "alternating"] = Field(
-        "level",
         description="alternating: driven means changing with every look, for a relay that falls "
-        "when the changes stop, as they do when this program is stopped or the machine hangs",
+        "when the changes stop, as they do when this program is killed or the machine hangs; "
+        "level: simply on, and then it stays on: for trials, or where something else rejects",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_a_signal(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "signal" not in values:
+            raise ValueError(
+                "give signal: alternating, for a relay that falls when the changes stop, or level, "
+                "which stays on when the gate is killed"
+            )
+        return values
 
 
 class Travel(Section):

@@ -6,11 +6,12 @@ import logging
 import time
 
 import zmq
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from agent.client.connection import connect
 from agent.gate.belt import Belt
 from agent.gate.config import GateFile
+from agent.gate.trouble import Trouble
 from agent.gate.wires import Output, Position, Sensor
 from agent.keys.files import ClientKey, read_secret_file
 from agent.messaging.topics import Address, kind_of
@@ -25,6 +26,14 @@ SILENT_S = 1.0
 # ZeroMQ itself does not try again where a key was once refused.
 CONNECT_AGAIN_S = 3.0
 MESSAGES_A_TURN = 100
+# Of a message, for the log.
+EXAMPLE_BYTES = 200
+
+
+class _Answer(BaseModel):
+    """What a station answers to a trigger, an error too."""
+
+    accepted: bool = False
 
 
 class RejectGate:
@@ -33,6 +42,10 @@ class RejectGate:
     REJECT, NO_DECISION, lateness, a PASS for another part, one on a picture that was taken too
     late to show the part, and a station that is silent all reject. Silence also takes back every
     PASS for what is on the belt: what the station said meanwhile was not heard.
+
+    Attributes:
+        malformed: verdicts that could not be read.
+        refused: triggers that the station did not accept.
     """
 
     def __init__(self, gate: GateFile, sensor: Sensor, output: Output, position: Position) -> None:
@@ -52,20 +65,26 @@ class RejectGate:
         # Nothing was heard yet.
         self._heard_at_s = -SILENT_S
         self._silent = True
-        self.malformed = 0
+        self.malformed = Trouble("a verdict cannot be read (is the station newer than the gate?)")
+        self.refused = Trouble("the station does not accept a trigger")
         self._connect()
 
     @property
     def counts(self) -> str:
-        """What was let through and what not, in words."""
+        """What was let through and what not, and what went wrong, in words."""
         counts = self._belt.counts
-        return f"{counts.passed} passed, {counts.rejected} rejected, {counts.late} PASS too late"
+        return (
+            f"{counts.passed} passed, {counts.rejected} rejected, {counts.late} PASS too late; "
+            f"{self.malformed.count} verdicts not readable, {self.refused.count} triggers not "
+            f"accepted, {self._sensor.malformed} lines without a part id"
+        )
 
     def turn(self) -> None:
         """Take in what has come, and drive the output accordingly.
 
         Raises:
-            InputError: the encoder cannot be read; the output rejects from then on.
+            InputError: sensor or encoder cannot be read, or the output cannot be driven; it
+                rejects from then on, where it can be.
         """
         poller = zmq.Poller()
         poller.register(self._verdicts, zmq.POLLIN)
@@ -108,8 +127,8 @@ class RejectGate:
     def _listen(self) -> None:
         while self._commands.poll(0):
             answer = self._commands.recv()
-            if b'"error"' in answer:
-                log.warning("the station refuses a trigger: %s", answer)
+            if not _is_accepted(answer):
+                self.refused.came(answer[:EXAMPLE_BYTES])
         for _ in range(MESSAGES_A_TURN):
             if not self._verdicts.poll(0):
                 return
@@ -123,7 +142,7 @@ class RejectGate:
             verdict = Verdict.model_validate_json(frames[1])
         except (IndexError, ValidationError):
             # Whose verdict it was cannot be known.
-            self.malformed += 1
+            self.malformed.came(frames[-1][:EXAMPLE_BYTES])
             self._belt.refuse_all()
             return
         if self._is_valid_pass(verdict):
@@ -159,3 +178,10 @@ class RejectGate:
         if silent != self._silent:
             self._silent = silent
             log.warning("the station is silent: all is rejected" if silent else "it is heard")
+
+
+def _is_accepted(answer: bytes) -> bool:
+    try:
+        return _Answer.model_validate_json(answer).accepted
+    except ValidationError:
+        return False

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agent.errors import InputError
+from agent.gate.trouble import Trouble
 
 # As in a trigger: it ends up in logs and on terminals.
-PART_ID = re.compile(rb"[^\x00-\x1f\x7f]{1,128}")
+LONGEST_ID = 128
+PART_ID = re.compile(rb"[^\x00-\x1f\x7f]{1,%d}" % LONGEST_ID)
 READ_BYTES = 4096
 
 Position = Callable[[], int]
@@ -24,6 +26,10 @@ class Sensor(Protocol):
     """Tells which parts have come since it was last asked."""
 
     descriptor: int
+
+    @property
+    def malformed(self) -> int:
+        """What it brought that is no part."""
 
     def parts(self) -> list[str]: ...
 
@@ -59,24 +65,28 @@ class FifoSensor:
         except OSError as error:
             raise InputError(f"cannot open the sensor {path}: {error.strerror}") from error
         self._rest = b""
-        self.malformed = 0
+        self._malformed = Trouble("the sensor brings what is no part id")
+
+    @property
+    def malformed(self) -> int:
+        return self._malformed.count
 
     def parts(self) -> list[str]:
-        """The ids that have come; what is none is counted, and its part will find no PASS."""
+        """The ids that have come; what is none is told, and its part will find no PASS."""
         try:
             *lines, self._rest = (self._rest + os.read(self.descriptor, READ_BYTES)).split(b"\n")
         except BlockingIOError:
             return []
         found = []
         if len(self._rest) > READ_BYTES:
+            self._malformed.came(self._rest[:LONGEST_ID])
             self._rest = b""
-            self.malformed += 1
         for line in lines:
             with suppress(UnicodeDecodeError):
                 if PART_ID.fullmatch(line):
                     found.append(line.decode())
                     continue
-            self.malformed += 1
+            self._malformed.came(line[:LONGEST_ID])
         return found
 
     def close(self) -> None:
@@ -85,6 +95,8 @@ class FifoSensor:
 
 class GpioSensor:
     """A line of a GPIO chip; parts are named by the moment of the start and their number."""
+
+    malformed = 0
 
     def __init__(self, chip: str, line: int) -> None:
         gpiod = _gpiod()

@@ -15,11 +15,7 @@ LONGEST_TOPIC = 512
 
 
 class Publisher:
-    """An XPUB socket. Sending never waits: what a slow subscriber misses, it can replay.
-
-    Attributes:
-        sent: messages published.
-    """
+    """An XPUB socket. Sending never waits: what a slow subscriber misses, it can replay."""
 
     def __init__(self, door: Door, endpoint: str, welcome: bytes) -> None:
         """Bind; each new subscriber gets the `welcome` topic once it is served.
@@ -31,12 +27,10 @@ class Publisher:
             zmq.XPUB, endpoint, Domain.VERDICTS, {zmq.XPUB_WELCOME_MSG: welcome}
         )
         self._socket = self._listener.socket
-        self.sent = 0
 
     def send(self, topic: bytes, payload: bytes) -> None:
         """Publish one message of two frames."""
         self._socket.send_multipart([topic, payload], zmq.NOBLOCK)
-        self.sent += 1
 
     def drain(self) -> None:
         """Take in the notices of new and ended subscriptions, which would pile up unread.

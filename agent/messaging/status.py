@@ -93,7 +93,7 @@ class StateChange(Message):
 
 
 class DriftAlarm(Message):
-    """Sent once, when drift is found; the state stays in every heartbeat."""
+    """Sent for drift, once for each calibration in an epoch; the state stays in every heartbeat."""
 
     schema_id: Literal["normline/drift/1"] = Field("normline/drift/1", alias="schema")
     epoch: int = Field(ge=1, description="as in the verdicts")

@@ -111,9 +111,9 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         notifier = Notifier()
         stack.callback(notifier.close)
         inspector = Inspector(engine, record, View.of(bundle), journal)
-        watchdog = Watchdog(notifier, capture, inspector, publisher)
         worker = Worker(inspector)
         stack.callback(worker.close)
+        watchdog = Watchdog(notifier, capture, inspector, worker)
         line = Line(
             Equipment(
                 mode=station.camera.mode,

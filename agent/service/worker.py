@@ -16,9 +16,10 @@ from agent.record import CalibrationRecord
 from agent.service.inspect import Inspector
 from agent.verdict import Durations
 
-# An inspection that takes so many times as long as the slowest before it will not end any more.
+# An inspection that takes so many times as long as the slowest before it will not end any more; nor
+# one of so long, whatever was before: the machine may have paused in the midst of one.
 HUNG_TIMES = 10
-LEAST_HUNG_S = 1.0
+LEAST_HUNG_S, MOST_HUNG_S = 1.0, 10.0
 END_S = 5.0
 # Between parts the engine is kept awake, as long as the line moves.
 REST_S, AWAKE_S = 0.005, 2.0
@@ -40,6 +41,7 @@ class Worker:
 
     Attributes:
         token: of the part that is being inspected, or whose finding waits to be taken; else None.
+        finished: inspections whose finding has been taken.
     """
 
     def __init__(self, inspector: Inspector) -> None:
@@ -49,6 +51,7 @@ class Worker:
         self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         """Readable when a finding can be taken."""
         self.token: str | None = None
+        self.finished = 0
         self._began_s = 0.0
         self._slowest_s = 0.0
         self._thread = threading.Thread(target=self._run, name="inspect", daemon=True)
@@ -66,7 +69,7 @@ class Worker:
     @property
     def is_hung(self) -> bool:
         """Whether the inspection under way takes far longer than any before."""
-        limit_s = max(LEAST_HUNG_S, HUNG_TIMES * self._slowest_s)
+        limit_s = min(max(LEAST_HUNG_S, HUNG_TIMES * self._slowest_s), MOST_HUNG_S)
         return self.token is not None and time.monotonic() - self._began_s > limit_s
 
     def inspect(self, token: str, captured: Captured) -> None:
@@ -86,6 +89,7 @@ class Worker:
             return None
         self._slowest_s = max(self._slowest_s, time.monotonic() - self._began_s)
         self.token = None
+        self.finished += 1
         if isinstance(found, BaseException):
             raise found
         return found

@@ -166,6 +166,43 @@ def test_a_disk_that_hangs_holds_up_nobody_and_what_is_lost_is_counted(
     goes_on.set()
 
 
+def test_a_picture_that_cannot_be_removed_still_counts_until_it_can(
+    open_store: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was forgotten and its bytes were not: with each, the folder held less for ever."""
+    store = open_store(max_mb=0.1)  # three pictures
+    for seq in (1, 2, 3):
+        keep(store, seq, REJECT)
+    written(tmp_path, 3)
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError("not yours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        keep(store, 4, REJECT)
+        while store.fault is None:
+            threading.Event().wait(0.005)
+    assert (store.fault, store.dropped) == ("not yours", 1)
+    keep(store, 5, REJECT)
+    store.close()
+    assert kept(tmp_path) == [f"5-{seq:010d}-REJECT.png" for seq in (2, 3, 5)]
+    assert store.fault is None
+
+
+def test_a_fault_without_words_is_a_fault(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(evidence_module, "write_atomically", fail)
+    store = open_store()
+    keep(store, 1, REJECT)
+    store.close()
+    assert (store.fault, store.dropped) == ("MemoryError", 1)
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot keep evidence"):

@@ -77,6 +77,13 @@ def test_every_drop_in_is_checked() -> None:
     assert {path.stem for path in (FOLDER / "devices").iterdir()} == set(DROP_INS)
 
 
+def test_the_station_starts_when_the_clock_is_set() -> None:
+    """Epochs are its seconds: one behind is taken for old by everybody who remembers a later."""
+    text = (FOLDER / UNITS[0]).read_text()
+    for key in ("Wants", "After"):
+        assert re.search(rf"^{key}=.*\btime-sync\.target$", text, re.MULTILINE), key
+
+
 def test_a_reader_of_codes_in_the_group_writes_into_the_gates_pipe_under_the_units_umask(
     tmp_path: Path,
 ) -> None:

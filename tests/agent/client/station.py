@@ -74,12 +74,13 @@ class Station:
 Start = Callable[[], Station]
 
 
-def listen(station: Station, subscriber: Subscriber) -> None:
-    """Wait until the subscriber hears the station."""
+def listen(station: Station, subscriber: Subscriber) -> Event:
+    """The first event, once the subscriber hears the station."""
     for _ in range(100):
         station.beat()
-        if subscriber.receive(0.1) is not None:
-            return
+        event = subscriber.receive(0.1)
+        if event is not None:
+            return event
     pytest.fail("the station is not heard")
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from agent.client import Gap, Position, Subscriber
+from agent.client import Behind, Event, Gap, Position, Subscriber
 from agent.client.position import read_position
 from agent.errors import InputError
+from agent.messaging.status import Heartbeat
 from agent.verdict import Verdict
-from tests.agent.client.station import Start, listen, seen, seen_while_beating
+from tests.agent.client.station import ADDRESS, Start, listen, seen, seen_while_beating
+from tests.agent.factories import make_heartbeat
 
 # For what happens within a moment, on a busy machine too.
 LIMIT_S = 20.0
@@ -149,3 +152,53 @@ def test_the_station_remembers_for_a_client_that_acknowledges(
     more = station.give(2)
     with Subscriber(*endpoints, client="mes") as subscriber:
         assert seen_while_beating(station, subscriber, 2) == more
+
+
+def heard(subscriber: Subscriber, enough: Callable[[Event], bool]) -> list[Event]:
+    """Events until one is enough."""
+    events: list[Event] = []
+    end_s = time.monotonic() + LIMIT_S
+    while not (events and enough(events[-1])):
+        assert time.monotonic() < end_s, events
+        event = subscriber.receive(0.1)
+        if event is not None:
+            events.append(event)
+    return events
+
+
+def test_a_station_that_has_lost_its_clock_and_its_journal_is_told_once(
+    start: Start, endpoints: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every verdict of it was dropped without a word, for ever."""
+    station = start()
+    epoch = station.journal.epoch
+    position = Position(epoch + 1000, 5)
+    with Subscriber(*endpoints, position=position) as subscriber:
+        assert listen(station, subscriber) == Behind(epoch, position)
+        given = station.give(2)
+        station.beat()
+        events = heard(
+            subscriber,
+            lambda event: isinstance(event, Heartbeat) and event.last_seq == given[-1],
+        )
+    assert not any(isinstance(event, Behind | Verdict) for event in events)
+    (line,) = [each.getMessage() for each in caplog.records if "behind" in each.getMessage()]
+    assert f"epoch {epoch}, behind the remembered {epoch + 1000}" in line
+
+
+def test_what_comes_late_of_an_epoch_that_has_ended_is_no_alarm(
+    start: Start, endpoints: tuple[str, str]
+) -> None:
+    """During a long replay it waits, and the station has been started again."""
+    station = start()
+    before = station.journal.epoch
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        station = start()
+        (new,) = station.give(1, publish=False)
+        assert seen_while_beating(station, subscriber, 1) == [new]
+        station.publisher.send(ADDRESS.heartbeat, make_heartbeat(epoch=before).to_json())
+        events = heard(
+            subscriber, lambda event: isinstance(event, Heartbeat) and event.epoch == before
+        )
+        assert not any(isinstance(event, Behind) for event in events)

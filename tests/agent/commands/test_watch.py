@@ -6,20 +6,21 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 import zmq
 from click.testing import CliRunner, Result
 
-from agent.client import Subscriber
-from agent.commands.watch import Alarms, watch
+from agent.client import Behind, Position, Subscriber
+from agent.commands.watch import Alarms, _show, watch
 from agent.errors import InputError
 from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.status import DriftState
 from agent.messaging.topics import Address
-from agent.verdict import Outcome, Reason
+from agent.verdict import LateResult, Outcome, Reason
 from tests.agent.factories import make_heartbeat, make_verdict
 from tests.agent.service.process import StationProcess, write_station
 
@@ -112,6 +113,71 @@ def test_what_a_heartbeat_says_is_wrong_is_told_when_it_comes_and_goes() -> None
     over = [click.unstyle(line) for line in alarms.changed(make_heartbeat(drift=drift), False)]
     assert over == ["no journal fault"]
     assert [json.loads(line) for line in alarms.changed(full, True)] == [json.loads(full.to_json())]
+
+
+def test_a_fault_that_is_measured_anew_with_every_picture_is_told_once() -> None:
+    """A night of blurred pictures printed five lines a second."""
+    alarms = Alarms()
+    told = []
+    for fault in ("blurred: sharpness 0.031", "blurred: sharpness 0.1", "dark: mean level 9", None):
+        told += alarms.changed(make_heartbeat(picture_fault=fault), False)
+    assert [click.unstyle(line) for line in told] == [
+        "picture fault: blurred: sharpness 0.031",
+        "picture fault: dark: mean level 9",
+        "no picture fault",
+    ]
+
+
+def test_what_the_station_has_lost_or_refused_is_told_as_it_grows() -> None:
+    """service.md says to look for it, and nothing showed it."""
+    alarms = Alarms()
+    told = [
+        [click.unstyle(line) for line in alarms.changed(make_heartbeat(**counts), False)]
+        for counts in (
+            {"journal_forgotten": 3},  # from before
+            {"journal_forgotten": 3},
+            {"journal_forgotten": 5, "camera_restarts": 1},
+            {},  # the station has been started again
+            {"journal_lost": 1, "evidence_dropped": 1, "malformed": 1, "forbidden": 1},
+        )
+    ]
+    assert told == [
+        ["journal forgotten: 3"],
+        [],
+        ["camera restarts: 1", "journal forgotten: 5"],
+        [],
+        ["malformed: 1", "forbidden: 1", "journal lost: 1", "evidence dropped: 1"],
+    ]
+
+
+LATE = LateResult(
+    epoch=1, seq=7, part_id="A7", found=Outcome.REJECT, reason=None, score=2.0, p_value=0.1,
+    regions=(),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("event", "text", "as_json"),
+    [
+        (LATE, "       7  A7            too late: REJECT", json.loads(LATE.to_json())),
+        (
+            Behind(5, Position(9, 1)),
+            "the station is at epoch 5, behind 9: its clock and its journal were lost, and none of "
+            "its verdicts is shown; start normline watch again",
+            {"behind": {"epoch": 5, "position": {"epoch": 9, "seq": 1}}},
+        ),
+    ],
+)
+def test_what_came_too_late_and_a_station_behind_are_shown(
+    capsys: pytest.CaptureFixture[str],
+    event: LateResult | Behind,
+    text: str,
+    as_json: dict[str, Any],
+) -> None:
+    _show(event, False)
+    assert click.unstyle(capsys.readouterr().out) == text + "\n"
+    _show(event, True)
+    assert json.loads(capsys.readouterr().out) == as_json
 
 
 def test_silence_from_the_start_is_an_error(endpoint: Callable[[], str]) -> None:

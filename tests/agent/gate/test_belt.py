@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from agent.gate import Belt
-from agent.gate.belt import FASTEST_S
+from agent.gate.belt import FASTEST_S, STILL_S, STILL_STEPS
 
 # A part entered at 0 is at the gate from 90 to 110.
 TRAVEL, WINDOW = 100, 20
@@ -16,6 +16,15 @@ TRAVEL, WINDOW = 100, 20
 @pytest.fixture
 def belt() -> Belt:
     return Belt(TRAVEL, WINDOW, counted=False)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The time that the belt sees, in seconds."""
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr("agent.gate.belt.time.monotonic", lambda: now.s)
+    monkeypatch.setattr("agent.gate.belt.time.monotonic_ns", lambda: int(now.s * 1e9))
+    return now
 
 
 def test_a_part_with_a_pass_is_let_through_while_it_is_at_the_gate(belt: Belt) -> None:
@@ -75,13 +84,15 @@ def test_of_two_parts_at_the_gate_both_must_pass(belt: Belt) -> None:
         (50, 5_000_000),
     ],
 )
-def test_an_encoder_that_jumps_rejects_all_that_is_on_the_belt(was: int, read: int) -> None:
+def test_an_encoder_that_jumps_rejects_all_that_is_on_the_belt(
+    clock: SimpleNamespace, was: int, read: int
+) -> None:
     belt = Belt(TRAVEL, WINDOW, counted=True)
     belt.enter("A", 0)
     belt.allow("A", 0)
     belt._position = was
     belt.enter("B", read)
-    assert not any(belt.may_pass(position) for position in range(read, read + 60))
+    assert not any(belt.may_pass(position) for position in range(read, read + 120))
     assert belt.counts.passed == 0
 
 
@@ -166,30 +177,89 @@ def test_a_part_id_may_return_once_its_part_has_left(belt: Belt) -> None:
     assert belt.may_pass(300)
 
 
-def test_an_encoder_that_stops_counting_takes_back_every_pass(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Its cable is torn while a part with a PASS is at the gate: all after it went through."""
-    now = SimpleNamespace(s=0.0)
-    monkeypatch.setattr("agent.gate.belt.time.monotonic_ns", lambda: int(now.s * 1e9))
+def test_an_encoder_that_dies_at_the_open_gate_closes_it(clock: SimpleNamespace) -> None:
+    """Its cable was torn while a part with a PASS was there: the reject after it went through."""
+    belt = Belt(TRAVEL, WINDOW, counted=True)
+
+    def runs(counts: range) -> None:
+        for count in counts:
+            clock.s += 0.001
+            belt.move(count)
+
+    runs(range(1, 51))
+    belt.enter("A", 50)
+    belt.allow("A", 50)
+    runs(range(51, 131))
+    belt.enter("B", 130)
+    belt.refuse("B")
+    runs(range(131, 151))
+    assert belt.may_pass(150)
+    clock.s += 2 * STILL_S  # and B has come to where A was counted last
+    assert not belt.may_pass(150)
+    # It counts on from where it was: the belt had stopped, and A is there.
+    clock.s += 0.001
+    assert belt.may_pass(151)
+
+
+def test_a_slow_belt_with_a_coarse_encoder_does_not_stand_still(clock: SimpleNamespace) -> None:
+    belt = Belt(5, 1, counted=True)
+    for place in range(4):
+        clock.s += 3 * STILL_S
+        belt.move(place)
+    belt.enter("A", 3)
+    belt.allow("A", 3)
+    for place in range(4, 9):
+        clock.s += 3 * STILL_S
+        belt.move(place)
+    clock.s += 2 * STILL_S
+    assert belt.may_pass(8)
+    clock.s += 3 * STILL_STEPS * STILL_S  # now it does
+    assert not belt.may_pass(8)
+
+
+def test_an_encoder_that_stops_counting_takes_back_every_pass(clock: SimpleNamespace) -> None:
+    """Its cable is torn while nothing is at the gate: where the next part comes is unknown."""
     belt = Belt(TRAVEL, WINDOW, counted=True)
     belt.enter("A", 0)
     belt.allow("A", 0)
     for position in range(10, 100, 10):
+        clock.s += 0.01
         belt.move(position)
-    now.s = 1.0
+    clock.s = 1.0
     belt.enter("B", 95)  # the last that was counted
     belt.allow("B", 95)
     assert belt.may_pass(95)
-    now.s += 0.05
+    clock.s += 0.05
     belt.enter("B again", 95)  # an edge of the same part
     assert belt.may_pass(95)
-    now.s += 1.0
+    clock.s += 1.0
     belt.enter("C", 95)
-    assert not belt.may_pass(95)
     for position in range(100, 230, 10):
+        clock.s += 0.01
         assert not belt.may_pass(position)
     assert belt.counts.passed == 0 and belt.counts.rejected == 4
+
+
+def test_a_code_that_is_read_again_takes_back_the_pass_of_its_own_part_alone(
+    clock: SimpleNamespace,
+) -> None:
+    """Its reader looks on while the belt stands: every part on the belt had lost its PASS."""
+    belt = Belt(TRAVEL, WINDOW, counted=True)
+    belt.enter("A", 0)
+    for position in range(1, 51):
+        clock.s += 0.001
+        belt.move(position)
+    belt.enter("B", 50)
+    for part in "AB":
+        belt.allow(part, 50)
+    clock.s += 1.0
+    belt.enter("B", 50)
+    open_at = []
+    for position in range(51, 171):
+        clock.s += 0.001
+        if belt.may_pass(position):
+            open_at.append(position)
+    assert open_at == list(range(90, 111))
 
 
 def test_an_encoder_that_stands_for_days_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ class Rig:
                     "station": {"site": "a", "line": "b", "name": "c"},
                     "endpoints": self.endpoints,
                     "sensor": f"fifo://{self.pipe}",
-                    "output": {"uri": f"file://{self.out}"},
+                    "output": {"uri": f"file://{self.out}", "signal": "level"},
                     "travel": {
                         "encoder": f"file://{self.count}",
                         "delay_counts": 100,
@@ -85,21 +85,26 @@ class Rig:
             self.gate.turn()
 
     def connect(self) -> None:
-        """Turn until the gate hears the station."""
-        self.turn_until(lambda: not self.gate._silent)
+        """Turn until the gate hears the station, and the station a trigger."""
+        self.turn_until(
+            lambda: not self.gate._silent and bool(self.gate._commands.poll(0, zmq.POLLOUT))
+        )
 
     def beat(self) -> None:
         self.publisher.send_multipart([ADDRESS.heartbeat, b"{}"])
 
-    def enter(self, part_id: str) -> None:
-        """A part is seen, and the station hears the trigger."""
+    def enter(self, part_id: str, answer: dict[str, Any] | None = None) -> None:
+        """A part is seen, and the station hears the trigger, and answers."""
         with self.pipe.open("w") as pipe:
             pipe.write(f"{part_id}\n")
         triggers: list[Any] = []
 
         def triggered() -> bool:
             if self.commands.poll(0):
-                triggers.append(self.commands.recv_multipart()[1])
+                peer, trigger = self.commands.recv_multipart()
+                triggers.append(trigger)
+                taken = {"op": "trigger", "part_id": part_id, "accepted": True}
+                self.commands.send_multipart([peer, json.dumps(answer or taken).encode()])
             return bool(triggers)
 
         self.turn_until(triggered)
@@ -110,10 +115,10 @@ class Rig:
         verdict = make_verdict(part_id=part_id, **{"durations_ms": STAGES, **changes})
         self.publisher.send_multipart([ADDRESS.verdict("tiny"), verdict.to_json()])
         self.publisher.send_multipart([ADDRESS.verdict("tiny"), b"end of what is said"])
-        before = self.gate.malformed
+        before = self.gate.malformed.count
         belt = self.gate._belt
         refuse_all, belt.refuse_all = belt.refuse_all, lambda: None  # the end is no disturbance
-        self.turn_until(lambda: self.gate.malformed > before)
+        self.turn_until(lambda: self.gate.malformed.count > before)
         belt.refuse_all = refuse_all
 
     def close(self) -> None:
@@ -123,7 +128,10 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path, context: zmq.Context) -> Iterator[Rig]:
+def rig(tmp_path: Path, context: zmq.Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    # A busy machine takes its time: `test_belt` tells what a belt that stands means.
+    monkeypatch.setattr("agent.gate.belt.STILL_S", LIMIT_S)
+    monkeypatch.setattr("agent.gate.gate.SILENT_S", LIMIT_S)
     rig = Rig(tmp_path, context)
     rig.connect()
     yield rig
@@ -194,30 +202,39 @@ def test_a_pass_for_a_part_that_has_left_is_counted(rig: Rig) -> None:
 def test_a_simulated_picture_opens_nothing_unless_it_is_a_trial(rig: Rig) -> None:
     rig.gate._gate = rig.gate._gate.model_copy(update={"accept_simulated": False})
     rig.enter("A17")
-    rig.move(1)
-    rig.enter("A18")
     rig.say("A17", simulated=True)
     assert not open_at(rig, 100)
+    rig.enter("A18")
+    rig.say("A18", simulated=False)
+    assert open_at(rig, 200)
 
 
 def test_silence_takes_back_a_pass(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.enter("A17")
     rig.say("A17")
     assert open_at(rig, 100)
-    monkeypatch.setattr("agent.gate.gate.SILENT_S", 0.0)
-    assert not open_at(rig, 100)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.gate.gate.SILENT_S", 0.0)
+        assert not open_at(rig, 100)
     rig.connect()
     assert not open_at(rig, 100)
 
 
-def test_what_cannot_be_read_rejects_all_that_is_on_the_belt(rig: Rig) -> None:
+def told(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
+    return [each.getMessage() for each in caplog.records if words in each.getMessage()]
+
+
+def test_what_cannot_be_read_rejects_all_that_is_on_the_belt_and_is_told(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
     rig.enter("A17")
     rig.say("A17")
     rig.publisher.send_multipart([ADDRESS.verdict("tiny"), b"{"])
-    before = rig.gate.malformed
-    rig.turn_until(lambda: rig.gate.malformed > before)
+    before = rig.gate.malformed.count
+    rig.turn_until(lambda: rig.gate.malformed.count > before)
     assert not open_at(rig, 100)
+    assert told(caplog, "a verdict cannot be read")
+    assert f"{before + 1} verdicts not readable" in rig.gate.counts
 
 
 def test_an_output_that_is_gone_is_one_line(rig: Rig) -> None:
@@ -249,12 +266,52 @@ def test_at_its_end_the_gate_rejects(rig: Rig) -> None:
     assert not rig.is_open
 
 
-def test_what_is_no_part_id_enters_nothing(rig: Rig) -> None:
+def test_what_is_no_part_id_enters_nothing_and_is_told(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
     descriptor = os.open(rig.pipe, os.O_WRONLY)
     os.write(descriptor, b"\n\xff\xfe\n" + b"x" * 200 + b"\na\x1bb\n")
     os.close(descriptor)
     rig.turn_until(lambda: rig.sensor.malformed == 4)
     assert not rig.commands.poll(0)
+    assert len(told(caplog, "the sensor brings what is no part id")) == 1
+    assert "4 lines without a part id" in rig.gate.counts
+
+
+def test_a_station_that_takes_no_triggers_is_told_and_does_not_fill_the_log(
+    rig: Rig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in free run refuses them all: the gate rejected the whole line and said nothing."""
+    words = "the station does not accept a trigger"
+
+    def refuse(number: int) -> None:
+        part = f"A{number}"
+        answer = {"op": "trigger", "part_id": part, "accepted": False, "reason": "NOT_READY"}
+        rig.enter(part, answer)
+        rig.turn_until(lambda: rig.gate.refused.count == number)
+
+    refuse(1)
+    (line,) = told(caplog, words)
+    assert "NOT_READY" in line
+    refuse(2)
+    assert told(caplog, words) == [line]
+    monkeypatch.setattr(rig.gate.refused, "_due_s", 0.0)  # some time later
+    refuse(3)
+    assert "3 so far" in told(caplog, words)[-1]
+    assert "3 triggers not accepted" in rig.gate.counts
+    rig.enter("A4")
+    assert rig.gate._commands.poll(LIMIT_S * 1000)
+    rig.gate.turn()
+    assert rig.gate.refused.count == 3  # of the one that was accepted nothing is said
+
+
+@pytest.mark.parametrize("answer", [{"op": "error", "reason": "part A1 is open"}, {"a": 1}])
+def test_whatever_is_no_yes_to_a_trigger_is_told(
+    rig: Rig, caplog: pytest.LogCaptureFixture, answer: dict[str, Any]
+) -> None:
+    rig.enter("A1", answer)
+    rig.turn_until(lambda: rig.gate.refused.count == 1)
+    assert told(caplog, "the station does not accept a trigger")
 
 
 def test_an_alternating_output_changes_with_every_look(tmp_path: Path) -> None:
@@ -270,7 +327,7 @@ def test_an_alternating_output_changes_with_every_look(tmp_path: Path) -> None:
 GATE = {
     "station": {"site": "a", "line": "b", "name": "c"},
     "sensor": "fifo:///tmp/parts",
-    "output": {"uri": "gpio:///dev/gpiochip0/17"},
+    "output": {"uri": "gpio:///dev/gpiochip0/17", "signal": "alternating"},
     "travel": {"delay_ms": 850.0, "window_ms": 120.0},
     "in_view_ms": 100.0,
 }
@@ -285,7 +342,9 @@ GATE = {
             {"travel": {"delay_ms": 9.0, "window_ms": 1.0, "delay_counts": 3}},
             "give delay_ms and window_ms, or encoder",
         ),
-        ({"output": {"uri": "relay"}}, "output.uri"),
+        ({"output": {"uri": "relay", "signal": "level"}}, "output.uri"),
+        # what stays on when the gate is killed was what nobody had chosen
+        ({"output": {"uri": "file:///tmp/out"}}, "output: give signal: alternating"),
         ({"sensor": "button"}, "sensor"),
         ({"endpoints": {"verdicts": "5556"}}, "expected tcp://HOST:PORT"),
         ({"in_view_ms": 0.0}, "in_view_ms"),

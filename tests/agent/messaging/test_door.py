@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import zmq
+from pydantic import TypeAdapter
 
 from agent.client.connection import connect
 from agent.errors import InputError
@@ -23,6 +24,7 @@ from agent.keys.files import read_secret_file
 from agent.messaging.door import Domain, Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.replay import ReplayServer
+from agent.messaging.requests import Command, RequestSocket
 from agent.states import State
 from tests.agent.conftest import free_endpoint
 
@@ -179,6 +181,54 @@ def test_nobody_acknowledges_for_another(station: Guarded, context: zmq.Context)
     answer = ask(dealer, op="ack", client="erp", epoch=1, seq=1)
     assert answer == {"op": "error", "reason": "mes cannot acknowledge for erp"}
     assert ask(dealer, op="ack", client="mes", epoch=1, seq=1)["op"] == "ack"
+
+
+COMMANDS: list[dict[str, Any]] = [
+    {"op": "trigger", "part_id": "A17"},
+    {"op": "select", "product_id": "tiny"},
+    {"op": "start"},
+    {"op": "stop"},
+    {"op": "state"},
+]
+
+
+def refusal(desk: RequestSocket, peer: zmq.Socket, command: dict[str, Any]) -> str | None:
+    """Why a command does not reach the line; None when it does."""
+    asked: list[Any] = []
+
+    def settled() -> bool:
+        asked.extend(request for _, request in desk.receive(10))
+        return bool(asked or peer.poll(0))
+
+    peer.send_json(command)
+    until(settled)
+    if asked:
+        return None
+    answer: dict[str, str] = peer.recv_json()
+    assert answer["op"] == "error"
+    return answer["reason"]
+
+
+@pytest.mark.parametrize(
+    ("role", "lacks", "may"),
+    [
+        (Role.TRIGGER, "control", {"trigger", "state"}),
+        (Role.CONTROL, "trigger", {"select", "start", "stop", "state"}),
+    ],
+)
+def test_a_key_commands_what_its_role_allows_and_nothing_else(
+    station: Guarded, context: zmq.Context, role: Role, lacks: str, may: set[str]
+) -> None:
+    """Whoever may trigger parts must not stop the line."""
+    commands: TypeAdapter[Any] = TypeAdapter(Command)
+    endpoint = free_endpoint()
+    desk = RequestSocket(station.door, endpoint, Domain.COMMANDS, commands)
+    peer = connect(context, zmq.DEALER, endpoint, station.client("plc", frozenset({role})))
+    told = {command["op"]: refusal(desk, peer, command) for command in COMMANDS}
+    assert {op for op, reason in told.items() if reason is None} == may
+    for op in told.keys() - may:
+        assert told[op] == f"plc may not {op}: it has not the role {lacks}"
+    assert station.door.forbidden == len(COMMANDS) - len(may)
 
 
 def test_whoever_comes_is_counted(door: Door) -> None:

@@ -18,6 +18,7 @@ from agent.journal import writer as writer_module
 from agent.messaging import replay as replay_module
 from agent.messaging.door import Door
 from agent.messaging.replay import ReplayServer
+from agent.messaging.sockets import OPTIONS
 from agent.states import State
 
 TOPIC = b"v1/a/b/c/verdict/tiny/"
@@ -111,9 +112,17 @@ def test_what_was_never_published_cannot_be_acknowledged(
 
 
 def test_a_peer_that_does_not_read_delays_no_other(
-    context: zmq.Context, address: str, journal: Journal
+    context: zmq.Context,
+    door: Door,
+    endpoint: Callable[[], str],
+    journal: Journal,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seqs = fill(journal, 3000, size=20_000)
+    monkeypatch.setitem(OPTIONS, zmq.SNDHWM, 100)
+    server = ReplayServer(door, address := endpoint(), journal, lambda: State.READY)
+    request.addfinalizer(server.close)
+    seqs = fill(journal, 600, size=20_000)
     everything = {"op": "replay", "epoch": journal.epoch, "from": seqs[0], "to": seqs[-1]}
     asleep = context.socket(zmq.DEALER)
     asleep.set(zmq.RCVHWM, 1)
@@ -123,7 +132,8 @@ def test_a_peer_that_does_not_read_delays_no_other(
         asleep.send_json(everything)
     awake.send_json(everything)
     messages, end = collect(awake)
-    assert (len(messages), end["count"]) == (3000, 3000)
+    assert (len(messages), end["count"]) == (600, 600)
+    assert server._jobs  # of the one that sleeps, whose queue is full
 
 
 def test_a_verdict_that_becomes_durable_during_a_snapshot_is_not_told_as_lost(

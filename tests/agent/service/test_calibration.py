@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,21 @@ def test_a_record_of_another_station_changes_nothing(
     write_record(path, SECOND)
     assert file.replaced() is None and file.record == FIRST
     assert "the former one stays in force: made with another bundle" in caplog.text
+
+
+def test_a_record_that_was_edited_changes_nothing(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A limit raised by hand would let defects pass, for which no normal part spoke."""
+    record = make_record(FIRST.scores, threshold=-2.0)
+    write_record(path, record)
+    file = CalibrationFile(path, accept)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"threshold": -1.0}))
+    assert file.replaced() is None and file.record == record
+    assert "refused, the former one stays in force" in caplog.text
+    assert "was changed after it was made" in caplog.text
+    with pytest.raises(InputError, match="was changed after it was made"):
+        CalibrationFile(path, accept)
 
 
 def test_a_file_that_is_gone_changes_nothing(path: Path) -> None:
@@ -142,7 +158,7 @@ def test_drift_outlives_the_station_and_ends_with_the_calibration(tmp_path: Path
     assert again.heartbeats[0]["drift"]["state"] == "DRIFT"
     assert again.of_kind("drift")[0]["drift"]["changes"] == ["scores higher"]
     again.close()
-    other = make_record([score - 1 for score in scores], scores[-3])
+    other = make_record([score - 1 for score in scores], scores[-3] - 1)
     anew = Rig(tmp_path, mode="free_run", record=other)
     anew.line.begin()
     anew.turn()

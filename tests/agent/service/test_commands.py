@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,17 @@ from agent.messaging.door import Door
 from agent.service.commands import CommandDesk
 from tests.agent.service.fakes import Rig
 
+LIMIT_S = 20.0
+TRIGGER = {"op": "trigger", "part_id": "A17", "deadline_ms": 80_000}
+ACCEPTED = {"op": "trigger", "part_id": "A17", "accepted": True}
+
 
 class Talk:
     """A line, its desk, and a peer in front of it."""
 
     def __init__(self, folder: Path, door: Door, endpoint: str, kind: int) -> None:
         self.door = door
+        self.folder = folder
         self.rig = Rig(folder)
         self.rig.line.begin()
         self.desk = CommandDesk(door, endpoint, self.rig.journal, "tiny")
@@ -30,6 +38,17 @@ class Talk:
         """Send a request (bytes as they are) and let the station work until it is answered."""
         self.peer.send(request if isinstance(request, bytes) else json.dumps(request).encode())
         return self.hear()
+
+    @contextmanager
+    def disk_held(self) -> Iterator[None]:
+        """Nothing can be written, which is no fault yet."""
+        connection = self.rig.journal._writer._connection
+        connection.execute(f"PRAGMA busy_timeout={int(LIMIT_S * 1000)}")
+        other = sqlite3.connect(self.folder / "journal.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+        other.close()
 
     def hear(self) -> dict[str, Any]:
         for _ in range(1000):
@@ -53,12 +72,31 @@ def talk(
     talk.rig.close()
 
 
-def test_an_accepted_trigger_is_durable_when_it_is_answered(talk: Talk) -> None:
-    answer = talk.ask({"op": "trigger", "part_id": "A17", "deadline_ms": 80})
-    assert answer == {"op": "trigger", "part_id": "A17", "accepted": True}
-    assert talk.rig.line.has_open("A17")
+def test_an_accepted_trigger_is_durable_when_it_is_answered(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.service.commands.DURABLE_WAIT_S", LIMIT_S)
+    with talk.disk_held():
+        talk.peer.send_json(TRIGGER)
+        end_s = time.monotonic() + LIMIT_S
+        while not talk.rig.line.has_open("A17"):
+            assert time.monotonic() < end_s
+            talk.desk.serve(talk.rig.line)
+        for _ in range(10):
+            talk.desk.serve(talk.rig.line)
+            assert not talk.peer.poll(5), "answered before the part was on the disk"
+    assert talk.hear() == ACCEPTED
     stored = talk.rig.journal._writer._connection.execute("SELECT * FROM open_parts").fetchall()
-    assert stored == [("A17", 80.0)]
+    assert stored == [("A17", 80_000.0)]
+
+
+def test_a_disk_that_takes_too_long_does_not_hold_the_answer_up(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.service.commands.DURABLE_WAIT_S", 0.02)
+    with talk.disk_held():
+        assert talk.ask(TRIGGER) == ACCEPTED
+        assert talk.rig.line.has_open("A17")
 
 
 def test_a_refused_trigger_says_why_and_is_answered_on_the_line(talk: Talk) -> None:

@@ -26,7 +26,7 @@ def test_a_slow_engine_is_answered_for_at_the_deadline_and_its_finding_is_kept_a
 ) -> None:
     rig.engine.scores.append(score)
     rig.engine.goes_on.clear()
-    rig.line.trigger("A", 50)
+    rig.line.trigger("A", 500)
     rig.camera.deliver()
     while not rig.verdicts:
         rig.line.turn()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from agent.bundle import open_bundle
 from agent.camera import Settings, settings_digest
 from agent.engine import Fingerprint
 from agent.errors import InputError
-from agent.service.startup import check_camera
+from agent.service.startup import check_camera, run_station
 from tests.agent.factories import make_record
 from tests.agent.service.process import ROOT, change_station, write_station
 from tests.tiny import write_tiny_bundle, write_tiny_record
@@ -38,6 +39,11 @@ def calibrate_another_bundle(station: Path) -> None:
     other = open_bundle(write_tiny_bundle(station.with_name("other.nlb"), product="other"))
     fingerprint = Fingerprint(runtime="x", version="1", device="CPU", precision="fp32")
     write_tiny_record(station.with_name("tiny.cal.json"), other, fingerprint, 0.0)
+
+
+def edit_the_calibration(station: Path) -> None:
+    path = station.with_name("tiny.cal.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"threshold": 999.5}))
 
 
 def run_on_another_precision(station: Path) -> None:
@@ -71,6 +77,7 @@ def mistype_a_key(station: Path) -> None:
     [
         (alter_the_bundle, "is altered or incomplete"),
         (calibrate_another_bundle, "the calibration was made with bundle"),
+        (edit_the_calibration, "was changed after it was made"),
         (run_on_another_precision, "precision fp32 instead of int8"),
         (name_a_camera_that_is_not_there, "/dev/video99"),
         (name_a_journal_in_no_folder, "cannot open the journal"),
@@ -83,6 +90,17 @@ def test_refused(tmp_path: Path, spoil: Callable[[Path], None], message: str) ->
     station = write_station(tmp_path, PARTS)
     spoil(station)
     check_refused(station, message)
+
+
+def test_a_refusal_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    station = write_station(tmp_path, PARTS)
+    name_a_journal_in_no_folder(station)
+    done = run(station)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 2, done.stderr
+    assert last.startswith("normline: error: cannot open the journal")
+    assert "Traceback" not in done.stderr
+    assert "is ready" not in done.stdout
 
 
 @pytest.mark.parametrize("name", ["verdicts", "replay", "commands"])
@@ -146,13 +164,9 @@ def test_what_is_set_otherwise_on_the_camera_is_named(
 
 
 def check_refused(station: Path, message: str) -> None:
-    done = run(station)
-    last = done.stderr.splitlines()[-1]
-    assert done.returncode == 2, done.stderr
-    assert last.startswith("normline: error: ")
-    assert message in last
-    assert "Traceback" not in done.stderr
-    assert "is ready" not in done.stdout
+    with pytest.raises(InputError) as refused:
+        run_station(station, lambda _: pytest.fail("it is ready"))
+    assert message in str(refused.value)
 
 
 def run(station: Path) -> subprocess.CompletedProcess[str]:

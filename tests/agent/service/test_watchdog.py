@@ -26,14 +26,16 @@ class Station:
             last_beat_ns=1, status=SimpleNamespace(state=CaptureState.RUNNING)
         )
         self.inspector = SimpleNamespace(failed_in_a_row=0)
-        self.publisher = SimpleNamespace(sent=0)
-        self.watchdog = Watchdog(self.notifier, self.capture, self.inspector, self.publisher)
+        self.worker = SimpleNamespace(token=None, finished=0)
+        self.watchdog = Watchdog(self.notifier, self.capture, self.inspector, self.worker)
 
     def work(self, *stages: str) -> None:
+        """Let stages advance; the worker holds a frame, and an inference has finished."""
+        self.worker.token = "A17"
         if "capture" in stages:
             self.capture.last_beat_ns += 1
-        if "publishing" in stages:
-            self.publisher.sent += 1
+        if "inference" in stages:
+            self.worker.finished += 1
 
     def is_fed(self) -> bool:
         said = self.watchdog.feed()
@@ -56,8 +58,8 @@ def station(tmp_path: Path) -> Iterator[Station]:
 @pytest.mark.parametrize(
     ("stages", "fed"),
     [
-        (("capture", "publishing"), True),
-        (("publishing",), False),
+        (("capture", "inference"), True),
+        (("inference",), False),
         (("capture",), False),
         ((), False),
     ],
@@ -70,14 +72,20 @@ def test_fed_when_all_have_advanced(station: Station, stages: tuple[str, ...], f
 def test_what_advances_by_turns_feeds_in_the_end(station: Station) -> None:
     station.work("capture")
     assert not station.is_fed()
-    station.work("publishing")
+    station.work("inference")
     assert station.is_fed()
     assert not station.is_fed()
 
 
+def test_a_model_that_has_no_frame_is_alive(station: Station) -> None:
+    station.work("capture")
+    station.worker.token = None
+    assert station.is_fed()
+
+
 def test_a_model_that_only_fails_is_not_alive_until_it_works_again(station: Station) -> None:
     station.inspector.failed_in_a_row = FAILED_IN_A_ROW
-    station.work("capture", "publishing")
+    station.work("capture", "inference")
     assert not station.is_fed()
     station.inspector.failed_in_a_row = 0
     assert station.is_fed()
@@ -86,11 +94,11 @@ def test_a_model_that_only_fails_is_not_alive_until_it_works_again(station: Stat
 def test_a_model_that_fails_once_before_a_pause_is_alive(station: Station) -> None:
     station.inspector.failed_in_a_row = 1
     for _ in range(3):
-        station.work("capture", "publishing")
+        station.work("capture", "inference")
         assert station.is_fed()
 
 
 def test_a_camera_that_is_being_opened_again_starves_nobody(station: Station) -> None:
     station.capture.status.state = CaptureState.FAULT
-    station.work("publishing")
+    station.work("inference")
     assert station.is_fed()

@@ -12,7 +12,7 @@ import pytest
 
 from agent.capture import Captured
 from agent.service.inspect import Inspector
-from agent.service.worker import Worker
+from agent.service.worker import MOST_HUNG_S, Worker
 
 LIMIT_S = 20.0
 
@@ -128,6 +128,34 @@ def test_the_engine_is_kept_awake_between_parts_and_rests_when_the_line_stands(
             threading.Event().wait(0.4)
         rested.append(stirred)
     assert rested[0] < rested[1] < 1000
+    worker.close()
+
+
+class Held(Stub):
+    """An inspector that can be held up."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+
+    def inspect(self, frame: Any) -> tuple[None, None]:
+        self.goes_on.wait(LIMIT_S)
+        return None, None
+
+
+def test_a_machine_that_paused_in_an_inspection_still_tells_one_that_hangs() -> None:
+    """After an hour's pause only an inspection of ten hours would have been taken for one."""
+    inspector = Held()
+    worker = Worker(cast(Inspector, inspector))
+    worker.inspect("A17", cast(Captured, Shot()))
+    worker._began_s -= 3600.0
+    assert is_signalled(worker, LIMIT_S) and worker.take() is not None
+    inspector.goes_on.clear()
+    worker.inspect("A18", cast(Captured, Shot()))
+    assert not worker.is_hung
+    worker._began_s -= MOST_HUNG_S
+    assert worker.is_hung
+    inspector.goes_on.set()
     worker.close()
 
 
