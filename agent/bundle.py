@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from agent.errors import InputError
+from agent.errors import InputError, first_problem
 from agent.files import write_atomically
 from agent.golden import Golden
 from agent.manifest import PRECISIONS, SCHEMA, Manifest
@@ -124,7 +124,7 @@ def write_bundle(path: Path, manifest_fields: dict[str, Any], members: dict[str,
     try:
         manifest = Manifest.model_validate(fields)
     except ValidationError as error:
-        raise InputError(f"cannot write {path}: {_first_problem(error)}") from error
+        raise InputError(f"cannot write {path}: {first_problem(error)}") from error
     _check_members(path, manifest, members)
     content = {MANIFEST: manifest.model_dump_json(by_alias=True, indent=1).encode(), **members}
     buffer = io.BytesIO()
@@ -180,7 +180,7 @@ def _read_manifest(path: Path, text: bytes | None) -> Manifest:
     try:
         return Manifest.model_validate(fields)
     except ValidationError as error:
-        raise InputError(f"{path} has a wrong {MANIFEST}: {_first_problem(error)}") from error
+        raise InputError(f"{path} has a wrong {MANIFEST}: {first_problem(error)}") from error
 
 
 def _check_members(path: Path, manifest: Manifest, members: dict[str, bytes]) -> None:
@@ -202,9 +202,3 @@ def _check_members(path: Path, manifest: Manifest, members: dict[str, bytes]) ->
         raise InputError(f"{path} needs {GOLDEN} and at least one of {', '.join(models)}")
     if manifest.ignore_mask is not None and manifest.ignore_mask not in members:
         raise InputError(f"{path}: the ignore mask {manifest.ignore_mask} is missing")
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(map(str, problem["loc"])) or "content"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"

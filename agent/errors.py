@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class InputError(Exception):
     """Something given to normline is wrong; the message says what, and what to do.
@@ -18,3 +23,10 @@ class NoPart(InputError):
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name} shows {reason}")
         self.reason = reason
+
+
+def first_problem(error: ValidationError) -> str:
+    """Where pydantic found something wrong, and what; never the input, which may be a secret."""
+    problem = error.errors()[0]
+    where = ".".join(map(str, problem["loc"])) or "content"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"

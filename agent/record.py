@@ -12,7 +12,7 @@ import hashlib
 import json
 from bisect import bisect_left
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
@@ -28,11 +28,15 @@ from pydantic import (
 from agent.bundle import Bundle
 from agent.camera import Settings
 from agent.engine.base import Fingerprint
-from agent.errors import InputError
+from agent.errors import InputError, first_problem
 from agent.files import write_atomically
 from agent.picture import decode_thumbnail
 
-SCHEMA = 2
+SCHEMA = 3
+# The last schema whose records need not have a seal.
+UNSEALED = 2
+# What of a fingerprint its name does not tell.
+EXPLAINED = {"levels": " (how finely INT8 is computed on this processor)"}
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -53,13 +57,13 @@ def _thumbnail(text: str) -> str:
 Ascending = Annotated[list[FiniteFloat], AfterValidator(_ascending)]
 
 
-class Part(BaseModel):
-    """A section of the record."""
+class RecordSection(BaseModel):
+    """Some fields of the record under one name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Spread(Part):
+class Spread(RecordSection):
     """One measure of every normal picture."""
 
     values: Annotated[Ascending, Field(min_length=1)]
@@ -69,7 +73,7 @@ class Spread(Part):
         return float(np.percentile(self.values, percent))
 
 
-class Picture(Part):
+class Picture(RecordSection):
     """How pictures of normal parts look; every measure as `agent.picture.look_at` defines it."""
 
     brightness: Spread = Field(description="mean grey level, 0..255")
@@ -84,7 +88,7 @@ class Picture(Part):
     )
 
 
-class Review(Part):
+class Review(RecordSection):
     """A band of scores that a person decides on; to the gate it is a reject like any other."""
 
     requested_rate: Rate = Field(description="further share of normal parts it may hold")
@@ -94,7 +98,7 @@ class Review(Part):
     )
 
 
-class Refused(Part):
+class Refused(RecordSection):
     """A picture that was given and not used."""
 
     name: str
@@ -162,6 +166,8 @@ class CalibrationRecord(BaseModel):
     def _check(self) -> CalibrationRecord:
         if len(self.scores) != self.n:
             raise ValueError(f"n is {self.n}, but there are {len(self.scores)} scores")
+        if self.threshold > self.scores[-1]:
+            raise ValueError("the threshold is above all scores, one of which it should be")
         if self.review is not None and self.review.reject_above < self.threshold:
             raise ValueError("review.reject_above is below the threshold")
         if self.pixel_limit is not None and self.pixel_limit > self.threshold:
@@ -172,6 +178,11 @@ class CalibrationRecord(BaseModel):
     def sha256(self) -> str:
         """The identity of a record: of its content, whatever the file looks like."""
         return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """What its file holds: the fields, and a seal that shows when one was changed."""
+        fields = self.model_dump(mode="json", by_alias=True)
+        return json.dumps({**fields, "seal": _seal(fields)}, indent=1)
 
     def p_value(self, score: float) -> float:
         """Conformal p-value of a score, in (0, 1]: how unusual it is among normal parts.
@@ -187,7 +198,8 @@ def read_record(path: Path) -> CalibrationRecord:
     """Read a calibration record.
 
     Raises:
-        InputError: it cannot be read, is not a calibration record, or is of a newer schema.
+        InputError: it cannot be read, is not a calibration record, is of a newer schema, or was
+            changed after it was made.
     """
     path = Path(path)
     try:
@@ -203,20 +215,25 @@ def read_record(path: Path) -> CalibrationRecord:
         raise InputError(
             f"{path} is of schema {schema}, this normline reads up to {SCHEMA}: update normline"
         )
+    seal = fields.pop("seal", None) if isinstance(fields, dict) else None
     try:
-        return CalibrationRecord.model_validate(fields)
+        record = CalibrationRecord.model_validate(fields)
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"])) or "content"
         raise InputError(
-            f"{path} is not a calibration record ({where}: {problem['msg']}): "
+            f"{path} is not a calibration record ({first_problem(error)}): "
             "give a file from normline calibrate"
         ) from error
+    if seal != _seal(fields) and not (seal is None and record.schema_version <= UNSEALED):
+        raise InputError(
+            f"{path} was changed after it was made: run normline calibrate, or put a former one "
+            "back with normline recalibrate --restore"
+        )
+    return record
 
 
 def write_record(path: Path, record: CalibrationRecord) -> None:
     """Write a calibration record in one step; raises InputError when that is not possible."""
-    write_atomically(path, record.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+    write_atomically(path, record.to_json().encode() + b"\n")
 
 
 def check_record(record: CalibrationRecord, bundle: Bundle, fingerprint: Fingerprint) -> None:
@@ -231,7 +248,7 @@ def check_record(record: CalibrationRecord, bundle: Bundle, fingerprint: Fingerp
         for name in Fingerprint.model_fields
     ]
     differences = [
-        f"{name} {str(taken)[:12]} instead of {str(here)[:12]}"
+        f"{name} {str(taken)[:12]} instead of {str(here)[:12]}{EXPLAINED.get(name, '')}"
         for name, taken, here in pairs
         if taken != here
     ]
@@ -240,3 +257,12 @@ def check_record(record: CalibrationRecord, bundle: Bundle, fingerprint: Fingerp
             f"the calibration was made with {', '.join(differences)}: "
             "run normline calibrate for this bundle on this engine"
         )
+
+
+def _seal(fields: dict[str, Any]) -> str:
+    """sha256 of a record's fields, whatever their order and the blanks between them.
+
+    Taken of the file, not of the model: no later version may count another field or write a
+    number otherwise, and so refuse a record that nobody touched.
+    """
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -121,22 +120,22 @@ def calibrate(
     load = partial(checked_engine, runtime=runtime, device=device, precision=precision)
     options = Options(exclude, save, bool(reports))
     if normals is not None:
-        found = from_source(load, model, normals, count, promise, options)
+        scored = from_source(load, model, normals, count, promise, options)
     else:
-        found = from_folds(load, model, folds, promise, options)
-    with load(model) as engine:
+        scored = from_folds(load, model, folds, promise, options)
+    with scored as found:
         evidence = Evidence.of_normals(found.normals, cross=bool(folds))
         record = evidence.record(
-            promise, model.sha256, engine.fingerprint, camera=found.camera, note=note
+            promise, model.sha256, found.engine.fingerprint, camera=found.camera, note=note
         )
         write_record(out, record)
         if reports:
-            report = make_report(record, promise, found.normals, engine, model)
+            report = make_report(record, promise, found.normals, found.engine, model)
             for path in reports:
                 write_report(path, report)
     _point_out(found.normals, promise)
     if as_json:
-        click.echo(json.dumps(record.model_dump(by_alias=True), indent=1))
+        click.echo(record.to_json())
     else:
         click.echo(f"{describe(record)}\nwritten to {', '.join(map(str, (out, *reports)))}")
 

@@ -86,10 +86,13 @@ def detect(
     Args:
         engine: the one that the threshold was taken on.
         view: of the engine's bundle.
-        canvases: uint8 [H, W, 3] BGR, from `view.canvas`, of normal parts; used in turn.
+        canvases: uint8 [H, W, 3] BGR, from `view.canvas`, of normal parts; used in turn. Without
+            any nothing is tried.
         threshold: of the score.
         tried: defects of each kind and size.
     """
+    if not canvases:
+        return []
     random = np.random.default_rng(0)
     places = [_places(canvas, view.ignored_on_canvas) for canvas in canvases]
     rows = []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+
+import click
 
 from agent.errors import InputError
 from agent.files import write_atomically
@@ -31,9 +34,13 @@ def history_of(path: Path) -> Path:
 
 
 def former_records(path: Path) -> list[Former]:
-    """The history of a calibration file, the oldest first."""
-    files = history_of(path).glob("*.cal.json") if history_of(path).is_dir() else ()
-    found = [Former(file, read_record(file)) for file in files]
+    """The history of a calibration file, the oldest first; what cannot be used is named."""
+    found = []
+    for file in sorted(history_of(path).glob("*.cal.json")):
+        try:
+            found.append(Former(file, read_record(file)))
+        except InputError as error:
+            click.echo(f"left out: {error}", err=True)
     return sorted(
         found,
         key=lambda former: (
@@ -44,24 +51,32 @@ def former_records(path: Path) -> list[Former]:
     )
 
 
-def replace_record(path: Path, record: CalibrationRecord) -> None:
+def replace_record(path: Path, record: CalibrationRecord) -> bytes:
     """Put a record in force, after the one before it is safe in the history.
+
+    Returns:
+        What the file held before, for a station that does not take the new record.
 
     Raises:
         InputError: the history or the file cannot be written; the former record is then still in
             force.
     """
-    before = read_record(path)
     folder = history_of(path)
     try:
-        folder.mkdir(exist_ok=True)
         content = path.read_bytes()
+        folder.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"cannot keep the former calibration in {folder}: {error.strerror}"
+            f"cannot keep the former calibration {path} in {folder}: {error.strerror}"
         ) from error
-    write_atomically(folder / f"{before.sha256[:SHORT]}.cal.json", content)
+    try:
+        name = f"{read_record(path).sha256[:SHORT]}.cal.json"
+    except InputError:
+        # A file that somebody changed is kept too, but not to be put back.
+        name = f"{hashlib.sha256(content).hexdigest()[:SHORT]}.unusable"
+    write_atomically(folder / name, content)
     write_record(path, record)
+    return content
 
 
 def find_former(path: Path, name: str) -> CalibrationRecord:

@@ -48,7 +48,7 @@ class Normals:
     """The parts that count, and what was left out of the pictures given and why.
 
     sizes: (height, width) of the camera's images, by name.
-    canvases: of the first few, for synthetic defects.
+    canvases: of the last few, which the most is known of, for synthetic defects; by name.
     shown: the parts with the largest scores, by name.
     """
 
@@ -56,7 +56,7 @@ class Normals:
     refused: dict[str, str] = field(default_factory=dict)
     excluded: list[str] = field(default_factory=list)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    canvases: list[NDArray[np.uint8]] = field(default_factory=list)
+    canvases: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     shown: dict[str, Shown] = field(default_factory=dict)
 
     @property
@@ -75,7 +75,7 @@ class Normals:
         self.parts += more.parts
         self.refused |= more.refused
         self.sizes |= more.sizes
-        self.canvases += more.canvases
+        self.canvases |= more.canvases
         self.shown |= more.shown
         self.keep_largest()
 
@@ -135,8 +135,9 @@ class Collector:
         level = float(np.quantile(inspection.anomaly_map[self._inspected], 1 - PIXEL_SHARE))
         part = Normal(name, inspection.score, level, look)
         normals.parts.append(part)
-        if len(normals.canvases) < self._canvases_kept:
-            normals.canvases.append(canvas)
+        normals.canvases[name] = canvas
+        if len(normals.canvases) > self._canvases_kept:
+            del normals.canvases[next(iter(normals.canvases))]
         normals.shown[name] = Shown(canvas, inspection.anomaly_map)
         if len(normals.shown) > KEPT:
             normals.keep_largest()
@@ -152,8 +153,10 @@ class Collector:
         _check_strays(normals.sizes)
         late = self._gate.look_again()
         for index, reason in late.items():
-            normals.refused[normals.parts[index].name] = reason
-            normals.shown.pop(normals.parts[index].name, None)
+            name = normals.parts[index].name
+            normals.refused[name] = reason
+            normals.canvases.pop(name, None)
+            normals.shown.pop(name, None)
         normals.parts = [p for index, p in enumerate(normals.parts) if index not in late]
 
 

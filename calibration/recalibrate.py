@@ -13,7 +13,7 @@ from agent.bundle import open_bundle
 from agent.client import Subscriber
 from agent.config import Station, load_station
 from agent.errors import InputError
-from agent.files import check_writable
+from agent.files import check_writable, write_atomically
 from agent.messaging.status import Heartbeat
 from agent.record import CalibrationRecord, check_record, read_record
 from calibration.evidence import Evidence, Promise
@@ -100,9 +100,16 @@ def recalibrate(
         record = _with_new_parts(
             settings, images, replace, Options(exclude, None, report is not None), note, report
         )
-    replace_record(path, record)
-    click.echo(f"{describe(record)}\nwritten to {path}")
-    click.echo(_heard(settings, record, key))
+    _warn_of_settings(path, record)
+    click.echo(describe(record))
+    before = replace_record(path, record)
+    try:
+        heard = _heard(settings, record, key)
+    except InputError:
+        # Else the next start would find what the station has just refused.
+        write_atomically(path, before)
+        raise
+    click.echo(f"written to {path}\n{heard}")
 
 
 def _with_new_parts(
@@ -127,22 +134,22 @@ def _with_new_parts(
         precision=engine_settings.precision,
     )
     promise = promise_of(former)
-    found = from_source(load, bundle, images, None, promise if replace else None, options)
-    normals = found.normals
-    if not replace:
-        _leave_out_known(normals, former)
-    if not normals.parts:
-        raise InputError(f"{images} holds no new part that is of use: nothing has changed")
-    _warn_if_chosen(normals, former)
-    evidence = Evidence.of_normals(normals)
-    if not replace:
-        evidence = Evidence.of_record(former).and_also(evidence)
-    with load(bundle) as engine:
-        check_record(former, bundle, engine.fingerprint)
+    asked = promise if replace else None
+    with from_source(load, bundle, images, None, asked, options) as found:
+        normals, fingerprint = found.normals, found.engine.fingerprint
+        check_record(former, bundle, fingerprint)
+        if not replace:
+            _leave_out_known(normals, former)
+        if not normals.parts:
+            raise InputError(f"{images} holds no new part that is of use: nothing has changed")
+        _warn_if_chosen(normals, former)
+        evidence = Evidence.of_normals(normals)
+        if not replace:
+            evidence = Evidence.of_record(former).and_also(evidence)
         record = evidence.record(
             promise,
             bundle.sha256,
-            engine.fingerprint,
+            fingerprint,
             camera=found.camera if replace else former.camera_settings,
             note=note or former.note,
         )
@@ -150,7 +157,7 @@ def _with_new_parts(
             digest = former.camera_settings_digest
             record = record.model_copy(update={"camera_settings_digest": digest})
         if report is not None:
-            write_report(report, make_report(record, promise, normals, engine, bundle))
+            write_report(report, make_report(record, promise, normals, found.engine, bundle))
     return record
 
 
@@ -167,6 +174,26 @@ def _check_fits(record: CalibrationRecord, settings: Station) -> None:
         bundle, runtime=engine.runtime, device=engine.device, precision=engine.precision
     ) as loaded:
         check_record(record, bundle, loaded.fingerprint)
+
+
+def _warn_of_settings(path: Path, record: CalibrationRecord) -> None:
+    """Say which settings of the camera are not those of the record in force.
+
+    Only a warning: whoever has set the camera back, too, is right to put its record back.
+    """
+    try:
+        before, after = read_record(path).camera_settings, record.camera_settings
+    except InputError:
+        return  # Nothing is in force that could be used.
+    if before is None or after is None:
+        return
+    names = sorted(before.keys() | after.keys())
+    if differing := [name for name in names if before.get(name) != after.get(name)]:
+        click.echo(
+            f"warning: it was taken with another {', '.join(differing)} of the camera than the "
+            "calibration in force: the station uses it only while the camera is set so",
+            err=True,
+        )
 
 
 def promise_of(record: CalibrationRecord) -> Promise:
@@ -203,15 +230,19 @@ def _warn_if_chosen(normals: Normals, former: CalibrationRecord) -> None:
 
 
 def _list(path: Path) -> None:
-    present = read_record(path)
-    rows = [(each.name, each.record) for each in former_records(path)]
-    for name, record in [*rows, ("in force", present)]:
-        confirmed = f"confirmed {record.confirmed_at}  " if record.confirmed_at else ""
-        click.echo(
-            f"{name:<14}{record.created_at}  limit {record.threshold:.6g}  n {record.n}  "
-            f"{percent(record.supported_false_reject_rate)}  bundle {record.bundle_sha256[:8]}  "
-            f"{confirmed}{record.note}".rstrip()
-        )
+    for each in former_records(path):
+        _show(each.name, each.record)
+    # The last, so that those to put back are named where it cannot be read.
+    _show("in force", read_record(path))
+
+
+def _show(name: str, record: CalibrationRecord) -> None:
+    confirmed = f"confirmed {record.confirmed_at}  " if record.confirmed_at else ""
+    click.echo(
+        f"{name:<14}{record.created_at}  limit {record.threshold:.6g}  n {record.n}  "
+        f"{percent(record.supported_false_reject_rate)}  bundle {record.bundle_sha256[:8]}  "
+        f"{confirmed}{record.note}".rstrip()
+    )
 
 
 def _heard(settings: Station, record: CalibrationRecord, key: Path | None) -> str:
@@ -225,5 +256,8 @@ def _heard(settings: Station, record: CalibrationRecord, key: Path | None) -> st
             if isinstance(event, Heartbeat) and event.calibration == record.sha256:
                 return "the station has taken it over"
     if heard:
-        raise InputError("the station has not taken the new record over: its log says why")
+        raise InputError(
+            "the station has not taken the new record over, its log says why: the former one is "
+            "in the file again"
+        )
     return f"no station is heard at {settings.publish.verdicts}: it is used from the next start on"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +45,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Found:
-    """The parts, and the camera's settings where they are known."""
+    """The parts, the camera's settings where they are known, and the bundle's engine, open."""
 
     normals: Normals
     camera: Settings | None
+    engine: Engine
 
 
 @contextmanager
@@ -64,6 +65,7 @@ def checked_engine(
         engine.close()
 
 
+@contextmanager
 def from_source(
     load: Load,
     bundle: Bundle,
@@ -71,7 +73,7 @@ def from_source(
     count: int | None,
     promise: Promise | None,
     options: Options,
-) -> Found:
+) -> Iterator[Found]:
     """Score the parts of a folder, a list or a camera.
 
     Args:
@@ -84,36 +86,39 @@ def from_source(
     Raises:
         InputError: too few pictures for the promise, or any of them is wrong.
     """
-    with open_source(address, count) as source:
-        excluded = _excluded(source, options.exclude)
-        if promise is not None:
-            promise.check(source.count - len(excluded))
-        if options.save is not None and source.names is not None:
-            raise InputError("--save is for cameras: the pictures of a folder are kept already")
-        keeper = Keeper(options.save, source.settings) if options.save is not None else None
-        with load(bundle) as engine, _progress(source.count) as tell:
-            normals = collect(
-                engine,
-                bundle,
-                source,
-                tell,
-                excluded=excluded,
-                canvases_kept=TRIED if options.report else 0,
-                keep=keeper.keep if keeper is not None else None,
-            )
-    _name_refused(normals)
-    if not normals.parts:
-        raise InputError(f"none of the pictures of {address} can be used: see above why")
-    return Found(normals, source.settings)
+    with ExitStack() as stack:
+        with open_source(address, count) as source:
+            excluded = _excluded(source, options.exclude)
+            if promise is not None:
+                promise.check(source.count - len(excluded))
+            if options.save is not None and source.names is not None:
+                raise InputError("--save is for cameras: the pictures of a folder are kept already")
+            keeper = Keeper(options.save, source.settings) if options.save is not None else None
+            engine = stack.enter_context(load(bundle))
+            with _progress(source.count) as tell:
+                normals = collect(
+                    engine,
+                    bundle,
+                    source,
+                    tell,
+                    excluded=excluded,
+                    canvases_kept=TRIED if options.report else 0,
+                    keep=keeper.keep if keeper is not None else None,
+                )
+        _name_refused(normals)
+        if not normals.parts:
+            raise InputError(f"none of the pictures of {address} can be used: see above why")
+        yield Found(normals, source.settings, engine)
 
 
+@contextmanager
 def from_folds(
     load: Load,
     bundle: Bundle,
     folds: Sequence[tuple[Path, str]],
     promise: Promise,
     options: Options,
-) -> Found:
+) -> Iterator[Found]:
     """Score the images of every fold with the model that was trained without them.
 
     Args:
@@ -125,40 +130,46 @@ def from_folds(
 
     Raises:
         InputError: a fold's model is this one or sees images otherwise, two folds share an image,
-            or the models disagree.
+            all together have too few, or the models disagree.
     """
     if options.exclude is not None or options.save is not None:
         raise InputError(
             "--exclude and --save are not for --fold: change the fold's list of images"
         )
-    parts, seen = [], set[str]()
+    seen = set[str]()
     for path, images in folds:
-        model = open_bundle(path)
-        if model.sha256 == bundle.sha256:
-            raise InputError(
-                f"--fold {path} is the model itself: give one trained without {images}"
-            )
-        if differing := _seen_otherwise(model, bundle):
-            raise InputError(
-                f"--fold {path} has another {differing} than {bundle.path}, so that its scores "
-                "mean something else: train all with the same --preset, --size, --roi, "
-                "--ignore-mask, --tiles, --align and --window"
-            )
-        if "://" in images:
-            raise InputError(
-                f"{images} is a camera: a fold is of images that its model has not seen"
-            )
-        part = from_source(load, model, images, None, None, options).normals
-        names = {str(Path(name).resolve()) for name in part.sizes}
+        names = _images_of_fold(path, images, bundle)
         if twice := names & seen:
             raise InputError(f"{min(twice)} is in two folds: every image belongs to one")
         seen |= names
-        parts.append(part)
+    promise.check(len(seen))
+    parts = []
+    for path, images in folds:
+        with from_source(load, open_bundle(path), images, None, None, options) as found:
+            parts.append(found.normals)
     check_folds([part.scores for part in parts])
     together = Normals()
     for part in parts:
         together.add(part)
-    return Found(together, None)
+    with load(bundle) as engine:
+        yield Found(together, None, engine)
+
+
+def _images_of_fold(path: Path, images: str, bundle: Bundle) -> set[str]:
+    """The files that a fold's model has not seen; raises InputError where it is no fold."""
+    model = open_bundle(path)
+    if model.sha256 == bundle.sha256:
+        raise InputError(f"--fold {path} is the model itself: give one trained without {images}")
+    if differing := _seen_otherwise(model, bundle):
+        raise InputError(
+            f"--fold {path} has another {differing} than {bundle.path}, so that its scores "
+            "mean something else: train all with the same --preset, --size, --roi, "
+            "--ignore-mask, --tiles, --align and --window"
+        )
+    if "://" in images:
+        raise InputError(f"{images} is a camera: a fold is of images that its model has not seen")
+    with open_source(images, None) as source:
+        return {str(Path(name).resolve()) for name in source.names or ()}
 
 
 def _seen_otherwise(model: Bundle, other: Bundle) -> str | None:

@@ -27,17 +27,14 @@ BISECTIONS = 60
 
 @dataclass(frozen=True)
 class Threshold:
-    """A part is rejected when its score is above `value`, the k-th largest of n normal scores.
+    """A part is rejected when its score is above `value`, one of the normal scores.
 
-    supported_rate: bound on the expected false-reject rate, or with `confidence` on the rate of
+    supported_rate: bound on the expected false-reject rate, or with a confidence on the rate of
     this sample.
     """
 
     value: float
-    k: int
-    n: int
     supported_rate: float
-    confidence: float | None
 
 
 def samples_needed(rate: float, confidence: float | None = None) -> int:
@@ -115,7 +112,7 @@ def conformal_threshold(
         raise InputError("a calibration score is not finite")
     n = len(scores)
     k = rank(n, rate, confidence, best_effort=best_effort)
-    return Threshold(sorted(scores)[n - k], k, n, supported_rate(n, k, confidence), confidence)
+    return Threshold(sorted(scores)[n - k], supported_rate(n, k, confidence))
 
 
 def at_least(n: int, rate: float, least: int) -> float:

@@ -7,13 +7,12 @@ import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from agent.engine import RUNTIMES
+from agent.engine import RUNTIMES, installed_runtimes
 from agent.engine.unsigned import levels
 from agent.errors import InputError
 from agent.record import read_record, write_record
@@ -51,8 +50,8 @@ class Kit:
         Raises:
             InputError: there is none.
         """
-        for runtime in RUNTIMES:
-            if find_spec(runtime) is not None and self.record(runtime).is_file():
+        for runtime in installed_runtimes():
+            if self.record(runtime).is_file():
                 return runtime
         raise InputError(
             "no runtime is installed that the demo is calibrated on: "

@@ -71,6 +71,6 @@ def make_report(
         words.reach(record),
         words.estimate(record),
         leave_one_out(normals.parts, promise, record.scores),
-        detect(engine, View.of(bundle), normals.canvases, record.threshold),
+        detect(engine, View.of(bundle), list(normals.canvases.values()), record.threshold),
         [(name, scores[name], normals.shown[name]) for name in ranking],
     )

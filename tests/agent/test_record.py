@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from agent.bundle import Bundle, open_bundle
+from agent.demo.kit import Kit
 from agent.engine import Fingerprint
 from agent.errors import InputError
-from agent.record import CalibrationRecord, check_record, read_record, write_record
+from agent.record import SCHEMA, CalibrationRecord, check_record, read_record, write_record
 from tests.tiny import write_tiny_bundle, write_tiny_record
 
 ENGINE = Fingerprint(runtime="openvino", version="2026.4.1", device="CPU", precision="int8")
@@ -64,6 +65,7 @@ def test_another_engine_is_refused_by_what_differs(
     with pytest.raises(InputError) as refused:
         check_record(record, bundle, engine)
     assert f"{field} {getattr(ENGINE, field)} instead of {value}" in str(refused.value)
+    assert ("how finely INT8 is computed" in str(refused.value)) == (field == "levels")
     for other in {"bundle", *Fingerprint.model_fields} - {field}:
         assert f"{other} " not in str(refused.value).partition(": run ")[0].partition("with ")[2]
 
@@ -115,9 +117,10 @@ def test_the_p_value_counts_normal_scores_at_least_as_large(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema": 3}, "schema 3, this normline reads up to 2: update normline"),
+        ({"schema": 4}, "schema 4, this normline reads up to 3: update normline"),
         ({"threshold": float("nan")}, "threshold"),
         ({"threshold": "high"}, "threshold"),
+        ({"threshold": 9.0}, "the threshold is above all scores"),
         ({"n": 98}, "n is 98, but there are 99 scores"),
         ({"scores": [2.0] + [1.0] * 98}, "ascending"),
         ({"requested_false_reject_rate": 1.5}, "requested_false_reject_rate"),
@@ -140,6 +143,34 @@ def test_a_record_that_makes_no_sense_is_refused(
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [{"threshold": 0.99}, {"note": "as before"}, {"schema": 2}, {"seal": "0" * 64}, {"seal": 1}],
+    ids=["threshold", "note", "schema", "seal", "no text"],
+)
+def test_a_record_that_was_edited_is_refused(path: Path, changes: dict[str, object]) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(InputError, match=r"tiny\.cal\.json was changed after it was made: run "):
+        read_record(path)
+
+
+def test_a_record_from_which_the_seal_was_taken_is_refused(
+    path: Path, record: CalibrationRecord
+) -> None:
+    write_record(path, record.model_copy(update={"schema_version": SCHEMA}))
+    fields = json.loads(path.read_text())
+    del fields["seal"]
+    path.write_text(json.dumps(fields))
+    with pytest.raises(InputError, match="was changed after it was made"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("path", sorted(Kit().folder.glob("*.cal.json")), ids=lambda p: p.name)
+def test_the_seal_of_the_shipped_records_still_holds(path: Path) -> None:
+    """As must that of every record that is on a line when normline is updated."""
+    assert read_record(path).schema_version == 3
+
+
+@pytest.mark.parametrize(
     "content",
     [None, b"", b"\xff\xfe", b"[]", b"{}", b"[" * 200_000],
     ids=["missing", "empty", "bytes", "list", "no", "deep"],
@@ -152,7 +183,7 @@ def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes | None) -> 
         read_record(path)
 
 
-def test_a_record_of_schema_1_is_still_read() -> None:
+def test_a_record_of_schema_1_is_still_read(tmp_path: Path) -> None:
     """What an older normline wrote; the station that runs on it must start after an update."""
     fields = {
         "schema": 1,
@@ -167,7 +198,9 @@ def test_a_record_of_schema_1_is_still_read() -> None:
         "camera_settings_digest": None,
         "created_at": "2026-01-01T00:00:00+00:00",
     }
-    record = CalibrationRecord.model_validate(fields)
+    path = tmp_path / "old.cal.json"
+    path.write_text(json.dumps(fields))
+    record = read_record(path)
     assert (record.method, record.picture, record.review) == ("split", None, None)
 
 

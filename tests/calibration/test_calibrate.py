@@ -172,6 +172,23 @@ def test_pictures_of_the_largest_scores_are_kept_for_the_report(normals: Normals
     assert set(normals.shown) == {part.name for part in largest}
 
 
+def test_no_defect_is_drawn_on_a_picture_that_was_refused_afterwards(
+    engine: Engine, bundle: Bundle, pictures: Frames
+) -> None:
+    blurred = ("first", cv2.GaussianBlur(pictures[0][1], (0, 0), 3))
+    normals = collect_from(engine, bundle, [blurred, *pictures[1:20]], canvases_kept=20)
+    assert normals.refused["first"].startswith("blurred")
+    assert set(normals.canvases) == {name for name, _ in pictures[1:20]}
+
+
+def test_defects_are_drawn_on_the_last_parts(
+    engine: Engine, bundle: Bundle, pictures: Frames
+) -> None:
+    """Those that were compared with the most others, so that hardly one is refused afterwards."""
+    normals = collect_from(engine, bundle, pictures[:9], canvases_kept=4)
+    assert list(normals.canvases) == [name for name, _ in pictures[5:9]]
+
+
 def test_a_camera_is_asked_for_more_when_a_picture_is_of_no_use(
     engine: Engine, bundle: Bundle, pictures: Frames
 ) -> None:
@@ -281,8 +298,10 @@ def test_ignored_pixels_move_neither_limit(
     labelled = [(name, image.copy()) for name, image in pictures]
     for _, image in labelled:
         image[random.integers(2, 16) :, random.integers(60)][:6] = 0
-    plain, odd = (collect_from(engine, masked, each) for each in (pictures, labelled))
+    plain, odd = (
+        collect_from(engine, masked, each, canvases_kept=4) for each in (pictures, labelled)
+    )
     assert odd.scores == plain.scores
     assert [part.level for part in odd.parts] == [part.level for part in plain.parts]
-    found = detect(engine, View.of(masked), odd.canvases or [labelled[0][1]], -3.2, 4)
+    found = detect(engine, View.of(masked), list(odd.canvases.values()), -3.2, 4)
     assert sum(row.found for row in found) > 0

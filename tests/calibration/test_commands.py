@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 
-from agent.bundle import open_bundle
+from agent.bundle import Bundle, open_bundle
+from agent.engine import Engine, load_engine
 from agent.errors import InputError
 from agent.record import read_record
 from tests.calibration.command import calibrate
@@ -52,6 +54,22 @@ def test_too_few_parts_are_refused_before_any_is_scored(
     assert "30 normal samples cannot support" in error
     assert "at least 99 are needed" in error
     assert not out.exists()
+
+
+def test_the_engine_is_loaded_once(
+    bundle: Path, normals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Building it can take minutes."""
+    loaded: list[Path] = []
+
+    def load(model: Bundle, **settings: Any) -> Engine:
+        loaded.append(model.path)
+        return load_engine(model, **settings)
+
+    monkeypatch.setattr("calibration.session.load_engine", load)
+    options = ("--out", tmp_path / "c.json", "--report", tmp_path / "r.json")
+    assert calibrate(bundle, normals, "--false-reject-rate", "10%", *options) == 0
+    assert loaded == [bundle]
 
 
 def test_best_effort_writes_what_the_parts_support(
@@ -238,16 +256,34 @@ def test_a_picture_that_a_person_has_ruled_out_is_excluded_and_named(
     assert "names 70.png, which is not among the pictures" in capsys.readouterr().err
 
 
+def make_folds(folder: Path, normals: Path) -> list[str | Path]:
+    """Options for three folds, each of a model and every third picture."""
+    folds: list[str | Path] = []
+    for number in range(3):
+        model = write_tiny_bundle(folder / f"fold{number}.nlb", product=f"without {number}")
+        listing = folder / f"fold{number}.txt"
+        listing.write_text("\n".join(str(normals / f"{i:02}.png") for i in range(number, 30, 3)))
+        folds += ["--fold", model, listing]
+    return folds
+
+
+def test_folds_of_too_few_pictures_are_refused_before_any_is_scored(
+    bundle: Path,
+    normals: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("calibration.session.load_engine", None)
+    out, folds = tmp_path / "c.json", make_folds(tmp_path, normals)
+    assert calibrate(bundle, "--false-reject-rate", "1%", "--out", out, *folds) == 2
+    assert "30 normal samples cannot support" in capsys.readouterr().err
+
+
 def test_folds_pool_what_each_model_says_of_the_images_that_it_has_not_seen(
     bundle: Path, normals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folds: list[str | Path] = []
-    for number in range(3):
-        model = write_tiny_bundle(tmp_path / f"fold{number}.nlb", product=f"without {number}")
-        listing = tmp_path / f"fold{number}.txt"
-        listing.write_text("\n".join(str(normals / f"{i:02}.png") for i in range(number, 30, 3)))
-        folds += ["--fold", model, listing]
-    out = tmp_path / "c.json"
+    out, folds = tmp_path / "c.json", make_folds(tmp_path, normals)
     assert calibrate(bundle, "--false-reject-rate", "10%", "--out", out, *folds) == 0
     record = read_record(out)
     assert (record.n, record.method) == (30, "cross")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +14,10 @@ import yaml
 from agent.cli import main
 from agent.client import Event, Subscriber
 from agent.messaging.status import Heartbeat
-from agent.record import read_record
-from calibration.history import former_records, replace_record
+from agent.record import read_record, write_record
+from calibration.history import former_records, history_of, replace_record
+from tests.agent.conftest import free_endpoint
+from tests.agent.factories import make_heartbeat
 from tests.agent.service.process import RUNTIME, StationProcess, change_station, write_station
 from tests.tiny import tiny_frames
 
@@ -34,16 +36,34 @@ def normline(*arguments: str | Path) -> int:
     return int(stopped.value.code or 0)
 
 
-@pytest.fixture
-def station(tmp_path: Path) -> Path:
-    """A station file over an endless folder of good parts, calibrated on 60 others."""
-    passing = write_parts(tmp_path / "passing", 1, 200)
-    path = write_station(tmp_path, {"uri": f"folder://{passing}?rate=100&loop=true"})
-    normals = write_parts(tmp_path / "normals", 2, 60)
-    record = tmp_path / "tiny.cal.json"
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a station that was calibrated on 60 good parts."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    write_station(folder, {"uri": "synthetic://"})
+    normals = write_parts(folder / "normals", 2, 60)
     options = ("--false-reject-rate", "5%", "--runtime", RUNTIME, "--precision", "fp32")
-    assert normline("calibrate", tmp_path / "tiny.nlb", normals, *options, "--out", record) == 0
+    record = folder / "tiny.cal.json"
+    assert normline("calibrate", folder / "tiny.nlb", normals, *options, "--out", record) == 0
+    return folder
+
+
+@pytest.fixture
+def station(calibrated: Path, tmp_path: Path) -> Path:
+    """Its station file."""
+    shutil.copytree(calibrated, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "station.yaml"
+    endpoints = {name: free_endpoint() for name in ("verdicts", "replay", "commands")}
+    change_station(path, publish=endpoints)
     return path
+
+
+@pytest.fixture
+def line(station: Path, tmp_path: Path) -> Path:
+    """Its station file, where good parts pass without end."""
+    passing = write_parts(tmp_path / "passing", 1, 200)
+    change_station(station, camera={"uri": f"folder://{passing}?rate=100&loop=true"})
+    return station
 
 
 @pytest.fixture
@@ -53,13 +73,13 @@ def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_new_parts_are_folded_in_and_the_old_record_can_be_put_back(
-    station: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    line: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "tiny.cal.json"
     before = read_record(path)
     confirmed = write_parts(tmp_path / "confirmed", 3, 20)
-    with StationProcess(station) as process:
-        assert normline("recalibrate", station, confirmed, "--note", "week 2") == 0
+    with StationProcess(line) as process:
+        assert normline("recalibrate", line, confirmed, "--note", "week 2") == 0
         assert "the station has taken it over" in capsys.readouterr().out
         after = read_record(path)
         assert (after.n, after.note) == (80, "week 2")
@@ -67,10 +87,10 @@ def test_new_parts_are_folded_in_and_the_old_record_can_be_put_back(
         assert after.threshold == after.scores[-4]
         (former,) = former_records(path)
         assert former.record == before
-        assert normline("recalibrate", station, "--list") == 0
+        assert normline("recalibrate", line, "--list") == 0
         listed = capsys.readouterr().out
         assert former.name in listed and "in force" in listed and "week 2" in listed
-        assert normline("recalibrate", station, "--restore", former.name[:6]) == 0
+        assert normline("recalibrate", line, "--restore", former.name[:6]) == 0
         assert "the station has taken it over" in capsys.readouterr().out
         assert read_record(path) == before
         assert {each.record.sha256 for each in former_records(path)} == {
@@ -81,12 +101,8 @@ def test_new_parts_are_folded_in_and_the_old_record_can_be_put_back(
 
 
 def test_without_a_station_it_is_for_the_next_start(
-    station: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    station: Path, tmp_path: Path, nobody_answers: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("calibration.recalibrate.HEAR_S", 0.2)
     confirmed = write_parts(tmp_path / "confirmed", 3, 40)
     assert normline("recalibrate", station, confirmed, "--replace") == 0
     assert "from the next start on" in capsys.readouterr().out
@@ -94,12 +110,8 @@ def test_without_a_station_it_is_for_the_next_start(
 
 
 def test_pictures_that_are_in_the_record_already_count_once(
-    station: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    station: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("calibration.recalibrate.HEAR_S", 0.2)
     before = read_record(tmp_path / "tiny.cal.json")
     assert normline("recalibrate", station, tmp_path / "normals") == 2
     assert "holds no new part" in capsys.readouterr().err
@@ -107,12 +119,8 @@ def test_pictures_that_are_in_the_record_already_count_once(
 
 
 def test_parts_picked_from_the_rejects_are_pointed_out(
-    station: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    station: Path, tmp_path: Path, nobody_answers: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("calibration.recalibrate.HEAR_S", 0.2)
     noise = np.random.default_rng(0)
     rough = write_parts(
         tmp_path / "rough", 4, 10, lambda f: np.clip(f + noise.normal(0, 12, f.shape), 0, 255)
@@ -167,40 +175,136 @@ def test_what_makes_no_sense_is_one_line(
     assert message in capsys.readouterr().err
 
 
-def test_a_running_station_refuses_a_record_of_another_bundle(
-    station: Path, tmp_path: Path
+class Unmoved:
+    """A station that is heard, and goes on with the calibration that it has."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __enter__(self) -> Unmoved:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def receive(self, timeout_s: float) -> Heartbeat:
+        return make_heartbeat()
+
+
+@pytest.mark.parametrize("how", ["new", "replace", "restore", "confirm", "key"])
+def test_what_the_station_refuses_does_not_wait_for_its_next_start(
+    station: Path,
+    tmp_path: Path,
+    nobody_answers: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """It would be refused there too, and the line would stand."""
+    path = tmp_path / "tiny.cal.json"
+    record = read_record(path)
+    replace_record(path, former := record.model_copy(update={"note": "last week"}))
+    replace_record(path, record)
+    content = path.read_bytes()
+    message = "the former one is in the file again"
+    if how == "key":
+        message = "cannot read"
+    else:
+        monkeypatch.setattr("calibration.recalibrate.Subscriber", Unmoved)
+    arguments: dict[str, list[str | Path]] = {
+        "new": [write_parts(tmp_path / "new", 3, 5)],
+        "replace": [write_parts(tmp_path / "all", 4, 30), "--replace"],
+        "restore": ["--restore", former.sha256[:8]],
+        "confirm": ["--confirm"],
+        "key": ["--confirm", "--key", tmp_path / "none.key"],
+    }
+    assert normline("recalibrate", station, *arguments[how]) == 2
+    assert message in capsys.readouterr().err
+    assert path.read_bytes() == content
+
+
+def test_a_file_that_was_edited_makes_room_for_a_former_record(
+    station: Path, tmp_path: Path, nobody_answers: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "tiny.cal.json"
-    with StationProcess(station) as process, Subscriber(process.publish["verdicts"]) as heard:
-        foreign = json.loads(path.read_text()) | {"bundle_sha256": "f" * 64}
-        path.write_text(json.dumps(foreign))
+    record = read_record(path)
+    replace_record(path, record.model_copy(update={"note": "week 2"}))
+    edited = path.read_text().replace("week 2", "week 3")
+    path.write_text(edited)
+    assert normline("recalibrate", station, "--confirm") == 2
+    assert "was changed after it was made" in capsys.readouterr().err
+    assert normline("recalibrate", station, "--list") == 2
+    listed = capsys.readouterr()
+    assert record.sha256[:12] in listed.out and "was changed" in listed.err
+    assert normline("recalibrate", station, "--restore", record.sha256[:8]) == 0
+    assert read_record(path) == record
+    (kept,) = history_of(path).glob("*.unusable")
+    assert kept.read_text() == edited
+
+
+def test_a_former_record_that_was_edited_is_named_and_not_put_back(
+    station: Path, tmp_path: Path, nobody_answers: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.cal.json"
+    record = read_record(path)
+    replace_record(path, second := record.model_copy(update={"note": "week 2"}))
+    replace_record(path, record.model_copy(update={"note": "week 3"}))
+    former = history_of(path) / f"{record.sha256[:12]}.cal.json"
+    former.write_text(former.read_text().replace('"note": ""', '"note": "mine"'))
+    assert normline("recalibrate", station, "--restore", record.sha256[:8]) == 2
+    error = capsys.readouterr().err
+    assert f"left out: {former} was changed" in error and "no former calibration" in error
+    assert normline("recalibrate", station, "--restore", second.sha256[:8]) == 0
+    assert read_record(path) == second
+
+
+def test_other_settings_of_the_camera_are_pointed_out(
+    station: Path, tmp_path: Path, nobody_answers: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.cal.json"
+    before, after = (
+        read_record(path).model_copy(update={"camera_settings": settings})
+        for settings in ({"exposure": 157, "gain": 0}, {"exposure": 200, "gain": 0})
+    )
+    replace_record(path, before)
+    replace_record(path, after)
+    assert normline("recalibrate", station, "--confirm") == 0
+    assert "warning" not in capsys.readouterr().err
+    assert normline("recalibrate", station, "--restore", before.sha256[:8]) == 0
+    assert "warning: it was taken with another exposure of the camera" in capsys.readouterr().err
+
+
+def test_a_running_station_refuses_a_record_of_another_bundle(line: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.cal.json"
+    with StationProcess(line) as process, Subscriber(process.publish["verdicts"]) as heard:
+        write_record(path, read_record(path).model_copy(update={"bundle_sha256": "f" * 64}))
         beats = follow(heard, lambda event: "stays in force" in process.stderr())
         assert beats  # and it goes on
         assert "bundle ffffffffffff instead of" in process.stderr()
 
 
 def test_a_lamp_that_fades_raises_drift_until_it_is_said_to_be_mended(
-    station: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    line: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = read_record(tmp_path / "tiny.cal.json")
-    bright = yaml.safe_load(station.read_text())["camera"]["uri"]
+    bright = yaml.safe_load(line.read_text())["camera"]["uri"]
     dim = write_parts(tmp_path / "dim", 5, 200, lambda frame: frame * 0.8)
-    change_station(station, camera={"uri": f"folder://{dim}?rate=100&loop=true"})
-    with StationProcess(station) as process, Subscriber(process.publish["verdicts"]) as heard:
+    change_station(line, camera={"uri": f"folder://{dim}?rate=100&loop=true"})
+    with StationProcess(line) as process, Subscriber(process.publish["verdicts"]) as heard:
         follow(heard, lambda event: drift_of(event) == "DRIFT")
         process.kill()
-    change_station(station, camera={"uri": bright})
-    with StationProcess(station) as process, Subscriber(process.publish["verdicts"]) as heard:
+    change_station(line, camera={"uri": bright})
+    with StationProcess(line) as process, Subscriber(process.publish["verdicts"]) as heard:
         beat = follow(heard, lambda event: drift_of(event) is not None)[-1]
         assert isinstance(beat, Heartbeat) and beat.drift is not None
         assert beat.drift.state == "DRIFT"  # after a power cut, and with a new lamp
         assert beat.drift.changes[0] == "darker by 20%"
-        assert normline("recalibrate", station, "--confirm", "--note", "new lamp") == 0
+        assert normline("recalibrate", line, "--confirm", "--note", "new lamp") == 0
         assert "the station has taken it over" in capsys.readouterr().out
         follow(heard, lambda event: drift_of(event) == "IN_CONTROL")
     after = read_record(tmp_path / "tiny.cal.json")
     assert (after.threshold, after.scores) == (before.threshold, before.scores)
-    assert normline("recalibrate", station, "--list") == 0
+    assert normline("recalibrate", line, "--list") == 0
     assert f"confirmed {after.confirmed_at}  new lamp" in capsys.readouterr().out
 
 
