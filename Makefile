@@ -27,7 +27,7 @@ prove: $(FULL)/installed
 # What the project promises, at its full numbers.
 soak: $(FULL)/installed
 	$(FULL)/bin/python -m tests.prove soak:1000000 kills:200 subscribers:100000 latency:10000 \
-		--folder build/soak --json build/soak.json
+		intruders:100000 engine:100000 --folder build/soak --json build/soak.json
 
 # Render parts, train, export and calibrate what `normline demo` runs on (about 30 minutes).
 demo-bundle: $(FULL)/installed

@@ -67,7 +67,11 @@ def main(arguments: list[str] | None = None) -> None:
         module = (error.name or "").partition(".")[0]
         if module in ("", *OURS):
             raise
-        _fail(f"this command needs {module}: pip install 'normline[train]'", 2)
+        _fail(
+            f"this command needs {module}, which a station has not: run it on the training "
+            "machine, installed from the source with pip install -c constraints.txt '.[train]'",
+            2,
+        )
     except OSError as error:
         if error.filename is None:
             raise

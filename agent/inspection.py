@@ -55,8 +55,6 @@ def inspect(engine: Engine, view: View, canvas: NDArray[np.uint8]) -> Inspection
 
 def _score(logits: NDArray[np.float32], inspected: NDArray[np.bool_], view: View) -> float:
     """The score of a map [H, W] over what is inspected of it."""
-    if view.score_window is not None:
-        return _window_score(logits, inspected, view.score_window)
     assert view.score_pixels is not None
     side = view.score_square
     taken = _means(
@@ -85,17 +83,3 @@ def _cell_sums(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     rows, columns = values.shape[0] // side, values.shape[1] // side
     cells = values[: rows * side, : columns * side].reshape(rows, side, columns, side)
     return np.asarray(cells.sum((1, 3)), np.float32)
-
-
-def _window_score(logits: NDArray[np.float32], inspected: NDArray[np.bool_], side: int) -> float:
-    """The largest mean of a window, over the pixels of it that are inspected."""
-    counts = _window_sums(inspected.astype(np.float32), side)
-    sums = _window_sums(np.where(inspected, logits, np.float32(0)), side)
-    return float(_means(sums, counts, side).max())
-
-
-def _window_sums(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Sums over squares that overlap by half."""
-    cells = _cell_sums(values, side // 2)
-    pairs = cells[1:] + cells[:-1]
-    return np.asarray(pairs[:, 1:] + pairs[:, :-1], np.float32)

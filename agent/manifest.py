@@ -84,13 +84,7 @@ class Manifest(BaseModel):
     score_square: int = Field(
         1, ge=1, description="side of the squares of pixels whose mean logits are meant by that"
     )
-    score_window: int | None = Field(
-        None,
-        ge=2,
-        multiple_of=2,
-        description="side of the square of pixels whose mean logit is the score, where it is "
-        "largest; squares overlap by half",
-    )
+    score_window: None = Field(None, description="always null; earlier versions had it")
     training_data_digest: str = Field(description="sha256 over the training images")
     code_version: str = Field(description="the normline that made the bundle")
     created_at: str = Field(description="UTC, ISO 8601")
@@ -99,11 +93,8 @@ class Manifest(BaseModel):
 
     @model_validator(mode="after")
     def _check_view(self) -> Manifest:
-        scored = self.score_pixels or self.score_window
-        if self.ignore_mask is not None and None in (self.image_size, scored):
-            raise ValueError(
-                "an ignore mask needs image_size, and score_pixels or score_window, beside it"
-            )
+        if self.ignore_mask is not None and None in (self.image_size, self.score_pixels):
+            raise ValueError("an ignore mask needs image_size and score_pixels beside it")
         if self.ignore_mask is not None and self.alignment is not None:
             raise ValueError("an ignore mask does not follow the part: no alignment beside it")
         if self.tiles.overlap > min(self.input_size) // 2:

@@ -65,9 +65,8 @@ class View:
         window: levels of a 16-bit image that become 0 and 255; None for 8-bit images.
         grey: whether images must be without colours, as the model sees none.
         score_pixels: how many of a frame's largest logits make its score, each the mean of
-            score_square x score_square pixels; or
-        score_window: side of the square of pixels whose mean logit does, where that is largest.
-            Where some pixels are ignored, the score is taken over the others.
+            score_square x score_square pixels. Where some pixels are ignored, the score is taken
+            over the others.
         alignment: the window that follows the part; None: all of the region is seen.
     """
 
@@ -80,7 +79,6 @@ class View:
     grey: bool = False
     score_pixels: int | None = None
     score_square: int = 1
-    score_window: int | None = None
     alignment: Alignment | None = None
 
     @classmethod
@@ -104,7 +102,6 @@ class View:
             manifest.grey,
             manifest.score_pixels,
             manifest.score_square,
-            manifest.score_window,
             manifest.alignment,
         )
         if not view.places:

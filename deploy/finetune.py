@@ -158,20 +158,16 @@ def _quantise_module(
         if weight in placement.readers:
             assert isinstance(conv, nn.Conv2d)
             read, output = grids[placement.readers[weight]], written.get(weight)
-            _replace(module, name, _QuantisedConv(conv, read, grids[output] if output else None))
+            rounded = _QuantisedConv(conv, read, grids[output] if output else None)
+            module.set_submodule(name, rounded)
     return grids
 
 
 def _unwrap(module: nn.Module) -> nn.Module:
     for name, child in list(module.named_modules()):
         if isinstance(child, _QuantisedConv):
-            _replace(module, name, child.conv)
+            module.set_submodule(name, child.conv)
     return module
-
-
-def _replace(module: nn.Module, name: str, child: nn.Module) -> None:
-    holder, _, last = name.rpartition(".")
-    setattr(module.get_submodule(holder), last, child)
 
 
 def _fake_quantise(x: Tensor, step: Tensor, lowest: float, highest: float) -> Tensor:

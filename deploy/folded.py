@@ -24,15 +24,7 @@ from torch.nn import functional as F
 
 from deploy.batch_norm import fold_batch_norm
 from deploy.folded_pixels import FoldedContrast, folded_score
-from training.model import (
-    CENTRE,
-    GUIDANCE,
-    NOISE_GRID,
-    T_NOISIER,
-    T_NORMAL,
-    DiffusionAD,
-    FixedNoise,
-)
+from training.model import CENTRE, GUIDANCE, T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise
 from training.networks.contrast import LEVELS
 from training.networks.edge import EdgeUNet
 from training.networks.lines import strongest
@@ -193,11 +185,8 @@ class _NoiseConstants(nn.Module):
         assert isinstance(unet, EdgeUNet)
         grey = torch.full((1, 3, *input_size), CENTRE)
         signals, noises = [], []
-        for t, noise in (
-            (T_NORMAL, inspector.noise_normal),
-            (T_NOISIER, inspector.noise_noisier),
-        ):
-            noised = model.schedule.add_noise(grey, t, noise.float() / NOISE_GRID)
+        for t, noise in zip((T_NORMAL, T_NOISIER), inspector.noises, strict=True):
+            noised = model.schedule.add_noise(grey, t, noise)
             signals.append(float(model.schedule.signal(t, grey)))
             noises.append(unet.stem_features(noised, torch.full((1,), t)))
         self.signal: Tensor

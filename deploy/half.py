@@ -29,18 +29,21 @@ def extremes(input_size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.stack((black, black + 255, board, noise))
 
 
-def check_half(line: nn.Module, frames: NDArray[np.uint8], anomalous: NDArray[np.bool_]) -> Parity:
+def check_half(
+    line: nn.Module, frames: NDArray[np.uint8], anomalous: NDArray[np.bool_], span: float
+) -> Parity:
     """Try real float16 arithmetic, which a CPU's runtime does not use.
 
     Args:
         line: from `line_module`.
         frames: real ones, uint8 [N, H, W, 3].
+        span: of the scores of all frames that there are.
 
     Raises:
         InputError: a value comes too close to the end of float16, or the answers stray.
     """
-    pictures = np.concatenate((extremes(frames.shape[1:3]), frames[:FEW], frames[-FEW:]))
-    largest = largest_value(line, pictures)
+    odd = extremes(frames.shape[1:3])
+    largest = largest_value(line, np.concatenate((odd, frames[:FEW], frames[-FEW:])))
     if not largest * HEADROOM <= LARGEST:
         raise InputError(
             f"in fp16 the model would overflow: it reaches {largest:.4g} where "
@@ -49,9 +52,17 @@ def check_half(line: nn.Module, frames: NDArray[np.uint8], anomalous: NDArray[np
         )
     module = deepcopy(line)
     halve(module)
+    # What is within a layer, or between two, is seen by its answer alone.
+    said = ask_module(module, odd)
+    if not (np.isfinite(said.scores).all() and np.isfinite(said.maps).all()):
+        raise InputError(
+            "in fp16 the model has no finite answer for a black, a white or a noisy picture: train "
+            "again with more weight decay or fewer steps"
+        )
     # A CPU is slow at this: the first and the last frames do.
     few = np.r_[: min(FEW, len(frames)), max(FEW, len(frames) - FEW) : len(frames)]
-    found = compare(ask_module(module, frames[few]), ask_module(line, frames[few]), anomalous[few])
+    exact, halved = ask_module(line, frames[few]), ask_module(module, frames[few])
+    found = compare(halved, exact, anomalous[few], span)
     check("the fp16 model in float16 arithmetic", "fp16", found)
     return found
 

@@ -55,6 +55,8 @@ class Installation:
         self.etc = root / "etc/normline"
         self.state = root / "var/lib/normline"
         self.cache = root / "var/cache/normline"
+        # Verdicts while the disk could not be written; it outlives a stop of the service.
+        self.runtime = root / "run/normline"
         self.units = root / "etc/systemd/system"
         self.command = root / "usr/local/bin/normline"
         self.current = self.opt / "current"
@@ -153,14 +155,13 @@ class Installation:
             self.command.unlink()
         shutil.rmtree(self.opt, ignore_errors=True)
         if purge:
-            shutil.rmtree(self.etc, ignore_errors=True)
-            shutil.rmtree(self.state, ignore_errors=True)
-            shutil.rmtree(self.cache, ignore_errors=True)
+            for folder in (self.etc, self.state, self.cache, self.runtime):
+                shutil.rmtree(folder, ignore_errors=True)
             if self._account:
                 _run("userdel", USER)
             print("normline is removed, with its configuration, keys and journal")
         else:
-            print(f"normline is removed; {self.etc} and {self.state} are kept")
+            print(f"normline is removed; {self.etc}, {self.state} and {self.cache} are kept")
 
     @property
     def _account(self) -> pwd.struct_passwd | None:

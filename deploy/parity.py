@@ -18,6 +18,8 @@ from agent.errors import InputError
 PASS_QUANTILES = (0.95, 0.98, 0.99)
 # How `seen_again` varies a frame: times, pixels, share of its brightness.
 SEEN_AGAIN, SHIFT, LIGHT = 3, 4, 0.03
+# Of fewer good frames, how far apart their scores lie is chance.
+FEWEST_GOOD = 8
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,12 @@ class Said:
     scores: NDArray[np.float64]
     maps: NDArray[np.float32]
 
+    def and_of_more(self, other: Said) -> Said:
+        """This and what is said of more frames."""
+        return Said(
+            np.concatenate((self.scores, other.scores)), np.concatenate((self.maps, other.maps))
+        )
+
 
 @dataclass(frozen=True)
 class Parity:
@@ -34,8 +42,7 @@ class Parity:
 
     agreement: share of the frames with the same verdict, mean over the thresholds; correlation:
     Pearson's, over all pixels of all maps; score: largest difference of a score, as a share of
-    `span`, the distance of the lowest and the highest score of the trained model; map: largest mean
-    absolute difference of a frame's map, likewise.
+    `span`, in logits; map: largest mean absolute difference of a frame's map, likewise.
     """
 
     agreement: float
@@ -83,13 +90,13 @@ LIMITS = {
 
 
 def seen_again(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Frames as they are, and three times moved and lit a little differently: uint8 [4 N, H, W, 3].
+    """Frames three times moved and lit a little differently: uint8 [3 N, H, W, 3].
 
-    Four times the verdicts to compare, most of them on frames that no range was measured on, of
-    parts as a camera might show them. The same frames give the same.
+    More verdicts to compare, on frames that no range was measured on, of parts as a camera might
+    show them. The same frames give the same.
     """
     rng = np.random.default_rng(0)
-    again = [frames]
+    again = []
     for _ in range(SEEN_AGAIN):
         shifts = rng.integers(-SHIFT, SHIFT + 1, (len(frames), 2))
         lights = rng.uniform(1 - LIGHT, 1 + LIGHT, len(frames))
@@ -120,18 +127,30 @@ def ask_module(module: nn.Module, frames: NDArray[np.uint8]) -> Said:
     return Said(scores.astype(np.float64), maps.astype(np.float32))
 
 
-def compare(found: Said, trained: Said, anomalous: NDArray[np.bool_]) -> Parity:
+def span_of(precision: str, trained: Said, anomalous: NDArray[np.bool_]) -> float:
+    """The distance of the lowest and the highest score, which `Parity` gives shares of, in logits.
+
+    Of all frames for most. fp16 is held to what good frames span by themselves: on a GPU it stands
+    for the exact model, and their scores are what a limit is drawn from.
+    """
+    scores = trained.scores
+    if precision == "fp16" and (~anomalous).sum() >= FEWEST_GOOD:
+        scores = scores[~anomalous]
+    return max(float(np.ptp(scores)), np.finfo(np.float32).tiny)
+
+
+def compare(found: Said, trained: Said, anomalous: NDArray[np.bool_], span: float) -> Parity:
     """Compare two models on the same frames.
 
     Args:
         anomalous: bool [N]; where none is good, all count as good.
+        span: from `span_of`.
     """
     good = ~anomalous if (~anomalous).any() else np.ones_like(anomalous)
     verdicts = [
         each.scores > np.quantile(each.scores[good], PASS_QUANTILES)[:, None]
         for each in (found, trained)
     ]
-    span = max(float(np.ptp(trained.scores)), np.finfo(np.float32).tiny)
     apart = np.abs(found.maps - trained.maps).mean(axis=(1, 2))
     return Parity(
         agreement=float(np.mean(verdicts[0] == verdicts[1])),

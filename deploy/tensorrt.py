@@ -19,15 +19,15 @@ OPERATORS = {
     *QUANTISERS,
     *("Add", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace", "Div"),
     *("Equal", "Expand", "Flatten", "Gather", "Gemm", "GroupNormalization", "Identity"),
-    *("InstanceNormalization", "MatMul", "Max", "Min", "Mul", "Pad", "Pow", "Reciprocal"),
-    *("ReduceMax", "ReduceMean", "Relu", "Reshape", "Resize", "Round", "Shape", "Sigmoid"),
-    *("Slice", "Softmax", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tile", "TopK"),
-    *("Transpose", "Unsqueeze", "Where"),
+    *("InstanceNormalization", "MatMul", "Max", "MaxPool", "Min", "Mul", "Pad", "Pow"),
+    *("Reciprocal", "ReduceMax", "ReduceMean", "Relu", "Reshape", "Resize", "Round", "Shape"),
+    *("Sigmoid", "Slice", "Softmax", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tile"),
+    *("TopK", "Transpose", "Unsqueeze", "Where"),
 }
 LARGEST_TOP_K = 3840
 
 
-def check_rules(model: bytes, precision: str = "int8") -> None:
+def check_rules(model: bytes, precision: str) -> None:
     """Refuse an ONNX model of a precision that TensorRT would not take.
 
     Raises:

@@ -11,8 +11,10 @@ from training.errors import InputError
 from training.order import Order
 from training.run import SETTINGS, RunSettings, read_settings, write_settings
 
-# What of a recipe is its own and not a user's to give. Runs of earlier versions tell less.
+# What of a recipe is its own and not a user's to give.
 RECIPE = ("t_normal", "t_noisier", "learning_rate", "painting_share", "score_weight")
+# Runs of earlier versions do not tell: their reconstruction network learnt to the end.
+UNTOLD = {"painting_share": 1.0}
 
 
 def claim(order: Order, settings: RunSettings) -> None:
@@ -41,11 +43,12 @@ def claim(order: Order, settings: RunSettings) -> None:
                 else f"its {name} is {was}, now it is {now}"
             )
             raise InputError(f"{refused}: {told}, or give another --out")
+    # Another recipe may have had another batch size, which --batch-size would not mend.
+    if not same_recipe(before, settings.training):
+        raise InputError(f"{refused}: it was begun with another recipe: give another --out")
     for name, option in (("seed", "--seed"), ("batch_size", "--batch-size")):
         if before.training[name] != settings.training[name]:
             raise InputError(f"{refused}: it was begun with {option} {before.training[name]}")
-    if not same_recipe(before, settings.training):
-        raise InputError(f"{refused}: it was begun with another recipe: give another --out")
     # Runs of earlier versions do not tell.
     textures = settings.training["textures"]
     if before.training.get("textures", textures) != textures:
@@ -63,7 +66,8 @@ def claim(order: Order, settings: RunSettings) -> None:
 
 def same_recipe(run: RunSettings, recipe: Mapping[str, Any]) -> bool:
     """Whether a run was begun with what `recipe` says under the names in `RECIPE`."""
-    return all(_plain(run.training.get(name)) == _plain(recipe[name]) for name in RECIPE)
+    before = {**UNTOLD, **run.training}
+    return all(_plain(before.get(name)) == _plain(recipe[name]) for name in RECIPE)
 
 
 def _plain(value: Any) -> Any:

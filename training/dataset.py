@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -82,6 +82,12 @@ class Dataset:
 
     train_good: list[Path]
     test: list[LabelledImage]
+
+    def without(self, kinds: Collection[str]) -> Dataset:
+        """Judged without these kinds of defects; InputError where there is no such kind."""
+        if unknown := set(kinds) - {item.kind for item in self.test if item.defective}:
+            raise InputError(f"--apart {min(unknown)}: the test images show no such kind of defect")
+        return replace(self, test=[item for item in self.test if item.kind not in kinds])
 
 
 def read_dataset(root: Path) -> Dataset:
@@ -155,9 +161,9 @@ def data_digest(paths: Iterable[Path]) -> str:
 
 
 def split_normals(
-    paths: Sequence[Path], seed: int, fraction: float = 0.1
+    paths: Sequence[Path], seed: int, fraction: float
 ) -> tuple[list[Path], list[Path]]:
-    """Good images to train on, and the `fraction` held out to choose the checkpoint with.
+    """Good images to train on, and the `fraction` held out.
 
     A hash of seed and file name decides, so neither the order nor the folder matters, and adding
     images moves few of the others across. At least one image lands on each side.

@@ -58,11 +58,6 @@ class Schedule:
         betas = torch.linspace(first, last, steps, dtype=torch.float64)
         return cls(betas, torch.cumprod(1.0 - betas, dim=0))
 
-    @property
-    def steps(self) -> int:
-        """T."""
-        return len(self.betas)
-
     def signal(self, t: Step, like: Tensor) -> float | Tensor:
         """sqrt(abar_t): a number for an integer t, else [B, 1, 1, 1] in the dtype of `like`."""
         if isinstance(t, int):

@@ -12,6 +12,7 @@ sums, and the rare image on which no visible anomaly could be pasted.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,9 +91,11 @@ def own_places(anomalous: NDArray[np.bool_], rank: int, size: int) -> list[int]:
     """
     kinds = [np.flatnonzero(kind).tolist() for kind in (anomalous, ~anomalous)]
     if any(len(places) % size for places in kinds):
+        # Of four images three have anomalies.
+        fitting = math.ceil(len(anomalous) / (4 * size)) * 4 * size
         raise InputError(
             f"a batch of {len(anomalous)} images, {len(kinds[0])} of them with anomalies, cannot "
-            f"be shared evenly by {size} processes: give another --batch-size, such as {4 * size}"
+            f"be shared evenly by {size} processes: give --batch-size {fitting}"
         )
     return sorted(place for places in kinds for place in places[rank::size])
 

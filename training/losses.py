@@ -18,18 +18,16 @@ FOCAL_WEIGHT = 5.0
 SQUARE, SQUARES = 4, 8
 
 
-def focal_loss(
-    logits: Tensor, mask: Tensor, alpha: float = FOCAL_ALPHA, gamma: float = FOCAL_GAMMA
-) -> Tensor:
+def focal_loss(logits: Tensor, mask: Tensor) -> Tensor:
     """Focal loss, averaged over all pixels (Lin et al., "Focal Loss for Dense Object Detection").
 
-    `logits` and `mask` (0 or 1) have the same shape; anomalous pixels weigh `alpha`, normal ones
-    `1 - alpha`. Returns a float32 scalar.
+    `logits` and `mask` (0 or 1) have the same shape; anomalous pixels weigh `FOCAL_ALPHA`, normal
+    ones the rest of 1. Returns a float32 scalar.
     """
     logits, mask = logits.float(), mask.float()
     # sigmoid(-x) = 1 - sigmoid(x), without the cancellation.
-    anomalous = -alpha * (-logits).sigmoid().pow(gamma) * F.logsigmoid(logits)
-    normal = -(1.0 - alpha) * logits.sigmoid().pow(gamma) * F.logsigmoid(-logits)
+    anomalous = -FOCAL_ALPHA * (-logits).sigmoid().pow(FOCAL_GAMMA) * F.logsigmoid(logits)
+    normal = -(1.0 - FOCAL_ALPHA) * logits.sigmoid().pow(FOCAL_GAMMA) * F.logsigmoid(-logits)
     return (mask * anomalous + (1.0 - mask) * normal).mean()
 
 

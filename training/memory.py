@@ -64,9 +64,7 @@ def training_memory(
     """
     Schedule.linear()  # its table holds real numbers, made before tensors become fake
     with FakeTensorMode(allow_non_fake_inputs=True):
-        model = DiffusionAD(
-            recipe.family, recipe.unet, recipe.segmentation, recipe.prediction, recipe.colours
-        )
+        model = DiffusionAD.of(recipe)
         model.checkpoint_activations(checkpointing)
         parameters = sum(p.numel() * p.element_size() for p in model.parameters())
         image = torch.rand(batch_size, 3, *input_size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -32,6 +32,30 @@ CENTRE = 128 / 255
 # Fixed noise is kept as int8 / 32: a graph of any precision then holds the very same noise, in a
 # quarter of the bytes. The rounding error, 0.009 r.m.s., is nothing beside a deviation of 1.
 NOISE_GRID = 32.0
+
+
+class Networks(Protocol):
+    """What says which networks a model has: a preset, or the settings of a run."""
+
+    @property
+    def family(self) -> str:
+        """`official` or `edge`."""
+
+    @property
+    def unet(self) -> dict[str, Any]:
+        """Arguments of the reconstruction network."""
+
+    @property
+    def segmentation(self) -> dict[str, Any]:
+        """Arguments of the segmentation network."""
+
+    @property
+    def prediction(self) -> Prediction:
+        """What the reconstruction network predicts."""
+
+    @property
+    def colours(self) -> int:
+        """How many are painted and compared."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +105,13 @@ class DiffusionAD(nn.Module):
             self.unet = EdgeUNet(3, colours, timed=True, **unet)
             # Image, reconstruction, and what stands out from either.
             self.segmentation = EdgeUNet(4 * colours, 1, timed=False, lines=True, **segmentation)
+
+    @classmethod
+    def of(cls, recipe: Networks) -> DiffusionAD:
+        """The networks of a preset or of a run, with random weights."""
+        return cls(
+            recipe.family, recipe.unet, recipe.segmentation, recipe.prediction, recipe.colours
+        )
 
     def checkpoint_activations(self, wanted: bool) -> None:
         """Whether training trades time for memory; only the paper's network is that large."""
@@ -160,6 +191,11 @@ class FixedNoise(nn.Module):
         self.register_buffer("noise_normal", normal)
         self.register_buffer("noise_noisier", noisier)
 
+    @property
+    def noises(self) -> tuple[Tensor, Tensor]:
+        """Both noises, float32 [1, 3, H, W]: of the smaller and of the larger scale."""
+        return self.noise_normal.float() / NOISE_GRID, self.noise_noisier.float() / NOISE_GRID
+
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """frame: uint8 [B, H, W, 3] BGR.
 
@@ -167,15 +203,12 @@ class FixedNoise(nn.Module):
         reconstruction uint8 [B, H, W, 3] BGR.
         """
         image = to_images(frame, frame.device)
-        noise_normal = self.noise_normal.float() / NOISE_GRID
-        noise_noisier = self.noise_noisier.float() / NOISE_GRID
-        guided = self.model.reconstruct(
-            image, T_NORMAL, T_NOISIER, noise_normal, noise_noisier
-        ).guided
+        guided = self.model.reconstruct(image, T_NORMAL, T_NOISIER, *self.noises).guided
         logits = self.model.segment(image, guided).squeeze(1)
         bgr = guided.expand_as(image).flip(1).clamp(0.0, 1.0)
-        picture = (bgr * 255.0).round().to(torch.uint8)
-        return logits, self.model.score(logits), picture.permute(0, 2, 3, 1)
+        # TensorRT reads bytes with a Cast alone, and makes them with one.
+        picture = (bgr * 255.0).round().permute(0, 2, 3, 1).to(torch.uint8)
+        return logits, self.model.score(logits), picture
 
 
 def contrast(image: Tensor, reconstruction: Tensor) -> Tensor:
@@ -189,7 +222,7 @@ def contrast(image: Tensor, reconstruction: Tensor) -> Tensor:
 
 def to_images(frames: Tensor, device: torch.device) -> Tensor:
     """uint8 [B, H, W, 3] BGR -> float32 [B, 3, H, W] RGB 0..1, on `device`."""
-    return frames.to(device).permute(0, 3, 1, 2).float().flip(1) / 255.0
+    return frames.to(device).float().permute(0, 3, 1, 2).flip(1) / 255.0
 
 
 def top_pixels(input_size: tuple[int, int]) -> int:

@@ -36,9 +36,7 @@ class Variant:
     """What a comparison changes: the recipe, the model, what pastes anomalies, what judges."""
 
     recipe: Callable[[Preset], Preset] = lambda recipe: recipe
-    build: Callable[[Preset], DiffusionAD] = lambda recipe: DiffusionAD(
-        recipe.family, recipe.unet, recipe.segmentation, recipe.prediction, recipe.colours
-    )
+    build: Callable[[Preset], DiffusionAD] = DiffusionAD.of
     synthesizer: type[Synthesizer] = Synthesizer
     selection: type[SelectionSet] = SelectionSet
 

@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from training.model import NOISE_GRID, T_NOISIER, T_NORMAL, FixedNoise, to_images
+from training.model import T_NOISIER, T_NORMAL, FixedNoise, to_images
 from training.selection import SelectionSet
 
 matplotlib.use("Agg")  # a training machine has no display
@@ -58,12 +58,11 @@ def draw_samples(inspector: FixedNoise, held_out: SelectionSet, out: Path) -> No
     device = inspector.noise_normal.device
     frames = torch.from_numpy(held_out.frames[chosen]).to(device)
     image, model = to_images(frames, device), inspector.model
-    noises = [n.float() / NOISE_GRID for n in (inspector.noise_normal, inspector.noise_noisier)]
     noised = [
         model.schedule.add_noise(image, t, noise)
-        for t, noise in zip((T_NORMAL, T_NOISIER), noises, strict=True)
+        for t, noise in zip((T_NORMAL, T_NOISIER), inspector.noises, strict=True)
     ]
-    made = model.reconstruct(image, T_NORMAL, T_NOISIER, *noises)
+    made = model.reconstruct(image, T_NORMAL, T_NOISIER, *inspector.noises)
     maps, scores, _ = inspector(frames)
     columns: list[tuple[str, Any]] = [
         ("input", image),

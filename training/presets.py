@@ -82,11 +82,12 @@ PRESETS: dict[str, Preset] = {
         painting_share=1.0,
         score_weight=0.0,
     ),
-    # What two processor cores train well within an hour, and the product of `normline demo`.
+    # For a slow station or a fast line, and the product of `normline demo`.
     "edge-s": _edge(
         unet={"fold": 8, "widths": (48, 64, 80), "blocks": 1},
         segmentation={"fold": 4, "widths": (32, 48, 64, 80), "blocks": 2},
     ),
+    # What two processor cores train well within an hour.
     "edge-m": _edge(
         unet={"fold": 8, "widths": (96, 128, 160), "blocks": 2},
         segmentation={"fold": 4, "widths": (64, 96, 128, 160), "blocks": 2},
@@ -102,22 +103,12 @@ EDGE = "edge"
 NAMES = (EDGE, *PRESETS)
 
 
-def resolve(name: str, on_gpu: bool) -> str:
-    """The preset that a name in `NAMES` stands for: `edge` is what the device trains well.
+def resolve(name: str) -> str:
+    """The preset that a name in `NAMES` stands for: `edge` is the one that a station is built for.
 
-    Within an hour two processor cores train edge-m no better than edge-s, which runs in less than
-    half of its time; a GPU has no use for less.
+    edge-s runs in less than half of its time, where a station has to be as fast as that.
     """
-    if name != EDGE:
-        return name
-    return "edge-m" if on_gpu else "edge-s"
-
-
-def reason(on_gpu: bool) -> str:
-    """Why `resolve` takes what it takes, in words."""
-    if on_gpu:
-        return "a GPU has no use for less"
-    return "after an hour on a CPU as good as the larger ones, and the fastest"
+    return "edge-m" if name == EDGE else name
 
 
 def preset(name: str) -> Preset:

@@ -91,13 +91,14 @@ def write_settings(folder: Path, settings: RunSettings) -> None:
 def load_run(folder: Path) -> Run:
     """Read a run; InputError where it is none, or its weights are not those of its settings."""
     settings = read_settings(folder)
-    model = DiffusionAD(
-        settings.family,
-        settings.unet,
-        settings.segmentation,
-        settings.prediction,
-        settings.colours,
-    )
+    model = DiffusionAD.of(settings)
+    load_weights(model, folder, settings)
+    inspector = FixedNoise(model, settings.input_size, settings.noise_seed).eval()
+    return Run(folder, settings, load_view(folder, settings), inspector)
+
+
+def load_weights(model: DiffusionAD, folder: Path, settings: RunSettings) -> None:
+    """Give a model the weights of the run in `folder`; InputError where it has none that fit."""
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except FileNotFoundError:
@@ -110,8 +111,6 @@ def load_run(folder: Path) -> Run:
             f"{folder / WEIGHTS} does not hold this run's weights but those of other networks: the "
             f"run is of revision {settings.code_version}; export it with that, or train again"
         ) from None
-    inspector = FixedNoise(model, settings.input_size, settings.noise_seed).eval()
-    return Run(folder, settings, load_view(folder, settings), inspector)
 
 
 def load_view(folder: Path, settings: RunSettings) -> View:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.batches import BatchMaker, check_shares
-from training.claim import claim
+from training.claim import RECIPE, claim
 from training.dataset import data_digest, load_images, split_normals
 from training.device import choose_device, has_fast_bfloat16, spare_cores
 from training.distributed import Group, share_statistics, training_group
@@ -68,6 +68,8 @@ def _train(
 ) -> None:
     recipe, device = variant.recipe(preset(order.preset)), choose_device(order.device, group)
     batch_size = order.batch_size or recipe.images_a_step(device.type == "cuda")
+    check_shares(batch_size, group)
+    twice = _must_checkpoint(recipe, batch_size // group.size, order.input_size, device)
     rest, calibration = split_normals(good, order.seed, CALIBRATION_SHARE)
     share = min(SELECTION_SHARE, MAX_SELECTION / len(rest))
     train, selection = split_normals(rest, order.seed, share)
@@ -83,8 +85,6 @@ def _train(
     held_out = held_out.sample(MAX_SELECTION, order.seed)
     if parts.is_grey:
         recipe = recipe.for_grey()
-    check_shares(batch_size, group)
-    twice = _must_checkpoint(recipe, batch_size // group.size, order.input_size, device)
     textures, textures_digest = _read_textures(order)
     settings = RunSettings(
         product=order.product,
@@ -102,23 +102,18 @@ def _train(
             "seed": order.seed,
             **asdict(order.budget),
             "batch_size": batch_size,
-            "t_normal": recipe.t_normal,
-            "t_noisier": recipe.t_noisier,
-            "learning_rate": recipe.learning_rate,
-            "painting_share": recipe.painting_share,
-            "score_weight": recipe.score_weight,
+            **{name: getattr(recipe, name) for name in RECIPE},
             "textures": textures_digest,
         },
     )
+    if not group.alike(int(settings.data_digest[:12], 16)):
+        raise InputError("the machines train on different images: give all the same")
     if group.leads:
         claim(order, settings)
         lines = "".join(f"{path.resolve()}\n" for path in calibration)
         replace_text(order.out / CALIBRATION, lines)
         if order.view.ignore_mask is not None:
             replace_bytes(order.out / IGNORE_MASK, order.view.ignore_mask.read_bytes())
-    # Nobody goes on where the leader has refused.
-    if not group.alike(int(settings.data_digest[:12], 16)):
-        raise InputError("the machines train on different images: give all the same")
 
     synthesizer = variant.synthesizer(parts, textures, np.random.default_rng(order.seed))
     scene = "an object on a plain background" if parts.is_object else "a texture"
@@ -167,7 +162,13 @@ def _train(
         raise InputError(
             "--out must be one folder for all machines: they go on from different steps"
         )
-    chosen = trainer.train()
+    try:
+        chosen = trainer.train()
+    except torch.OutOfMemoryError:
+        raise InputError(
+            f"the memory of {device} does not hold a batch of {batch_size} images: give a smaller "
+            "--batch-size and another --out"
+        ) from None
     if chosen is None:
         return
     say(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,13 @@ def drop_metrics_after(folder: Path, step: int) -> None:
     """Forget what was recorded after the saved step: it will be recorded again."""
     path = folder / METRICS
     if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        # The last line may be half written.
-        whole = (line for line in lines if line.endswith("}"))
-        kept = [line for line in whole if json.loads(line)["step"] <= step]
-        replace_text(path, "".join(f"{line}\n" for line in kept))
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        replace_text(path, "".join(line for line in lines if _step(line) <= step))
+
+
+def _step(line: str) -> float:
+    """The step of a line of metrics; infinite where the line is half written."""
+    try:
+        return float(json.loads(line)["step"]) if line.endswith("\n") else math.inf
+    except (ValueError, KeyError, TypeError):
+        return math.inf

@@ -96,7 +96,7 @@ class Trainer:
     def train(self) -> SelectionScore | None:
         """Train to the end of the budget; the best averaged weights are in `best` afterwards.
 
-        Returns their score; None where another process leads and has judged them.
+        Returns their score; None where another process leads, which alone judges and writes.
         """
         self.model.train()
         last_save = time.monotonic()
@@ -142,7 +142,7 @@ class Trainer:
         if not self.selections_done:
             self._select()
         self.save()
-        return self.best_score
+        return self.best_score if self.group.leads else None
 
     @property
     def waiting(self) -> float:
@@ -294,5 +294,5 @@ def _rate(progress: float) -> float:
     if progress < WARM_UP:
         return 0.1 + 0.9 * progress / WARM_UP
     rest = min(1.0, (progress - WARM_UP) / (1.0 - WARM_UP))
-    cosine = 0.5 * (1.0 + float(torch.cos(torch.tensor(rest * torch.pi))))
+    cosine = 0.5 * (1.0 + math.cos(math.pi * rest))
     return FINAL_RATE + (1.0 - FINAL_RATE) * cosine

@@ -18,6 +18,7 @@ from training.metrics import image_auroc
 def accuracies(
     bundles: dict[str, Bundle],
     engines: Sequence[tuple[str, str, str]],
+    device: str,
     data: Path,
     apart: set[str],
     say: Callable[[str], None],
@@ -39,7 +40,7 @@ def accuracies(
         for of, runtime, precision in engines:
             if of != name:
                 continue
-            engine = load_engine(bundle, runtime=runtime, precision=precision)
+            engine = load_engine(bundle, runtime=runtime, device=device, precision=precision)
             try:
                 outcome = inspect_all(engine, view, canvases)
             finally:

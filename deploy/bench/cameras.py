@@ -21,6 +21,7 @@ class Throughput:
     """Cameras that each send a frame as soon as their last one is answered."""
 
     runtime: str
+    device: str
     precision: str
     cameras: int
     streams: int
@@ -30,10 +31,18 @@ class Throughput:
 
 
 def measure_cameras(
-    bundle: Bundle, runtime: str, precision: str, cameras: int, streams: int, seconds: float
+    bundle: Bundle,
+    runtime: str,
+    precision: str,
+    device: str,
+    cameras: int,
+    streams: int,
+    seconds: float,
 ) -> Throughput:
     """Let `cameras` threads ask one engine of `streams` streams for `seconds`."""
-    engine = load_engine(bundle, runtime=runtime, precision=precision, streams=streams)
+    engine = load_engine(
+        bundle, runtime=runtime, device=device, precision=precision, streams=streams
+    )
     shared = SharedEngine(engine, streams)
     frames = bundle.golden().frames
     taken: list[list[float]] = [[] for _ in range(cameras)]
@@ -61,7 +70,7 @@ def measure_cameras(
     together = np.concatenate([np.array(mine) for mine in taken])
     p50, p99 = np.percentile(together, [50, 99])
     rate = len(together) / elapsed
-    return Throughput(runtime, precision, cameras, streams, rate, float(p50), float(p99))
+    return Throughput(runtime, device, precision, cameras, streams, rate, float(p50), float(p99))
 
 
 def _camera(

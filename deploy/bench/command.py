@@ -23,7 +23,18 @@ CAMERA_SECONDS = 2.0
 
 @click.command()
 @click.argument("bundles", nargs=-1, type=FILE)
-@click.option("--family", is_flag=True, help="Every edge preset and resolution, random weights.")
+@click.option(
+    "--family",
+    is_flag=True,
+    help="Every edge preset and resolution, random weights. (The preset `paper` is the reference "
+    "in PyTorch.)",
+)
+@click.option(
+    "--device",
+    default="CPU",
+    show_default=True,
+    help="Of the bundles, as `normline doctor` names it: GPU, NPU, CUDA, TensorRT.",
+)
 @click.option("--rounds", default=12, show_default=True, type=click.IntRange(1))
 @click.option("--data", type=FILE, help="Labelled images (MVTec-AD layout): accuracy beside time.")
 @click.option("--apart", multiple=True, metavar="KIND", help="Kind left out of the accuracy.")
@@ -34,6 +45,7 @@ CAMERA_SECONDS = 2.0
 def bench(
     bundles: tuple[Path, ...],
     family: bool,
+    device: str,
     rounds: int,
     data: Path | None,
     apart: tuple[str, ...],
@@ -44,9 +56,10 @@ def bench(
 ) -> None:
     """Time BUNDLES on every runtime and precision here, against the machine's own limit.
 
-    The references run in the same rounds: a chain of 3x3 convolutions in INT8 (the machine's
-    peak), EfficientAD-S in INT8, and DiffusionAD at its official size in PyTorch; both models have
-    random weights, for their time only. Engines of the first bundle then serve 1, 2 and 4 cameras.
+    The references run in the same rounds, on the CPU: a chain of 3x3 convolutions in INT8 (the
+    machine's peak), EfficientAD-S in INT8, and DiffusionAD at its official size in PyTorch; both
+    models have random weights, for their time only. Engines of the first bundle then serve 1, 2
+    and 4 cameras.
 
     \b
     Example:
@@ -62,9 +75,12 @@ def bench(
     from deploy.bench.family import family_contestants, members
     from deploy.bench.picture import draw
     from deploy.bench.rounds import run_rounds
+    from deploy.evaluate import has_device
 
     if not bundles and not family:
         raise click.UsageError("give a bundle, or --family")
+    if family and device != "CPU":
+        raise click.UsageError("--family is timed on the CPU: leave --device out")
     if data and not bundles:
         raise click.UsageError("--data needs a bundle: random weights have no accuracy")
     for path in (json_file, picture):
@@ -73,25 +89,28 @@ def bench(
     if picture and not data:
         raise click.UsageError("--picture needs --data: without accuracy there is nothing to draw")
     opened = {name: open_bundle(path) for name, path in _named(bundles).items()}
-    here = tuple(name for name in RUNTIMES if find_spec(name))
+    here = [name for name in RUNTIMES if find_spec(name)]
+    having = [name for name in here if has_device(name, device)] or here
     with ExitStack() as stack:
         contestants = [
             contestant
             for name, bundle in opened.items()
-            for contestant in measure.bundle_contestants(name, bundle, here, stack, _say)
+            for contestant in measure.bundle_contestants(name, bundle, having, device, stack, _say)
         ]
         engines = [(each.name, each.runtime, each.precision) for each in contestants]
         if family:
             contestants += family_contestants(_say)
-        accuracy = accuracies(opened, engines, data, set(apart), _say) if data else {}
+        accuracy = accuracies(opened, engines, device, data, set(apart), _say) if data else {}
         if references and "openvino" not in here:
             _say("no OpenVINO here: the reference graphs are left out")
+        elif references and device != "CPU":
+            _say("the reference graphs are a CPU's: left out")
         elif references:
             contestants += measure.reference_contestants(_size(opened), official, _say)
         run_rounds(contestants, rounds, lambda turns: tqdm(turns, unit="round"))
     streams = physical_cores()
     cameras = [
-        measure_cameras(first, *_fastest(name, first, engines), count, each, CAMERA_SECONDS)
+        measure_cameras(first, *_fastest(name, first, engines), device, count, each, CAMERA_SECONDS)
         for name, first in list(opened.items())[:1]
         for count in CAMERAS
         for each in sorted({1, streams})

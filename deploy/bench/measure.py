@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -40,6 +40,7 @@ class Row:
 
     name: str
     runtime: str
+    device: str
     precision: str
     gflop: float
     p50_ms: float
@@ -67,7 +68,8 @@ class Bench:
 def bundle_contestants(
     name: str,
     bundle: Bundle,
-    runtimes: tuple[str, ...],
+    runtimes: Sequence[str],
+    device: str,
     stack: ExitStack,
     say: Callable[[str], None],
 ) -> list[Contestant]:
@@ -81,7 +83,7 @@ def bundle_contestants(
     for runtime in runtimes:
         for precision in bundle.precisions:
             try:
-                engine = load_engine(bundle, runtime=runtime, precision=precision)
+                engine = load_engine(bundle, runtime=runtime, device=device, precision=precision)
                 stack.callback(engine.close)
                 self_test(engine, bundle)
             except InputError as error:
@@ -89,7 +91,7 @@ def bundle_contestants(
                 continue
             gflop = graph_gflop(bundle.model(precision))
             call = partial(engine.infer, frames[0])
-            contestants.append(Contestant(name, runtime, precision, gflop, call))
+            contestants.append(Contestant(name, runtime, precision, gflop, call, device=device))
     if not contestants:
         raise InputError(f"no engine of {name} can be timed here: see above why")
     return contestants
@@ -141,6 +143,7 @@ def rows(contestants: list[Contestant], accuracy: dict[tuple[str, str, str], flo
             Row(
                 each.name,
                 each.runtime,
+                each.device,
                 each.precision,
                 each.gflop,
                 each.p50_ms,
@@ -158,27 +161,27 @@ def table(bench: Bench) -> str:
     """A bench as text."""
     lines = [
         f"{bench.cpu}, {bench.cores} cores; medians over interleaved rounds, frame to score",
-        f"{'model':24} {'runtime':12} {'precision':9} {'GFLOP':>8} {'p50 ms':>8} {'p99 ms':>8} "
-        f"{'GOP/s':>6} {'of peak':>7} {'AUROC':>6}  faster than",
+        f"{'model':24} {'runtime':12} {'device':8} {'precision':9} {'GFLOP':>8} {'p50 ms':>8} "
+        f"{'p99 ms':>8} {'GOP/s':>6} {'of peak':>7} {'AUROC':>6}  faster than",
     ]
     for row in bench.rows:
         share = "-" if row.share is None else f"{row.share:.0%}"
         auroc = "-" if row.image_auroc is None else f"{row.image_auroc:.3f}"
         faster = ", ".join(f"{name} {times:.1f} x" for name, times in row.faster_than.items())
         lines.append(
-            f"{row.name:24} {row.runtime:12} {row.precision:9} {row.gflop:8.2f} {row.p50_ms:8.2f} "
-            f"{row.p99_ms:8.2f} {row.gop_s:6.0f} {share:>7} {auroc:>6}  {faster}"
+            f"{row.name:24} {row.runtime:12} {row.device:8} {row.precision:9} {row.gflop:8.2f} "
+            f"{row.p50_ms:8.2f} {row.p99_ms:8.2f} {row.gop_s:6.0f} {share:>7} {auroc:>6}  {faster}"
         )
     if bench.cameras:
         lines += [
             "",
             "several cameras on one engine, each sending as soon as it is answered",
-            f"{'runtime':12} {'precision':9} {'cameras':>7} {'streams':>7} {'frames/s':>9} "
-            f"{'p50 ms':>8} {'p99 ms':>8}",
+            f"{'runtime':12} {'device':8} {'precision':9} {'cameras':>7} {'streams':>7} "
+            f"{'frames/s':>9} {'p50 ms':>8} {'p99 ms':>8}",
         ]
     for each in bench.cameras:
         lines.append(
-            f"{each.runtime:12} {each.precision:9} {each.cameras:7} {each.streams:7} "
-            f"{each.frames_per_s:9.1f} {each.p50_ms:8.2f} {each.p99_ms:8.2f}"
+            f"{each.runtime:12} {each.device:8} {each.precision:9} {each.cameras:7} "
+            f"{each.streams:7} {each.frames_per_s:9.1f} {each.p50_ms:8.2f} {each.p99_ms:8.2f}"
         )
     return "\n".join(lines)

@@ -80,9 +80,7 @@ def efficientad_graph() -> bytes:
 
 def official_call(input_size: tuple[int, int]) -> tuple[Callable[[], None], float]:
     """DiffusionAD at its official size in PyTorch, float32: one call is one frame; its GFLOP."""
-    recipe = preset("paper")
-    model = DiffusionAD(recipe.family, recipe.unet, recipe.segmentation, recipe.prediction)
-    inspector = FixedNoise(model, input_size, seed=0).eval()
+    inspector = FixedNoise(DiffusionAD.of(preset("paper")), input_size, seed=0).eval()
     frame = torch.zeros((1, *input_size, 3), dtype=torch.uint8)
 
     def call() -> None:

@@ -32,6 +32,7 @@ class Contestant:
     gflop: float
     call: Callable[[], object]
     milliseconds: list[float] = field(default_factory=list)
+    device: str = "CPU"
 
     @property
     def p50_ms(self) -> float:

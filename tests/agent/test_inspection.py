@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import agent
 from agent.bundle import open_bundle
 from agent.decision import decide
 from agent.engine import Engine, EngineFault, Inspection, load_engine
 from agent.inspection import IGNORED_LOGIT, inspect
-from agent.manifest import Tiles
+from agent.manifest import Manifest, Tiles
 from agent.verdict import Outcome
 from agent.view import View
 from tests.agent.factories import make_record
@@ -136,20 +138,6 @@ def test_the_edge_of_the_mask_is_no_defect(engine: Engine, masked: View) -> None
     assert all(region.box.y >= 30 for region in decision.regions)
 
 
-def test_a_window_is_scored_over_what_is_inspected_of_it(engine: Engine) -> None:
-    """Rows 0 to 29 are ignored: windows begin every 4 rows, and the one at 28 is half a window."""
-    ignored = np.zeros(SIZE, np.bool_)
-    ignored[:30] = True
-    view = View(SIZE, image_size=SIZE, ignored=ignored, score_window=8)
-    found = inspect(engine, view, view.canvas(spotted(tiny_frames(1, SIZE)[0], 33, 20)))
-    means = []
-    for y in range(28, SIZE[0] - 7, 4):
-        for x in range(0, SIZE[1] - 7, 4):
-            window = found.anomaly_map[y : y + 8, x : x + 8]
-            means.append(window[window > IGNORED_LOGIT].mean())
-    assert found.score == pytest.approx(float(max(means)), rel=1e-5)
-
-
 def test_squares_are_scored_over_what_is_inspected_of_them(engine: Engine) -> None:
     """Rows 0 to 29 are ignored: squares begin every 4 rows, and the one at 28 is half a square."""
     ignored = np.zeros(SIZE, np.bool_)
@@ -164,12 +152,12 @@ def test_squares_are_scored_over_what_is_inspected_of_them(engine: Engine) -> No
     assert found.score == pytest.approx(float(np.mean(sorted(means)[-3:])), rel=1e-5)
 
 
-def test_slivers_of_windows_count_where_there_is_nothing_else(engine: Engine) -> None:
+def test_slivers_of_squares_count_where_there_is_nothing_else(engine: Engine) -> None:
     ignored = np.ones(SIZE, np.bool_)
-    ignored[5, 5:9] = False
-    view = View(SIZE, image_size=SIZE, ignored=ignored, score_window=8)
+    ignored[5, 4:8] = False
+    view = View(SIZE, image_size=SIZE, ignored=ignored, score_pixels=1, score_square=4)
     found = inspect(engine, view, view.canvas(tiny_frames(1, SIZE)[0]))
-    assert found.score == pytest.approx(float(found.anomaly_map[5, 5:9].mean()), rel=1e-5)
+    assert found.score == pytest.approx(float(found.anomaly_map[5, 4:8].mean()), rel=1e-5)
 
 
 def test_fewer_pixels_than_the_score_takes_are_all_taken(engine: Engine) -> None:
@@ -178,3 +166,11 @@ def test_fewer_pixels_than_the_score_takes_are_all_taken(engine: Engine) -> None
     view = View(SIZE, image_size=SIZE, ignored=ignored, score_pixels=TOP)
     found = inspect(engine, view, view.canvas(tiny_frames(1, SIZE)[0]))
     assert found.score == pytest.approx(float(found.anomaly_map[5, 5:9].mean()), rel=1e-6)
+
+
+def test_a_bundle_that_still_names_a_window_of_the_score_opens() -> None:
+    """The shipped one does, as null: an earlier version could score so, and none was made to."""
+    manifest = open_bundle(Path(agent.__file__).parent / "demo" / "flange.nlb").manifest
+    assert manifest.score_window is None and manifest.score_pixels == 8
+    with pytest.raises(ValueError, match="score_window"):
+        Manifest.model_validate({**manifest.model_dump(), "score_window": 8})

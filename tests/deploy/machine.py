@@ -1,7 +1,8 @@
 """A machine to install into: its file system, wheels, and a systemd of a few lines.
 
 The wheel is a tiny one that answers as `normline` does where the installer asks it; pip, the
-virtual environments and all files are real, below a folder of the test's.
+virtual environments and all files are real, below a folder of the test's. A `RunningMachine` is
+installed into many times, and only unpacks the wheels.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -29,6 +31,24 @@ def main():
     keys.mkdir(parents=True, exist_ok=True)
     if not (keys / "station.key").exists():
         (keys / "station.key").write_text("made by {version}")
+"""
+
+# In the place of pip: SCRIPT FOLDER install … --find-links=WHEELS … WHEEL[gpio]
+UNPACK = """
+import sys, zipfile
+from pathlib import Path
+folder, (wheel, _, extra) = Path(sys.argv[1]), sys.argv[-1].partition("[")
+(wheels,) = (word.partition("=")[2] for word in sys.argv if word.startswith("--find-links="))
+packages = folder / "lib/python3/site-packages"
+for each in [wheel, *(Path(wheels).glob("gpiod-*.whl") if extra else ())]:
+    zipfile.ZipFile(each).extractall(packages)
+command = folder / "bin/normline"
+command.parent.mkdir(exist_ok=True)
+command.write_text(
+    f"#!{sys.executable} -IS\\nimport sys; sys.path.insert(0, {str(packages)!r})\\n"
+    "import answers; answers.main()\\n"
+)
+command.chmod(0o755)
 """
 
 # What a unit runs is a line: the unit, the version, its drop-ins, its description. It does not
@@ -145,9 +165,15 @@ class RunningMachine(Machine):
         command.chmod(0o755)
         monkeypatch.setenv("PATH", str(self.systemd), prepend=os.pathsep)
         monkeypatch.setattr(deploy.install.Installation, "_has_systemd", True)
+        self.unpack = folder / "unpack.py"
+        self.unpack.write_text(UNPACK)
+        monkeypatch.setattr(deploy.install, "_make_environment", self._make_environment)
         self.source = folder / "deploy"
         shutil.copytree(deploy.install.HERE / "systemd", self.source / "systemd")
         monkeypatch.setattr(deploy.install, "HERE", self.source)
+
+    def _make_environment(self, folder: Path) -> list[str]:
+        return [sys.executable, "-IS", str(self.unpack), str(folder)]
 
     def start(self, *units: str) -> None:
         for unit in units:

@@ -27,8 +27,8 @@ def defective_plate(rng: Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8
     return image, mask
 
 
-def write_plates(root: Path) -> Path:
-    """Six hundred plates to train on; four good and four spotted ones to test.
+def write_plates(root: Path, train: int = 600) -> Path:
+    """So many plates to train on; four good and four spotted ones to test.
 
     With eighty, the gate of INT8 has few frames, and two good ones that change places are more
     than one verdict in 200.
@@ -36,7 +36,7 @@ def write_plates(root: Path) -> Path:
     rng = np.random.default_rng(3)
     for folder in ("train/good", "test/good", "test/spot", "ground_truth/spot"):
         (root / folder).mkdir(parents=True)
-    for index in range(600):
+    for index in range(train):
         cv2.imwrite(str(root / "train" / "good" / f"{index}.png"), plate(rng))
     for index in range(4):
         cv2.imwrite(str(root / "test" / "good" / f"{index}.png"), plate(rng))

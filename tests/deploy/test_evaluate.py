@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from agent.alignment import Alignment
+from agent.bundle import Bundle
 from agent.engine import EngineFault
 from agent.errors import InputError
 from agent.view import View
+from deploy import commands
 from deploy.evaluate import Outcome, inspect_all, report, showing_a_part
+from tests.deploy.plates import SIDE, defective_plate, plate
 from tests.posed import SIZE, alignment, lying
+from tests.tiny import write_tiny_bundle
 from training.dataset import LabelledImage
 
 ITEMS = [LabelledImage(Path(f"{i}.png"), "good" if i < 50 else "spot", None) for i in range(60)]
@@ -54,6 +60,47 @@ def test_a_picture_without_a_part_costs_no_evaluation(tmp_path: Path) -> None:
     assert showing_a_part(items, followed, said.append) == items[:1]
     assert "gone.png shows no part" in said[0] and said[1] == "1 of 2 test images left out"
     assert showing_a_part(items, View((64, 64)), said.append) == items
+
+
+@pytest.fixture
+def plates(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        folder, picture = "train/good" if index < 8 else "test/good", plate(rng)
+        if index > 9:
+            folder, picture = "test/spot", defective_plate(rng)[0]
+        path = tmp_path / "plates" / folder / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), picture)
+    return tmp_path / "plates"
+
+
+@pytest.mark.parametrize(
+    ("options", "fails", "code"),
+    [
+        ("", "fp32", 0),
+        ("--runtime onnxruntime", "fp32", 0),
+        ("--precision fp32 --precision int8", "fp32", 1),
+        ("", "onnxruntime", 0),
+        ("--runtime openvino --runtime onnxruntime", "onnxruntime", 1),
+    ],
+)
+def test_an_engine_that_nobody_asked_for_may_be_missing(
+    plates: Path, monkeypatch: pytest.MonkeyPatch, options: str, fails: str, code: int
+) -> None:
+    """On an NPU, which has no fp32, every evaluation failed."""
+    outcome_of = commands._outcome
+
+    def without(bundle: Bundle, choice: tuple[str, str, str], *more: Any) -> Outcome:
+        if fails in choice:
+            raise InputError(f"no {fails} here")
+        return outcome_of(bundle, choice, *more)
+
+    monkeypatch.setattr(commands, "_outcome", without)
+    bundle = write_tiny_bundle(plates.parent / "tiny.nlb", (SIDE, SIDE))
+    result = CliRunner().invoke(commands.evaluate, [str(bundle), str(plates), *options.split()])
+    assert result.exit_code == code, result.output
+    assert "left out: no" in result.output and "img AUROC" in result.output
 
 
 class Overflowing:

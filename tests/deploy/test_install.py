@@ -242,16 +242,24 @@ class TestTheServicesUser:
         assert mode(machine.station) == 0o640
 
 
-def test_uninstall_keeps_the_users_files_and_purge_does_not(machine: Machine) -> None:
+def test_uninstall_keeps_the_users_files_and_purge_does_not(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The last of this file: the machine is empty afterwards."""
     drop_ins = machine.units / "normline.service.d"
     (drop_ins / "override.conf").write_text("by systemctl edit")
+    verdicts = machine.root / "run/normline/journal.db"
+    verdicts.parent.mkdir(parents=True)
+    verdicts.write_text("of a time in which the disk was full")
     assert machine.run("uninstall") == 0
+    told = capsys.readouterr().out
+    assert all(str(machine.root / f"var/{name}/normline") in told for name in ("lib", "cache"))
     left = machine.files()
     assert set(left) == {
         "etc/normline/station.yaml",
         "etc/normline/keys/station.key",
         "etc/systemd/system/normline.service.d/override.conf",
+        "run/normline/journal.db",
     }
     assert not (machine.root / "usr/local/bin/normline").is_symlink()
     assert machine.run("uninstall", "--purge") == 0

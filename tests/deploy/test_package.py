@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
+from torch import nn
 
 import training.errors
 from agent.bundle import open_bundle
@@ -22,20 +24,30 @@ from deploy import package
 from deploy.commands import evaluate, export
 from deploy.graph import export_graph, line_module
 from deploy.parity import Said
+from deploy.quantise import measure_scales, quantise
+from deploy.tensorrt import check_rules
+from tests.deploy.networks import random_frames
 from tests.deploy.plates import SIDE, plate, write_plates
 from tests.tiny import write_tiny_bundle, write_tiny_record
+from training.budget import Budget
 from training.commands import train
 from training.model import DiffusionAD, FixedNoise
 from training.run import Run, load_run
 
+pytestmark = pytest.mark.usefixtures("no_second_process")
+
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def plates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_plates(tmp_path_factory.mktemp("data") / "plates")
+
+
+@pytest.fixture(scope="module")
+def run(plates: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Trained for long enough that a spot scores above a good plate."""
     folder = tmp_path_factory.mktemp("runs")
-    data = write_plates(folder / "plates")
     options = ["--preset", "edge-s", "--size", str(SIDE), "--steps", "240", "--product", "plate"]
-    result = CliRunner().invoke(train, [str(data), "--out", str(folder / "plate"), *options])
+    result = CliRunner().invoke(train, [str(plates), "--out", str(folder / "plate"), *options])
     assert result.exit_code == 0, result.output
     return load_run(folder / "plate")
 
@@ -87,10 +99,11 @@ def test_no_path_of_the_exporting_machine_is_left_in_a_model(bundle: Path, preci
 
 
 def test_a_precision_that_strays_is_refused_and_nothing_is_written(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gate must bite: a model with a tenth of the ranges that it needs clips what it sees."""
-    measure = package.measure_scales
+    exported, measure = open_bundle(bundle), package.measure_scales
+    monkeypatch.setattr(package, "export_graph", lambda *given: exported.model(given[-1]))
 
     def too_small(model: bytes, frames: np.ndarray) -> dict[str, float]:
         return {group: scale / 10 for group, scale in measure(model, frames).items()}
@@ -103,6 +116,49 @@ def test_a_precision_that_strays_is_refused_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def exact(monkeypatch: pytest.MonkeyPatch) -> package.Exact:
+    """What a model says of six frames, of which two show an anomaly; others it says 9 of."""
+    said = Said(np.arange(6.0), np.zeros((6, 8, 8), np.float32))
+
+    def others(_: object, frames: NDArray[np.uint8]) -> Said:
+        return Said(np.full(len(frames), 9.0), np.zeros((len(frames), 8, 8), np.float32))
+
+    monkeypatch.setattr(package, "ask_module", others)
+    return package.Exact(random_frames(6), np.arange(6) >= 4, said)
+
+
+def test_a_tuned_model_is_judged_by_frames_that_it_was_not_tuned_on(
+    exact: package.Exact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those it was tuned on, INT8 gave every verdict of fp32, and of no others so many."""
+    tuned_on: list[NDArray[np.uint8]] = []
+
+    def tune(line: object, model: bytes, scales: object, frames: object, *_: object) -> object:
+        tuned_on.extend(frames)  # type: ignore[arg-type]
+        return line, scales
+
+    monkeypatch.setattr(package, "finetune", tune)
+    for name in ("export_graph", "measure_scales", "quantise"):
+        monkeypatch.setattr(package, name, lambda *_: b"")
+    options = (nn.Identity(), exact, (SIDE, SIDE))
+    _, judged = package._int8(*options, Budget(steps=1), lambda line: None)
+    assert len(tuned_on) == len(judged.frames) == 3 and list(judged.trained.scores) == [1, 3, 5]
+    assert not any((one == other).all() for one in tuned_on for other in judged.frames)
+    assert list(judged.anomalous) == [False, False, True]
+    _, untuned = package._int8(*options, None, lambda line: None)
+    assert untuned is exact and len(tuned_on) == 3
+
+
+def test_more_frames_of_the_same_parts_stand_behind_those_that_were_asked_about(
+    exact: package.Exact,
+) -> None:
+    more = exact.seen_again(nn.Identity())
+    assert len(more.frames) == len(more.trained.maps) == 24
+    assert list(more.trained.scores) == [*range(6), *[9] * 18]
+    assert list(more.anomalous) == [False, False, False, False, True, True] * 4
+
+
 def test_a_precision_without_an_answer_is_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,9 +169,9 @@ def test_a_precision_without_an_answer_is_refused_in_one_line(
 
     monkeypatch.setattr(package, "ask_engine", overflow)
     frames, answers = np.zeros((1, 64, 64, 3), np.uint8), Said(np.zeros(1), np.zeros((1, 64, 64)))
-    exact = package.Exact(frames, np.zeros(1, bool), answers)
+    one = package.Exact(frames, np.zeros(1, bool), answers)
     with pytest.raises(InputError, match=r"the fp32 model on .* no usable answer .*not finite"):
-        package.gate(write_tiny_bundle(tmp_path / "tiny.nlb"), exact, exact)
+        package.gate(write_tiny_bundle(tmp_path / "tiny.nlb"), one, one)
 
 
 def test_weights_that_are_no_numbers_are_refused(run: Run, tmp_path: Path) -> None:
@@ -129,14 +185,16 @@ def test_weights_that_are_no_numbers_are_refused(run: Run, tmp_path: Path) -> No
 
 
 def test_an_official_network_exports_too() -> None:
+    """It was refused for its pooling, and for bytes that were turned before they were numbers."""
     torch.manual_seed(0)
-    model = DiffusionAD("official", {"base": 32}, {"base": 4}, "noise")
+    unet = {"base": 32, "multipliers": (1, 1), "attention_levels": (1,)}
+    model = DiffusionAD("official", unet, {"base": 4}, "noise")
     inspector = FixedNoise(model, (SIDE, SIDE), seed=0).eval()
     frame = plate(np.random.default_rng(7))[None]
-    session = onnxruntime.InferenceSession(
-        export_graph(line_module(inspector, (SIDE, SIDE)), (SIDE, SIDE), "fp32"),
-        providers=["CPUExecutionProvider"],
-    )
+    graph = export_graph(line_module(inspector, (SIDE, SIDE)), (SIDE, SIDE), "fp32")
+    check_rules(graph, "fp32")
+    check_rules(quantise(graph, measure_scales(graph, frame)), "int8")
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     exported = session.run(None, {"frame": frame})
     with torch.inference_mode():
         trained = inspector(torch.from_numpy(frame))
@@ -153,14 +211,17 @@ def test_a_run_without_frames_asks_for_them(run: Run, tmp_path: Path) -> None:
         )
 
 
-def test_evaluation_reports_every_engine(bundle: Path, tmp_path: Path) -> None:
-    data, report = write_plates(tmp_path / "plates"), tmp_path / "report.json"
+def test_evaluation_reports_every_engine(bundle: Path, plates: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
     result = CliRunner().invoke(
-        evaluate, [str(bundle), str(data), "--json", str(report)], catch_exceptions=False
+        evaluate, [str(bundle), str(plates), "--json", str(report)], catch_exceptions=False
     )
     assert result.exit_code == 0, result.output
-    assert all(name in result.output for name in (*RUNTIMES, *PRECISIONS, "AUPRO", "spot"))
-    assert report.is_file()
+    rows = {(row["runtime"], row["precision"]): row for row in json.loads(report.read_text())}
+    assert set(rows) == set(product(RUNTIMES, PRECISIONS))
+    for row in rows.values():
+        assert row["image_auroc"] == row["auroc_by_kind"]["spot"] == 1.0
+        assert row["aupro"] > 0.9 and row["agreement"] == 1.0
 
 
 def record_of_onnxruntime(bundle: Path, path: Path, threshold: float) -> Path:
@@ -170,11 +231,12 @@ def record_of_onnxruntime(bundle: Path, path: Path, threshold: float) -> Path:
     return write_tiny_record(path, opened, engine.fingerprint, threshold)
 
 
-def test_a_calibrated_engine_is_judged_at_its_threshold(bundle: Path, tmp_path: Path) -> None:
-    data = write_plates(tmp_path / "plates")
+def test_a_calibrated_engine_is_judged_at_its_threshold(
+    bundle: Path, plates: Path, tmp_path: Path
+) -> None:
     normal = record_of_onnxruntime(bundle, tmp_path / "normal.json", threshold=1e6)
     strict = record_of_onnxruntime(bundle, tmp_path / "strict.json", threshold=-1e6)
-    options = [str(bundle), str(data), "--runtime", "onnxruntime", "--precision", "fp32"]
+    options = [str(bundle), str(plates), "--runtime", "onnxruntime", "--precision", "fp32"]
 
     def rates(record: Path) -> tuple[float, float]:
         report = tmp_path / "report.json"
@@ -189,18 +251,16 @@ def test_a_calibrated_engine_is_judged_at_its_threshold(bundle: Path, tmp_path: 
 
 
 def test_a_calibration_of_an_engine_that_is_not_evaluated_is_refused(
-    bundle: Path, tmp_path: Path
+    bundle: Path, plates: Path, tmp_path: Path
 ) -> None:
-    data = write_plates(tmp_path / "plates")
     record = record_of_onnxruntime(bundle, tmp_path / "record.json", threshold=0.0)
     options = ["--runtime", "openvino", "--precision", "fp32", "--calibration", str(record)]
     with pytest.raises(InputError, match=r"onnxruntime .* is not evaluated here"):
-        CliRunner().invoke(evaluate, [str(bundle), str(data), *options], catch_exceptions=False)
+        CliRunner().invoke(evaluate, [str(bundle), str(plates), *options], catch_exceptions=False)
 
 
-def test_a_kind_that_is_not_there_cannot_be_set_apart(bundle: Path, tmp_path: Path) -> None:
-    data = write_plates(tmp_path / "plates")
+def test_a_kind_that_is_not_there_cannot_be_set_apart(bundle: Path, plates: Path) -> None:
     with pytest.raises(InputError, match="rust"):
         CliRunner().invoke(
-            evaluate, [str(bundle), str(data), "--apart", "rust"], catch_exceptions=False
+            evaluate, [str(bundle), str(plates), "--apart", "rust"], catch_exceptions=False
         )

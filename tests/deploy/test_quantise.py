@@ -67,7 +67,7 @@ def by_openvino(model: bytes, frames: NDArray[np.uint8] = FRAMES) -> NDArray[np.
 
 
 def test_the_graph_keeps_tensorrts_rules(exported: Exported) -> None:
-    check_rules(exported.int8)
+    check_rules(exported.int8, "int8")
     graph = onnx.load_from_string(exported.int8).graph
     kinds = [node.op_type for node in graph.node]
     # Every convolution but those of `FoldedContrast`: its data, shared or not, and its own weight.
@@ -218,9 +218,10 @@ def test_a_broken_rule_is_named(exported: Exported, damage: object, message: str
     assert not broken_rules(model)
     damage(model.graph)  # type: ignore[operator]
     with pytest.raises(InputError, match=f"TensorRT would refuse.*{message}"):
-        check_rules(model.SerializeToString())
+        check_rules(model.SerializeToString(), "int8")
 
 
+@pytest.mark.parametrize("exported", [3], indirect=True, ids=["colour"])
 def test_fine_tuning_brings_int8_closer(exported: Exported) -> None:
     said: list[str] = []
     tuned, scales = finetune(

@@ -22,6 +22,7 @@ from training.images import read_image
 from training.losses import SQUARE, SQUARES
 from training.run import Run, load_run
 
+pytestmark = pytest.mark.usefixtures("no_second_process")
 SIZE = (64, 64)
 
 
@@ -120,7 +121,7 @@ def test_a_wish_that_does_not_fit_is_refused(
         CliRunner().invoke(train, order(parts, tmp_path / "run", *more), catch_exceptions=False)
 
 
-def test_an_image_of_another_depth_is_named(run: Run, tmp_path: Path) -> None:
+def test_an_image_of_another_depth_is_named(tmp_path: Path) -> None:
     parts = write_parts(tmp_path / "parts")
     grey = cv2.imread(str(parts / "3.png"), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(str(parts / "3.png"), grey)
@@ -134,7 +135,7 @@ def test_an_image_of_another_depth_is_named(run: Run, tmp_path: Path) -> None:
     [((200, 80, 3), "holds float32 pixels"), ((200, 80), "is not an image that can be read")],
 )
 def test_an_image_of_numbers_that_are_none_is_refused(
-    run: Run, tmp_path: Path, shape: tuple[int, ...], message: str
+    tmp_path: Path, shape: tuple[int, ...], message: str
 ) -> None:
     parts = write_parts(tmp_path / "parts")
     cv2.imwrite(str(parts / "4.tif"), np.full(shape, np.nan, np.float32))

@@ -26,7 +26,18 @@ from tests.prove.scenario import Check, Scenario, Work, find_scenarios
     help="Keep stations and journals here; a soak that was stopped goes on from it.",
 )
 @click.option("--seed", default=1, show_default=True, help="Of the random moments.")
-def main(chosen: tuple[str, ...], json_path: Path | None, folder: Path | None, seed: int) -> None:
+@click.option(
+    "--station",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Time this station (of a folder:// camera) in `latency`, not the demo's.",
+)
+def main(
+    chosen: tuple[str, ...],
+    json_path: Path | None,
+    folder: Path | None,
+    seed: int,
+    station: Path | None,
+) -> None:
     """Damage real stations and see what holds.
 
     \b
@@ -43,7 +54,10 @@ def main(chosen: tuple[str, ...], json_path: Path | None, folder: Path | None, s
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="normline-prove-") as temporary:
         base = (folder or Path(temporary)).resolve()  # cameras are named by absolute paths
-        results = [_run(scenario, count, base, seed) for scenario, count in plan]
+        results = [
+            _run(scenario, Work(base / scenario.name, count, random.Random(seed), _say, station))
+            for scenario, count in plan
+        ]
     if json_path is not None:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(json.dumps(results, indent=1) + "\n")
@@ -62,25 +76,25 @@ def _plan(chosen: tuple[str, ...]) -> list[tuple[Scenario, int]]:
     return plan
 
 
-def _run(scenario: Scenario, count: int, base: Path, seed: int) -> dict[str, object]:
-    def say(line: str) -> None:
-        click.echo(f"  {line}", err=True)
+def _say(line: str) -> None:
+    click.echo(f"  {line}", err=True)
 
-    click.echo(f"{scenario.name}: {scenario.title} ({count})", err=True)
-    folder = base / scenario.name
-    folder.mkdir(parents=True, exist_ok=True)
+
+def _run(scenario: Scenario, work: Work) -> dict[str, object]:
+    click.echo(f"{scenario.name}: {scenario.title} ({work.count})", err=True)
+    work.folder.mkdir(parents=True, exist_ok=True)
     began_s = time.monotonic()
     checks = []
     try:
-        for check in scenario.prove(Work(folder, count, random.Random(seed), say)):
-            say(f"{'holds' if check.ok else 'FAILS'}: {check.goal}: {check.measured}")
+        for check in scenario.prove(work):
+            _say(f"{'holds' if check.ok else 'FAILS'}: {check.goal}: {check.measured}")
             checks.append(check)
     except Exception as error:  # One scenario that breaks leaves the others to be run.
         traceback.print_exc()
         checks.append(Check("the scenario runs to its end", repr(error), False))
     return {
         "scenario": scenario.name,
-        "count": count,
+        "count": work.count,
         "seconds": round(time.monotonic() - began_s, 1),
         "checks": [asdict(check) for check in checks],
     }

@@ -1,7 +1,8 @@
 """A subscriber in a process of its own, for as slow as it is told to be.
 
-`python -m tests.prove.listener VERDICTS REPLAY OUT HURRY`: writes "epoch seq" of every verdict to
-OUT, one a second until the file HURRY is there, and "gap" for what it could not have.
+`python -m tests.prove.listener VERDICTS REPLAY OUT HURRY [MEMORY]`: writes "epoch seq" of every
+verdict to OUT, one a second until the file HURRY is there, and "gap" for what it could not have.
+Started again with the same MEMORY, it goes on.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from agent.client import Gap, Position, Subscriber
 from agent.verdict import Verdict
 
 
-def main(verdicts: str, replay: str, out: str, hurry: str) -> None:
+def main(verdicts: str, replay: str, out: str, hurry: str, memory: str | None = None) -> None:
+    # A memory that is not there yet stands for the beginning too.
+    begins = {"memory": Path(memory)} if memory else {"position": Position(0, 0)}
     with (
-        Path(out).open("w", buffering=1) as lines,
-        Subscriber(verdicts, replay, position=Position(0, 0)) as station,
+        Path(out).open("a", buffering=1) as lines,
+        Subscriber(verdicts, replay, **begins) as station,
     ):
         for event in station:
             if isinstance(event, Verdict):

@@ -36,13 +36,15 @@ class Work:
 
     folder: its own; it is empty unless an earlier run of this scenario left something to go on
     from; count: of whatever the scenario counts; chance: seeded, so that a run can be repeated;
-    say: shows one line of progress.
+    say: shows one line of progress; station: a file of yours, where --station
+    names one.
     """
 
     folder: Path
     count: int
     chance: random.Random
     say: Callable[[str], None]
+    station: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from agent.cli import main
 from training.batches import BatchMaker
 from training.trainer import Trainer
 
+WITH_A_SECOND_PROCESS = BatchMaker.stream
+
 
 def be_exact() -> None:
     """bfloat16 hides differences of rounding or makes them large, from machine to machine."""
@@ -22,7 +24,7 @@ def be_exact() -> None:
 
 
 def make_batches_here() -> None:
-    """No second process that loads torch; `test_training` trains with one."""
+    """No second process that loads torch."""
     BatchMaker.stream = lambda self, first: map(  # type: ignore[method-assign]
         self.__getitem__, count(first)
     )

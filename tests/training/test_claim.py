@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -14,14 +15,13 @@ from safetensors.torch import load_file
 
 from tests.training.small import STEPS, run_train, write_plates
 from training import session
+from training.claim import same_recipe
+from training.distributed import Group
 from training.errors import InputError
-from training.run import IGNORE_MASK, METRICS, SETTINGS, WEIGHTS, load_run
+from training.run import IGNORE_MASK, METRICS, SETTINGS, WEIGHTS, load_run, read_settings
 from training.state import STATE, load_state, save_state
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("no_second_process")
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +74,19 @@ def test_a_run_begun_by_another_recipe_is_not_resumed(
     shutil.copytree(trained, out)
     settings = json.loads((out / SETTINGS).read_text())
     del settings["training"]["painting_share"]
+    settings["training"]["batch_size"] *= 2
     (out / SETTINGS).write_text(json.dumps(settings))
     with pytest.raises(InputError, match="begun with another recipe"):
         run_train(parts, out, "--steps", str(STEPS), "--resume")
+
+
+def test_a_run_that_does_not_tell_of_painting_painted_to_the_end(trained: Path) -> None:
+    """As the preset `paper` still does: its older runs were refused as of another recipe."""
+    settings = read_settings(trained)
+    untold = {k: v for k, v in settings.training.items() if k != "painting_share"}
+    run = settings.model_copy(update={"training": untold})
+    assert same_recipe(run, {**settings.training, "painting_share": 1.0})
+    assert not same_recipe(run, settings.training)
 
 
 def test_a_resume_of_nothing_is_refused(parts: Path, tmp_path: Path) -> None:
@@ -86,18 +96,43 @@ def test_a_resume_of_nothing_is_refused(parts: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "mistpyed").exists()
 
 
-def test_a_batch_that_cannot_be_shared_takes_no_folder(
+def test_a_batch_that_cannot_be_shared_is_refused_before_a_picture_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight images for four processes, six with anomalies: told after minutes of reading."""
+    monkeypatch.setattr(session, "training_group", lambda: nullcontext(Group(size=4)))
+    for index in range(8):
+        (tmp_path / f"{index}.png").write_text("no image")
+    with pytest.raises(InputError, match="8 images, 6 of .* 4 processes: give --batch-size 16"):
+        run_train(tmp_path, tmp_path / "run", "--batch-size", "8")
+    assert not (tmp_path / "run").exists()
+
+
+class _Apart(Group):
+    def alike(self, value: float) -> bool:
+        return False
+
+
+def test_machines_with_other_images_take_no_folder(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order is repeated with another --batch-size, as the message says."""
-    monkeypatch.setattr(session, "check_shares", _refused)
-    with pytest.raises(InputError, match="another --batch-size"):
+    monkeypatch.setattr(session, "training_group", lambda: nullcontext(_Apart()))
+    with pytest.raises(InputError, match="train on different images"):
         run_train(parts, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def _refused(size: int, group: object) -> None:
-    raise InputError("give another --batch-size")
+def test_only_the_leader_writes_a_run_that_is_gone_on_with(
+    trained: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every process had the best score from the saved state, and all wrote the run at once."""
+    out = tmp_path / "killed"
+    shutil.copytree(trained, out)
+    (out / WEIGHTS).unlink()
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    monkeypatch.setattr(session, "training_group", lambda: nullcontext(Group(rank=1)))
+    run_train(parts, out, "--resume")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_a_resume_with_other_textures_is_refused(

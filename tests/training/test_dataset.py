@@ -174,21 +174,21 @@ NAMES = [Path("parts") / f"{index:04}.png" for index in range(200)]
 
 
 def test_split_parts_the_normals_once() -> None:
-    train, held_out = split_normals(NAMES, seed=1)
+    train, held_out = split_normals(NAMES, 1, 0.1)
     assert len(held_out) == 20 and sorted(train + held_out) == NAMES
 
 
 def test_split_depends_on_names_and_seed_alone() -> None:
-    _, held_out = split_normals(NAMES, seed=1)
+    _, held_out = split_normals(NAMES, 1, 0.1)
     moved = [Path("elsewhere") / path.name for path in reversed(NAMES)]
-    assert [path.name for path in split_normals(moved, seed=1)[1]] == [p.name for p in held_out]
-    assert split_normals(NAMES, seed=2)[1] != held_out
+    assert [path.name for path in split_normals(moved, 1, 0.1)[1]] == [p.name for p in held_out]
+    assert split_normals(NAMES, 2, 0.1)[1] != held_out
 
 
 def test_split_hardly_moves_when_images_are_added() -> None:
-    before = set(split_normals(NAMES, seed=1)[1])
+    before = set(split_normals(NAMES, 1, 0.1)[1])
     more = [*NAMES, *(Path("parts") / f"new-{index}.png" for index in range(5))]
-    assert len(before & set(split_normals(more, seed=1)[1])) >= len(before) - 3
+    assert len(before & set(split_normals(more, 1, 0.1)[1])) >= len(before) - 3
 
 
 def test_a_name_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_name_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 8])
 def test_split_leaves_something_on_each_side(count: int) -> None:
-    train, held_out = split_normals(NAMES[:count], seed=0)
+    train, held_out = split_normals(NAMES[:count], 0, 0.1)
     assert held_out and train
 
 

@@ -20,7 +20,7 @@ def test_shares_are_equal_and_cover_the_batch_once(size: int) -> None:
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
     """With unequal shares the mean of the processes' losses is not the loss."""
-    with pytest.raises(InputError, match="8 images, 4 .* shared evenly by 3 .* such as 12"):
+    with pytest.raises(InputError, match="8 images, 4 .* evenly by 3 .* give --batch-size 12"):
         own_places(ANOMALOUS, 0, 3)
 
 

@@ -38,7 +38,7 @@ def start(parts: Path, out: Path, *more: str, launcher: tuple[str, ...] = ()) ->
         command, more = [*command, *more[:3]], more[3:]
     command += ["train", str(parts), "--out", str(out), "--preset", "edge-s", "--size", "64"]
     command += ["--steps", str(STEPS), "--device", "cpu", *more]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     if done.returncode not in (0, -signal.SIGKILL):
         print(done.stderr)

@@ -54,7 +54,7 @@ def test_noise_becomes_the_distribution_of_the_data(way: str) -> None:
     """Too little or too much noise at any step ends in another deviation than the data's."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(1, 1, 200, 200, generator=generator)
-    predict, last = knows_deviation(0.25), SCHEDULE.steps - 1
+    predict, last = knows_deviation(0.25), len(SCHEDULE.betas) - 1
     if way == "ancestral":
         x0 = ancestral_x0(SCHEDULE, predict, noise, last, generator)
     else:

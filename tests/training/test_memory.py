@@ -53,3 +53,9 @@ def test_bfloat16_and_checkpointing_save_memory(plain: TrainingMemory) -> None:
     half, again = memory(bfloat16=True), memory(checkpointing=True)
     assert 0.4 * plain.step < half.step < 0.75 * plain.step
     assert again.step < 0.6 * plain.step
+
+
+def test_the_papers_training_fits_a_gpu_of_24_gigabytes() -> None:
+    """Sixteen images of 256 x 256 a step, as the paper trains."""
+    need = training_memory(preset("paper"), 16, (256, 256), bfloat16=True, checkpointing=True)
+    assert need.weights > 4 * 4 * 160e6 and need.total < 24e9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,17 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tests.training.exact import WITH_A_SECOND_PROCESS
 from tests.training.small import STEPS, order, run_train, write_plates
 from training import trainer
+from training.batches import BatchMaker
 from training.commands import train
 from training.errors import InputError
 from training.presets import PRESETS
 from training.run import WEIGHTS, load_frames, load_run
 from training.state import load_state
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("no_second_process")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_grey_parts_have_a_model_of_one_colour_and_coloured_ones_of_three(
     assert picture.shape == (1, 64, 64, 3)
 
 
-def test_the_threshold_gets_images_that_training_never_saw(trained: Path, parts: Path) -> None:
+def test_some_images_are_set_aside_for_the_threshold(trained: Path, parts: Path) -> None:
     kept = (trained / "calibration.txt").read_text().split()
     assert kept and all(Path(path).parent == parts for path in kept)
     counts = load_run(trained).settings.training["normals"]
@@ -91,8 +91,15 @@ def test_pictures_of_the_training_lie_in_the_run(trained: Path) -> None:
         assert picture is not None and picture.std() > 5
 
 
-def test_one_seed_gives_one_model(trained: Path, parts: Path, tmp_path: Path) -> None:
-    run_train(parts, tmp_path / "again", "--steps", str(STEPS))
+def test_one_seed_gives_one_model_whatever_the_images_set_aside_show(
+    trained: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They cannot even be read; and another process makes the batches, as outside of tests."""
+    monkeypatch.setattr(BatchMaker, "stream", WITH_A_SECOND_PROCESS)
+    copied = Path(shutil.copytree(parts, tmp_path / "parts"))
+    for path in (trained / "calibration.txt").read_text().split():
+        (copied / Path(path).name).write_text("no image")
+    run_train(copied, tmp_path / "again", "--steps", str(STEPS))
     first = load_file(trained / "weights.safetensors")
     second = load_file(tmp_path / "again" / "weights.safetensors")
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -183,6 +190,17 @@ def test_a_training_that_diverges_says_so(
     with pytest.raises(InputError, match="training diverged at step .* look at them"):
         run_train(parts, tmp_path / "wild", "--steps", "5")
     assert not (tmp_path / "wild" / "weights.safetensors").exists()
+
+
+def test_a_batch_that_the_device_cannot_hold_is_refused_in_one_line(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_much(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(trainer.Trainer, "_train_step", too_much)
+    with pytest.raises(InputError, match="a batch of 8 .* smaller --batch-size and another --out"):
+        run_train(parts, tmp_path / "run", "--batch-size", "8")
 
 
 def test_flat_images_are_refused(tmp_path: Path) -> None:

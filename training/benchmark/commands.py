@@ -73,12 +73,14 @@ def benchmark(
     is_flag=True,
     help="Train every row by itself, at the full time budget, and denoise in every single step.",
 )
+@click.option("--apart", multiple=True, metavar="KIND", help="Kind of defect that is left out.")
 @_training_options
 def compare(
     what: str,
     data: Path,
     out: Path,
     full: bool,
+    apart: tuple[str, ...],
     preset: str,
     time_budget: str | None,
     steps: int | None,
@@ -90,16 +92,17 @@ def compare(
 
     One step against iterative denoising, one noise scale against two, the guidance weight w, the
     scales t, synthesis on and off, what stands out shown and not (contrast), what is pasted
-    (anomalies). Without --full or a budget, models are trained for 300 steps: enough to see the
-    command work, not to rank what it compares.
+    (anomalies); each also against no diffusion at all. Without --full or a budget, models are
+    trained for 300 steps: enough to see the command work, not to rank what it compares.
     """
     from training.benchmark.compare import run_comparison
     from training.dataset import read_dataset
 
+    found = read_dataset(data).without(apart)
     if not full and time_budget is None and steps is None:
         steps = SMALL_STEPS
     order = _order(out, preset, time_budget, steps, size, seed, device)
-    click.echo(run_comparison(what, full, read_dataset(data), order, _say), nl=False)
+    click.echo(run_comparison(what, full, found, order, _say), nl=False)
     _say(f"table in {out / what}.md")
 
 
@@ -141,13 +144,12 @@ def _order(
     device: str,
 ) -> Any:
     # Imported here: torch takes seconds, and a mistyped option should not.
-    from training.device import is_gpu
     from training.order import Order
     from training.wish import ViewWish
 
     return Order(
         out=out,
-        preset=resolve(preset, is_gpu(device)),
+        preset=resolve(preset),
         budget=parse_budget(steps, time_budget),
         input_size=parse_size(size),
         view=ViewWish(),

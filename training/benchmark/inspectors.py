@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training.diffusion import Schedule
 from training.iterative import NoisePredictor, ancestral_x0, implicit_x0
-from training.model import NOISE_GRID, T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, to_images
+from training.model import T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, to_images
 
 # From the inspector and images [B, 3, H, W] to reconstructions [B, 3 or colours, H, W].
 Rebuild = Callable[["Inspector", Tensor], Tensor]
@@ -35,11 +35,6 @@ class Inspector(FixedNoise):
         super().__init__(model, input_size, seed)
         self.rebuild = rebuild
         self.segments = segments
-
-    @property
-    def noises(self) -> tuple[Tensor, Tensor]:
-        """Both fixed noises, float32 [1, 3, H, W]."""
-        return self.noise_normal.float() / NOISE_GRID, self.noise_noisier.float() / NOISE_GRID
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `FixedNoise`, with the reconstruction as float32 [B, 3 or colours, H, W]."""

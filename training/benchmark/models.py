@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from training.claim import same_recipe
 from training.dataset import data_digest
 from training.device import choose_device, is_gpu
@@ -15,7 +13,7 @@ from training.errors import InputError
 from training.model import DiffusionAD
 from training.order import AS_PRESET, Order, Variant
 from training.presets import Preset, preset
-from training.run import WEIGHTS, read_settings
+from training.run import WEIGHTS, load_weights, read_settings
 from training.session import train_run
 
 
@@ -32,15 +30,19 @@ def trained_model(
         say(f"{order.out}: trained before")
     else:
         train_run(order, good, say, variant)
-    if read_settings(order.out).colours == 1:
+    settings = read_settings(order.out)
+    if settings.colours == 1:
         recipe = recipe.for_grey()
     model = variant.build(recipe)
-    model.load_state_dict(load_file(order.out / WEIGHTS))
+    load_weights(model, order.out, settings)
     return model.to(choose_device(order.device)).eval()
 
 
 def _check_same(order: Order, good: Sequence[Path], recipe: Preset) -> None:
     settings = read_settings(order.out)
+    # Another recipe may have had another batch size.
+    if not same_recipe(settings, asdict(recipe)):
+        raise InputError(f"{order.out} was trained by another recipe: give another --out")
     names = ("seed", "steps", "seconds", "batch_size")
     before = {name: settings.training.get(name) for name in names}
     before |= {"preset": settings.preset, "input_size": settings.input_size}
@@ -58,7 +60,5 @@ def _check_same(order: Order, good: Sequence[Path], recipe: Preset) -> None:
                 f"{order.out} was trained with {name} {before[name]}, now it is {value}: give "
                 "another --out"
             )
-    if not same_recipe(settings, asdict(recipe)):
-        raise InputError(f"{order.out} was trained by another recipe: give another --out")
     if settings.data_digest != data_digest(good):
         raise InputError(f"{order.out} was trained on other images: give another --out")

@@ -13,7 +13,15 @@ from torch.nn import functional as F
 
 from training.benchmark.inspectors import Inspector, Rebuild, one_scale, two_scales
 from training.diffusion import Step
-from training.model import T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, Reconstruction, contrast
+from training.model import (
+    T_NOISIER,
+    T_NORMAL,
+    DiffusionAD,
+    FixedNoise,
+    Networks,
+    Reconstruction,
+    contrast,
+)
 from training.networks.edge import EdgeUNet
 from training.order import AS_PRESET, Variant
 from training.presets import Preset
@@ -33,11 +41,12 @@ class BlurredCopy(DiffusionAD):
     The baseline that a reconstruction has to beat.
     """
 
-    def __init__(self, recipe: Preset) -> None:
-        super().__init__(
-            recipe.family, recipe.unet, recipe.segmentation, recipe.prediction, recipe.colours
-        )
-        self.unet = nn.Identity()
+    @classmethod
+    def of(cls, recipe: Networks) -> DiffusionAD:
+        """Without the network that would paint."""
+        model = super().of(recipe)
+        model.unet = nn.Identity()
+        return model
 
     def reconstruct(
         self,
@@ -173,7 +182,7 @@ SMALLER_SCALE, LARGER_SCALE = _one_scale(noisier=False), _one_scale(noisier=True
 WIDE = Variant(lambda preset: replace(preset, t_normal=WIDE_NORMAL, t_noisier=WIDE_NOISIER))
 NO_LINES = Variant(build=_without_lines)
 PAINTING_THROUGHOUT = Variant(lambda preset: replace(preset, painting_share=1.0))
-NO_DIFFUSION = Variant(build=BlurredCopy)
+NO_DIFFUSION = Variant(build=BlurredCopy.of)
 TEXTURES_ALONE = Variant(synthesizer=TexturesAlone)
 SURFACES_ALONE = Variant(synthesizer=SurfacesAlone)
 SHARP = Variant(synthesizer=Sharp)

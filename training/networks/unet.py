@@ -41,10 +41,11 @@ class UNet(nn.Module):
         attention_levels: Sequence[int] = (3, 4, 5),
     ) -> None:
         super().__init__()
+        self.base = base
         self.checkpointing = False
         embedding = 4 * base
         self.time_embedding = nn.Sequential(
-            SinusoidalEmbedding(base),
+            nn.Identity(),  # where the official code has the waves
             nn.Linear(base, embedding),
             nn.SiLU(),
             nn.Linear(embedding, embedding),
@@ -91,7 +92,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """x: noised images [B, 3, H, W]; t: their noise scales [B]. Returns noise [B, 3, H, W]."""
-        embedding = self.time_embedding(t)
+        embedding = self.time_embedding(waves(t, self.base).to(x.dtype))
         skips: list[Tensor] = []
         for stage in self.down:
             x = self._run(stage, x, embedding)
@@ -110,20 +111,15 @@ class UNet(nn.Module):
         return done
 
 
-class SinusoidalEmbedding(nn.Module):
-    """[B] noise scales to [B, width]: sines, then cosines, of geometrically spaced frequencies."""
+def waves(t: Tensor, width: int) -> Tensor:
+    """[B] noise scales to [B, width]: sines, then cosines, of geometrically spaced frequencies.
 
-    frequencies: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        half = width // 2
-        frequencies = torch.exp(torch.arange(half) * (-math.log(10_000.0) / half))
-        self.register_buffer("frequencies", frequencies, persistent=False)
-
-    def forward(self, t: Tensor) -> Tensor:
-        angles = t.to(self.frequencies.dtype)[:, None] * self.frequencies
-        return torch.cat((angles.sin(), angles.cos()), dim=1)
+    Always in float32: float16 knows an angle of 400 to a quarter of a radian.
+    """
+    half = width // 2
+    frequencies = torch.exp(torch.arange(half, device=t.device) * (-math.log(10_000.0) / half))
+    angles = t.float()[:, None] * frequencies
+    return torch.cat((angles.sin(), angles.cos()), dim=1)
 
 
 class Stage(nn.ModuleList):

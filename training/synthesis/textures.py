@@ -15,10 +15,11 @@ Image = NDArray[np.uint8]
 BANK_SIZE = 48
 
 
-def procedural_bank(height: int, width: int, rng: Generator, count: int = BANK_SIZE) -> Image:
-    """Draw `count` textures of assorted kinds: uint8 [count, height, width, 3]."""
+def procedural_bank(height: int, width: int, rng: Generator) -> Image:
+    """Draw textures of assorted kinds: uint8 [BANK_SIZE, height, width, 3]."""
     kinds = (_fractal, _stripes, _checker, _cells, _grain)
-    return np.stack([_coloured(kinds[i % len(kinds)], height, width, rng) for i in range(count)])
+    drawn = [_coloured(kinds[i % len(kinds)], height, width, rng) for i in range(BANK_SIZE)]
+    return np.stack(drawn)
 
 
 def vary(texture: Image, rng: Generator) -> NDArray[np.float32]:

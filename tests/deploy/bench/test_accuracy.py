@@ -26,7 +26,7 @@ def test_a_test_image_without_a_part_costs_no_bench(tmp_path: Path) -> None:
     said: list[str] = []
     opened = {"key": open_bundle(bundle)}
     engines = [("key", "onnxruntime", each) for each in opened["key"].precisions]
-    found = accuracies(opened, engines, tmp_path / "data", set(), said.append)
+    found = accuracies(opened, engines, "CPU", tmp_path / "data", set(), said.append)
     assert found and all(0 <= value <= 1 for value in found.values())
     assert "gone.png shows no part" in said[0] and said[1] == "1 of 4 test images left out"
     assert said[2] == "key onnxruntime fp32: 3 images inspected"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 import torch
 from click.testing import CliRunner
 
-from agent.bundle import open_bundle
-from agent.engine import PRECISIONS, RUNTIMES
-from deploy.bench import family, rounds
+from agent.bundle import Bundle, open_bundle
+from agent.engine import PRECISIONS, RUNTIMES, Engine, load_engine
+from deploy.bench import accuracy, cameras, command, family, measure, rounds
 from deploy.bench.cameras import measure_cameras
 from deploy.bench.command import _named, bench
 from deploy.bench.measure import EFFICIENTAD, OFFICIAL, PEAK, openvino_call, rows
@@ -25,7 +26,7 @@ from deploy.bench.references import (
     graph_gflop,
 )
 from deploy.bench.rounds import Contestant, run_rounds
-from tests.deploy.plates import write_plates
+from tests.deploy.plates import SIDE, write_plates
 from tests.tiny import write_tiny_bundle
 
 
@@ -84,14 +85,17 @@ def test_a_reference_runs_in_int8_as_an_engine_does() -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_cameras_on_one_engine_are_counted_together(tmp_path: Path, runtime: str) -> None:
     bundle = open_bundle(write_tiny_bundle(tmp_path / "tiny.nlb"))
-    found = measure_cameras(bundle, runtime, "int8", 4, 2, 0.3)
+    found = measure_cameras(bundle, runtime, "int8", "CPU", 4, 2, 0.3)
     assert (found.cameras, found.streams) == (4, 2)
     assert found.frames_per_s > 0 and found.p99_ms >= found.p50_ms > 0
 
 
-def test_the_command_times_every_engine_and_draws(tmp_path: Path) -> None:
+def test_the_command_times_every_engine_and_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "CAMERA_SECONDS", 0.05)
     bundle = write_tiny_bundle(tmp_path / "tiny.nlb")
-    data = write_plates(tmp_path / "plates")
+    data = write_plates(tmp_path / "plates", train=8)
     report, picture = tmp_path / "bench.json", tmp_path / "bench.png"
     options = ["--rounds", "2", "--no-references", "--data", str(data)]
     options += ["--json", str(report), "--picture", str(picture)]
@@ -102,7 +106,37 @@ def test_the_command_times_every_engine_and_draws(tmp_path: Path) -> None:
     assert engines == {(runtime, precision) for runtime in RUNTIMES for precision in PRECISIONS}
     assert all(0 <= row["image_auroc"] <= 1 and row["p50_ms"] > 0 for row in found["rows"])
     assert {each["cameras"] for each in found["cameras"]} == {1, 2, 4}
+    assert {each["device"] for each in (*found["rows"], *found["cameras"])} == {"CPU"}
     assert cv2.imread(str(picture)) is not None
+
+
+def test_another_device_is_timed_without_the_references_of_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows said nothing of a device, and all were of the CPU."""
+    asked: set[str] = set()
+
+    def on_cpu(bundle: Bundle, *, device: str, **more: Any) -> Engine:
+        asked.add(device)
+        return load_engine(bundle, **more)
+
+    for module in (measure, cameras, accuracy):
+        monkeypatch.setattr(module, "load_engine", on_cpu)
+    monkeypatch.setattr(command, "CAMERA_SECONDS", 0.05)
+    bundle, report = write_tiny_bundle(tmp_path / "tiny.nlb", (SIDE, SIDE)), tmp_path / "bench.json"
+    data = write_plates(tmp_path / "plates", train=8)
+    options = ["--device", "GPU", "--rounds", "1", "--data", str(data), "--json", str(report)]
+    result = CliRunner().invoke(bench, [str(bundle), *options], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert asked == {"GPU"} and "the reference graphs are a CPU's: left out" in result.output
+    found = json.loads(report.read_text())
+    assert {each["device"] for each in (*found["rows"], *found["cameras"])} == {"GPU"}
+    assert {row["name"] for row in found["rows"]} == {"tiny"}
+
+
+def test_a_family_on_another_device_is_refused() -> None:
+    result = CliRunner().invoke(bench, ["--family", "--device", "GPU"])
+    assert result.exit_code == 2 and "leave --device out" in result.output
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Subscribers stopped, slow and absent: the line goes on as fast, and they miss nothing."""
+"""Subscribers stopped, restarted, slow and absent: the line stays fast, and they miss nothing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from tests.agent.service.process import ROOT, StationProcess, write_station
 from tests.prove.scenario import Check, Work
 from tests.prove.station import Driver, Follower, picture_folder
 
-COUNT = 4000
+COUNT = 5000
 # So many parts pass in the rhythm of a line, to be timed; all others as fast as they can.
 TIMED = 4000
 PARTS_A_SECOND = 30
 AHEAD = 16
 # Alone and with bad subscribers in turns, so that a busy machine troubles both alike.
 ROUNDS = 4
-CATCH_UP_S = 120.0
+# Without anything new: a subscriber has all that it will get.
+GIVE_UP_S = 30.0
+# Of the subscriber that is restarted, while parts pass as fast as they can.
+KILLS = 10
 
 
 def prove(work: Work) -> Iterator[Check]:
@@ -54,8 +57,12 @@ def prove(work: Work) -> Iterator[Check]:
                 slow.signal(signal.SIGCONT)
                 beset += _latencies(driver, follower, share)
             yield _compare(alone, beset)
-            _hurry(driver, follower, work.count - timed)
-            numbers = [(v.epoch, v.seq) for v in follower.verdicts]
+            with Listener(work.folder, "restarted", station.publish, remembers=True) as restarted:
+                hurried = range(timed, work.count)
+                kills = work.chance.sample(hurried, min(KILLS, len(hurried)))
+                _hurry(driver, follower, len(hurried), restarted, {each - timed for each in kills})
+                numbers = [(v.epoch, v.seq) for v in follower.verdicts]
+                yield restarted.catch_up(numbers)
             for listener in (stopped, slow):
                 listener.signal(signal.SIGCONT)
             with Listener(work.folder, "absent", station.publish) as absent:
@@ -67,17 +74,30 @@ def prove(work: Work) -> Iterator[Check]:
 
 
 class Listener:
-    """A subscriber process that can be stopped, and that hurries when it is asked to catch up."""
+    """A subscriber process that can be stopped, and that hurries when it is asked to catch up.
 
-    def __init__(self, folder: Path, name: str, publish: dict[str, str]) -> None:
+    One that remembers hurries from its start, and can be killed and started again.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, publish: dict[str, str], remembers: bool = False
+    ) -> None:
         self._name = name
-        self._out = folder / f"{name}.txt"
-        self._hurry = folder / f"{name}.hurry"
-        self._hurry.unlink(missing_ok=True)
-        self._out.unlink(missing_ok=True)
-        arguments = [publish["verdicts"], publish["replay"], str(self._out), str(self._hurry)]
+        self._kills = 0
+        self._out, self._hurry, memory = (
+            folder / f"{name}.{kind}" for kind in ("txt", "hurry", "memory")
+        )
+        for path in (self._out, self._hurry, memory):
+            path.unlink(missing_ok=True)
+        files = [self._out, self._hurry, *([memory] if remembers else [])]
+        self._arguments = [publish["verdicts"], publish["replay"], *map(str, files)]
+        if remembers:
+            self._hurry.touch()
+        self._start()
+
+    def _start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.prove.listener", *arguments],
+            [sys.executable, "-m", "tests.prove.listener", *self._arguments],
             stdout=subprocess.DEVNULL,
             cwd=ROOT,
         )
@@ -99,24 +119,42 @@ class Listener:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def restart(self) -> None:
+        """Kill it once it has got something since its start, and start it again."""
+        before = self._out.stat().st_size
+        while self._out.stat().st_size == before:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the subscriber that was {self._name} ended by itself")
+            time.sleep(0.005)
+        self._process.kill()
+        self._process.wait()
+        self._kills += 1
+        self._start()
+
     def catch_up(self, numbers: list[tuple[int, int]]) -> Check:
         """Let it read on until it has the last number."""
         self._hurry.touch()
-        began_s = time.monotonic()
+        began_s = changed_s = time.monotonic()
+        size = 0
         last = f"{numbers[-1][0]} {numbers[-1][1]}\n"
         while last not in self._out.read_text()[-4000:]:
-            if time.monotonic() - began_s > CATCH_UP_S:
+            if self._out.stat().st_size != size:
+                size, changed_s = self._out.stat().st_size, time.monotonic()
+            elif time.monotonic() - changed_s > GIVE_UP_S:
                 break
             time.sleep(0.2)
         took_s = time.monotonic() - began_s
         lines = self._out.read_text().splitlines()
         gaps = lines.count("gap")
         got = [(int(e), int(s)) for e, s in (line.split() for line in lines if line != "gap")]
+        # The verdict in hand at a kill comes again, and is the first thing that does.
+        once = [each for before, each in zip([None, *got], got, strict=False) if each != before]
+        twice = len(got) - len(once)
         return Check(
             f"a subscriber that was {self._name} gets everything, in order, once",
-            f"{len(got)} of {len(numbers)} in {took_s:.1f} s, {len(got) - len(set(got))} twice, "
-            f"{gaps} gaps",
-            got == numbers and not gaps,
+            f"{len(got)} of {len(numbers)} in {took_s:.1f} s, {twice} twice after {self._kills} "
+            f"kills, {gaps} gaps",
+            once == numbers and twice <= self._kills and not gaps,
         )
 
 
@@ -135,10 +173,14 @@ def _latencies(driver: Driver, follower: Follower, count: int) -> list[float]:
     return [_line_ms(verdict) for verdict in given if verdict.durations_ms.decide is not None]
 
 
-def _hurry(driver: Driver, follower: Follower, count: int) -> None:
-    """Let parts pass as fast as the station takes them."""
+def _hurry(
+    driver: Driver, follower: Follower, count: int, listener: Listener, kills: set[int]
+) -> None:
+    """Let parts pass as fast as the station takes them; the listener is restarted at some."""
     first = len(driver.triggered)
     for index in range(first, first + count):
+        if index - first in kills:
+            listener.restart()
         follower.wait_for(lambda: len(driver.triggered) - len(follower.by_part) < AHEAD, 30)
         driver.trigger(str(index))
         driver.listen(0)

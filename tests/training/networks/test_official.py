@@ -88,6 +88,19 @@ def test_parameter_counts_of_the_paper(name: str, count: int) -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == count
 
 
+def test_float16_is_told_the_noise_scale_that_float32_is() -> None:
+    """About 400 its numbers are a quarter apart, of which sine and cosine make another scale."""
+    told = []
+    for dtype in (torch.float32, torch.float16):
+        network = UNet(128, multipliers=(1,), attention_levels=()).to(dtype)
+        network.time_embedding.register_forward_pre_hook(lambda _, given: told.append(given[0]))
+        with torch.inference_mode():
+            network(torch.rand(2, 3, 2, 2, dtype=dtype), torch.tensor([399, 401]))
+    exact, halved = told
+    assert halved.dtype == torch.float16 and (exact[0] - exact[1]).abs().max() > 0.5
+    torch.testing.assert_close(halved.float(), exact, atol=1e-3, rtol=0)
+
+
 def test_an_untrained_unet_predicts_no_noise() -> None:
     """Its last convolution starts at zero, as those of all its residual blocks do."""
     network = UNet(32, multipliers=(1, 1), attention_levels=(1,))
