@@ -26,7 +26,7 @@ NAMED = 10
 # What of a manifest says how an image becomes a score; with alignment and mask.
 SEEN = (
     "preset", "input_size", "region_of_interest", "image_size", "tiles", "window",
-    "score_pixels", "score_square", "score_window",
+    "score_pixels", "score_square",
 )  # fmt: skip
 
 Load = Callable[[Bundle], AbstractContextManager[Engine]]
