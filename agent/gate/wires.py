@@ -237,7 +237,9 @@ def _gpiod() -> Any:
     try:
         import gpiod
     except ModuleNotFoundError as error:
-        raise InputError("a GPIO line needs gpiod: install.py install … --gate --device gpio brings it") from error
+        raise InputError(
+            "a GPIO line needs gpiod: install.py install … --gate --device gpio brings it"
+        ) from error
     return gpiod
 
 
