@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from agent.bundle import Bundle, open_bundle
-from agent.engine import PRECISIONS, RUNTIMES, load_engine, self_test
+from agent.engine import PRECISIONS, RUNTIMES, installed_runtimes, load_engine, self_test
 from agent.errors import InputError
 from agent.files import check_writable, write_atomically
 from agent.record import CalibrationRecord, check_record, read_record
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from deploy.evaluate import Outcome
 
 FILE = click.Path(path_type=Path)
-HERE = tuple(name for name in RUNTIMES if find_spec(name))
+HERE = installed_runtimes()
 
 
 @click.command(epilog="Example: normline export runs/tile --out tile.nlb")

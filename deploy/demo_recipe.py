@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 import agent.demo
 from agent.demo.kit import BUNDLE, PRECISION
-from agent.engine import RUNTIMES
+from agent.engine import installed_runtimes
 
 KIT = Path(agent.demo.__file__).parent
 PRESET, BUDGET, TUNING, PRODUCT, RATE = "edge-s", "20m", "5m", "flange", "1%"
@@ -40,7 +39,7 @@ def main(work: Path, budget: str) -> None:
         budget,
     )
     _normline("export", run, "--out", bundle, "--finetune", TUNING)
-    for runtime in (name for name in RUNTIMES if find_spec(name)):
+    for runtime in installed_runtimes():
         _normline(
             "calibrate",
             bundle,

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from agent.bundle import GOLDEN, Golden, model_member, open_bundle, write_bundle
-from agent.engine import PRECISIONS, RUNTIMES, EngineFault, load_engine, self_test
+from agent.engine import PRECISIONS, EngineFault, installed_runtimes, load_engine, self_test
 from agent.errors import InputError
 from deploy.equalise import equalise
 from deploy.finetune import finetune
@@ -170,7 +169,7 @@ def gate(path: Path, exact: Exact, more: Exact, advice: str = "") -> list[GateRe
     """
     bundle = open_bundle(path)
     results = []
-    for runtime in (name for name in RUNTIMES if find_spec(name)):
+    for runtime in installed_runtimes():
         for precision in PRECISIONS:
             asked = more if precision == "int8" else exact
             engine = load_engine(bundle, runtime=runtime, device="CPU", precision=precision)

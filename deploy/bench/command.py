@@ -6,13 +6,12 @@ import json
 import os
 from collections.abc import Sequence, Set
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from agent.bundle import Bundle, open_bundle
-from agent.engine import RUNTIMES
+from agent.engine import RUNTIMES, installed_runtimes
 from agent.files import check_writable, write_atomically
 from agent.view import View
 
@@ -89,7 +88,7 @@ def bench(
     if picture and not data:
         raise click.UsageError("--picture needs --data: without accuracy there is nothing to draw")
     opened = {name: open_bundle(path) for name, path in _named(bundles).items()}
-    here = [name for name in RUNTIMES if find_spec(name)]
+    here = installed_runtimes()
     having = [name for name in here if has_device(name, device)] or here
     with ExitStack() as stack:
         contestants = [

@@ -7,12 +7,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import agent.demo
 from agent.demo.kit import BUNDLE
-from agent.engine import RUNTIMES
+from agent.engine import installed_runtimes
 from tests.prove.scenario import Check, Work
 
 COUNT = 2000
@@ -44,7 +43,7 @@ print(json.dumps(dict(start_s=start_s, cpu_s=start_cpu_s, warm=warm, end=residen
 
 def prove(work: Work) -> Iterator[Check]:
     environment = {**os.environ, "XDG_CACHE_HOME": str(work.folder / "cache")}
-    for runtime in (name for name in RUNTIMES if find_spec(name)):
+    for runtime in installed_runtimes():
         for count in (10, work.count):
             work.say(f"{runtime}: {count} frames")
             done = subprocess.run(
