@@ -216,7 +216,7 @@ def test_a_gap_that_stays_open_takes_no_core(
         until_s = time.monotonic() + 1.0
         while (left_s := until_s - time.monotonic()) > 0:
             assert not isinstance(subscriber.receive(left_s), Verdict | Gap)
-        assert len(looks) < 100
+        assert len(looks) < 1000  # without a pause there are tens of thousands
 
 
 def test_verdicts_alone_can_be_iterated(start: Start, endpoints: tuple[str, str]) -> None:
