@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
 )
+from pydantic.fields import FieldInfo
 
 from agent.errors import InputError
 
@@ -81,11 +82,14 @@ def _explain(error: ValidationError, kind: type[Section]) -> str:
     problem = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     where = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {where} (known here: {', '.join(_keys_at(kind, problem['loc'][:-1]))})"
+        return (
+            f"unknown key {where} (known here: {', '.join(_fields_at(kind, problem['loc'][:-1]))})"
+        )
     if problem["type"] == "missing":
-        return f"the key {where} is missing"
+        field = _fields_at(kind, problem["loc"][:-1])[problem["loc"][-1]]
+        return f"the key {where} is missing: {field.description}"
     if problem["type"] in ("model_type", "model_attributes_type"):
-        keys = ", ".join(_keys_at(kind, problem["loc"]))
+        keys = ", ".join(_fields_at(kind, problem["loc"]))
         return f"{where or 'the file'}: expected a section with the keys {keys}"
     if problem["type"] == "value_error":
         return f"{where}: {problem['ctx']['error']}" if where else str(problem["ctx"]["error"])
@@ -93,8 +97,9 @@ def _explain(error: ValidationError, kind: type[Section]) -> str:
     return f"{where}: {message[:1].lower()}{message[1:]}, got {problem['input']!r}"
 
 
-def _keys_at(kind: type[Section], location: tuple[int | str, ...]) -> list[str]:
+def _fields_at(kind: type[Section], location: tuple[int | str, ...]) -> dict[Any, FieldInfo]:
     model: Any = kind
     for key in location:
         model = model.model_fields[key].annotation
-    return list(model.model_fields)
+    fields: dict[Any, FieldInfo] = model.model_fields
+    return fields

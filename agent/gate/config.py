@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -41,16 +41,6 @@ class Output(Section):
         "when the changes stop, as they do when this program is killed or the machine hangs; "
         "level: simply on, and then it stays on: for trials, or where something else rejects",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _choose_a_signal(cls, values: Any) -> Any:
-        if isinstance(values, dict) and "signal" not in values:
-            raise ValueError(
-                "give signal: alternating, for a relay that falls when the changes stop, or level, "
-                "which stays on when the gate is killed"
-            )
-        return values
 
 
 class Travel(Section):

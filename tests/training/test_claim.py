@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training.small import STEPS, run_train, write_plates
+from tests.training.small import STEPS, run_train
 from training import session
 from training.claim import same_recipe
 from training.distributed import Group
@@ -22,18 +22,6 @@ from training.run import IGNORE_MASK, METRICS, SETTINGS, WEIGHTS, load_run, read
 from training.state import STATE, load_state, save_state
 
 pytestmark = pytest.mark.usefixtures("no_second_process")
-
-
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_plates(tmp_path_factory.mktemp("parts"))
-
-
-@pytest.fixture(scope="module")
-def trained(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "plate"
-    run_train(parts, out, "--steps", str(STEPS))
-    return out
 
 
 def test_a_finished_run_resumes_to_itself(trained: Path, parts: Path) -> None:

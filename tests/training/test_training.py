@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.training.exact import WITH_A_SECOND_PROCESS
-from tests.training.small import STEPS, order, run_train, write_plates
+from tests.training.small import STEPS, order, run_train
 from training import trainer
 from training.batches import BatchMaker
 from training.commands import train
@@ -26,18 +26,6 @@ from training.run import WEIGHTS, load_frames, load_run
 from training.state import load_state
 
 pytestmark = pytest.mark.usefixtures("no_second_process")
-
-
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_plates(tmp_path_factory.mktemp("parts"))
-
-
-@pytest.fixture(scope="module")
-def trained(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "plate"
-    run_train(parts, out, "--steps", str(STEPS))
-    return out
 
 
 def test_a_run_scores_frames_and_says_where_it_came_from(trained: Path) -> None:

@@ -344,7 +344,7 @@ GATE = {
         ),
         ({"output": {"uri": "relay", "signal": "level"}}, "output.uri"),
         # what stays on when the gate is killed was what nobody had chosen
-        ({"output": {"uri": "file:///tmp/out"}}, "output: give signal: alternating"),
+        ({"output": {"uri": "file:///tmp/out"}}, "output.signal is missing: alternating"),
         ({"sensor": "button"}, "sensor"),
         ({"endpoints": {"verdicts": "5556"}}, "expected tcp://HOST:PORT"),
         ({"in_view_ms": 0.0}, "in_view_ms"),
