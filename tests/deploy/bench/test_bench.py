@@ -48,6 +48,14 @@ def test_the_turns_are_interleaved_with_a_rest_for_the_threads_of_the_one_before
     assert all(len(each.milliseconds) == 3 for each in both)
 
 
+def test_a_turn_begins_with_calls_that_are_not_timed() -> None:
+    calls: list[int] = []
+    one = Contestant("a", "r", "int8", 1.0, lambda: calls.append(1))
+    run_rounds([one], 1, lambda turns: turns)
+    assert len(one.milliseconds) == rounds.MOST_CALLS
+    assert len(calls) > rounds.WARM_UP + 1 + rounds.MOST_CALLS
+
+
 def test_shares_and_ratios_are_of_the_same_rounds() -> None:
     found = rows(
         [
