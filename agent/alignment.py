@@ -11,7 +11,6 @@ other, and a test holds them together.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 
 import cv2
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.errors import NoPart
-from agent.imaging import resize
+from agent.imaging import decode_grey, resize
 from agent.silhouette import ANGLES, RADII, find_part, shrink, spectrum, turn
 
 
@@ -136,14 +135,10 @@ class Aligner:
 
 
 def _decode(text: str) -> NDArray[np.uint8]:
-    try:
-        data = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
-        polar = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
-    except (ValueError, cv2.error):
-        polar = None
-    if polar is None or polar.shape != (ANGLES, RADII):
+    polar = decode_grey(text, (ANGLES, RADII))
+    if polar is None:
         raise ValueError(f"the picture to align by is no {ANGLES}x{RADII} grey PNG")
-    return np.asarray(polar, np.uint8)
+    return polar
 
 
 def _between_centres(affine: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,17 @@ SEAL = b"normline bundle, sha256 of all before: "
 DIGEST_LENGTH = 64
 # Protocol buffer bytes of the key under which ONNX names a file beside the model.
 EXTERNAL_DATA = b"\x0a\x08location"
+# What reading a zip raises that is damaged, or was made to be.
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    KeyError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,7 @@ class Bundle:
         try:
             with np.load(io.BytesIO(self._members[GOLDEN]), allow_pickle=False) as arrays:
                 golden = Golden(arrays["frames"], arrays["scores"], arrays["maps"])
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise InputError(f"{self.path}: {GOLDEN} cannot be read: {error}") from error
         if golden.maps.shape[1:] != self.manifest.input_size:
             raise InputError(
@@ -159,11 +171,13 @@ def _read_members(path: Path, data: bytes) -> dict[str, bytes]:
             names = [entry.filename for entry in entries]
             if len(set(names)) != len(names):
                 raise InputError(f"{path} is not a normline bundle: it names a member twice")
-            # Stored only: nothing in a bundle can unpack to more than the file itself.
+            # Stored only, and nothing twice: a bundle cannot unpack to more than the file itself.
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
                 raise InputError(f"{path} is not a normline bundle: it has compressed members")
+            if sum(entry.file_size for entry in entries) > len(data):
+                raise InputError(f"{path} is not a normline bundle: its members overlap")
             return {name: archive.read(name) for name in names}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path} is not a normline bundle: {error}") from error
 
 

@@ -54,7 +54,8 @@ class EvidenceStore:
         """Open a folder, made when missing.
 
         Args:
-            folder: takes the pictures; those of earlier runs count for the quota.
+            folder: takes the pictures; those of earlier runs count for the quota, and what such a
+                run was writing when it was killed is removed.
             keep: "rejects" for all that did not pass, "all" for every part; of a row of pictures
                 that could not be judged only the first is handed over.
             max_mb: what the pictures may take; min_free_mb: what is left to the disk.
@@ -70,6 +71,9 @@ class EvidenceStore:
         self.dropped = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            # Of a picture whose writing was cut off, as `write_atomically` names it.
+            for half in folder.glob(".*.png.*"):
+                half.unlink(missing_ok=True)
             found = sorted(folder.glob("*.png"), key=_age)
             kept = [_Kept(path, path.stat().st_size) for path in found]
         except OSError as error:

@@ -5,6 +5,7 @@ How they are put together is the view's business (`agent.view`).
 
 from __future__ import annotations
 
+import base64
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from agent.errors import InputError
 # OpenCV 5 moved its log level; 4 has it at the top.
 CV_LOGGING: Any = getattr(cv2.utils, "logging", cv2)
 
+PNG = b"\x89PNG\r\n\x1a\n"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
@@ -79,6 +81,21 @@ def decode_mask(data: bytes, what: str) -> NDArray[np.bool_]:
         InputError: no image.
     """
     return _decode(data, cv2.IMREAD_GRAYSCALE, what) >= 128
+
+
+def decode_grey(text: str, size: tuple[int, int]) -> NDArray[np.uint8] | None:
+    """A small grey picture uint8 of `size` (height, width) from the base64 text of a PNG.
+
+    None where the text is anything else; a larger picture is not unpacked to find that out.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+        if _png_size(data) != size:
+            return None
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except (ValueError, cv2.error):
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def check_image(image: NDArray[Any], what: str) -> None:
@@ -168,9 +185,16 @@ def _decode(data: bytes, flags: int, what: str) -> NDArray[Any]:
     return np.asarray(image)
 
 
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) as a PNG's first chunk tells; None of what is no PNG."""
+    if not data.startswith(PNG) or data[12:16] != b"IHDR":
+        return None
+    return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+
+
 def _ends_early(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end: decoders fill what is missing with grey, silently."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if data.startswith(PNG):
         return b"IEND\xaeB`\x82" not in data[-4096:]
     if not data.startswith(b"\xff\xd8"):
         return False

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.alignment import Alignment
 from agent.imaging import Roi
+from agent.names import Identifier
 
 SCHEMA = 1
 PRECISIONS = ("fp32", "fp16", "int8")
+# A side of the grid, and of a frame in pixels: far more than any line can wait for.
+MOST_TILES, MOST_SIDE = 64, 4096
+Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
 
 
 class Tolerance(BaseModel):
@@ -29,8 +35,8 @@ class Tiles(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rows: int = Field(1, ge=1)
-    columns: int = Field(1, ge=1)
+    rows: int = Field(1, ge=1, le=MOST_TILES)
+    columns: int = Field(1, ge=1, le=MOST_TILES)
     overlap: int = Field(0, ge=0)
 
     def canvas_size(self, input_size: tuple[int, int]) -> tuple[int, int]:
@@ -57,9 +63,9 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_version: int = Field(alias="schema", description="version of this format")
-    product: str = Field(min_length=1, description="the product that the model inspects")
+    product: Identifier = Field(description="the product that the model inspects")
     preset: str = Field(description="the training preset")
-    input_size: tuple[int, int] = Field(description="(height, width) of the graph's frame")
+    input_size: tuple[Side, Side] = Field(description="(height, width) of the graph's frame")
     region_of_interest: Roi | None = Field(None, description="in camera pixels; None for all")
     image_size: tuple[int, int] | None = Field(
         None, description="(height, width) that every camera image must have; None for any"

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.errors import InputError
+from agent.imaging import decode_grey
 
 SATURATED = 250
 THUMBNAIL = 64
@@ -89,12 +90,8 @@ def decode_thumbnail(text: str) -> NDArray[np.float32]:
     Raises:
         InputError: it is anything else.
     """
-    try:
-        data = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
-    except (ValueError, cv2.error):
-        image = None
-    if image is None or image.shape != (THUMBNAIL, THUMBNAIL):
+    image = decode_grey(text, (THUMBNAIL, THUMBNAIL))
+    if image is None:
         raise InputError(f"the reference picture is no {THUMBNAIL}x{THUMBNAIL} grey PNG")
     return image.astype(np.float32)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,6 +18,10 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from agent.errors import InputError
+
+# What an error repeats of a file: aliases of aliases in it are without end.
+SHOWN = reprlib.Repr()
+SHOWN.maxlevel, SHOWN.maxstring, SHOWN.maxother = 2, 200, 200
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
@@ -94,7 +99,7 @@ def _explain(error: ValidationError, kind: type[Section]) -> str:
     if problem["type"] == "value_error":
         return f"{where}: {problem['ctx']['error']}" if where else str(problem["ctx"]["error"])
     message = problem["msg"]
-    return f"{where}: {message[:1].lower()}{message[1:]}, got {problem['input']!r}"
+    return f"{where}: {message[:1].lower()}{message[1:]}, got {SHOWN.repr(problem['input'])}"
 
 
 def _fields_at(kind: type[Section], location: tuple[int | str, ...]) -> dict[Any, FieldInfo]:

@@ -1,7 +1,8 @@
 """Pictures that are no use for calibration: dark, saturated, blurred, or of a part seen before.
 
-The station answers such frames with NO_DECISION, so a threshold is taken without them. What is
-usual is learned from the accepted pictures themselves; only the first few meet fixed limits alone.
+The station answers most such frames with NO_DECISION, so a threshold is taken without them. What
+is usual is learned from the accepted pictures themselves; only the first few meet fixed limits
+alone, for what shows nothing at all: a part before a lit ground may be white but for its outline.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 
 from agent.picture import Look
 
-# Absolute limits: nobody would call these a picture of a part.
+# Absolute limits (mean level, share of pixels, standard deviation of a thumbnail's levels): nobody
+# would call these a picture of a part.
 BLACK = 8.0
 MOSTLY_SATURATED = 0.5
+FLAT = 2.0
 # Relative limits: against the median of the accepted pictures, and against their own spread where
 # the parts themselves differ widely.
 FROM = 10
@@ -70,9 +73,10 @@ class Gate:
         return late
 
     def _unlike_the_rest(self, look: Look) -> str | None:
-        if look.brightness < BLACK:
+        flat = look.thumbnail.std() < FLAT
+        if flat and look.brightness < BLACK:
             return f"dark: mean grey level {look.brightness:.1f}"
-        if look.saturated > MOSTLY_SATURATED:
+        if flat and look.saturated > MOSTLY_SATURATED:
             return f"saturated: {look.saturated:.0%} of its pixels"
         if len(self._looks) < FROM:
             return None

@@ -47,8 +47,8 @@ def check_half(
     if not largest * HEADROOM <= LARGEST:
         raise InputError(
             f"in fp16 the model would overflow: it reaches {largest:.4g} where "
-            f"{LARGEST / HEADROOM:.4g} leaves room; train again with more weight decay or fewer "
-            "steps"
+            f"{LARGEST / HEADROOM:.4g} leaves room; train again, with another --seed or "
+            "fewer --steps"
         )
     module = deepcopy(line)
     halve(module)
@@ -57,7 +57,7 @@ def check_half(
     if not (np.isfinite(said.scores).all() and np.isfinite(said.maps).all()):
         raise InputError(
             "in fp16 the model has no finite answer for a black, a white or a noisy picture: train "
-            "again with more weight decay or fewer steps"
+            "again, with another --seed or fewer --steps"
         )
     # A CPU is slow at this: the first and the last frames do.
     few = np.r_[: min(FEW, len(frames)), max(FEW, len(frames) - FEW) : len(frames)]

@@ -40,6 +40,7 @@ from training.budget import Budget
 from training.run import Run
 
 GOLDEN_FRAMES = 4
+LEAST_GOOD = 8
 # Golden maps are kept to this share of the scores' span: far finer than any tolerance, which are
 # shares of it too, and less than half the bytes of all digits.
 GOLDEN_STEP = 2.0**-12
@@ -80,6 +81,11 @@ def build_bundle(
     tunable = run.settings.family == "edge"
     if tuning and not tunable:
         raise InputError("--finetune is for the edge presets: leave it out")
+    if tuning and (good := len(np.unique(frames[~anomalous], axis=0))) < LEAST_GOOD:
+        raise InputError(
+            f"--finetune learns from half of the run's good frames, is judged by the others, and "
+            f"there are {good} of at least {LEAST_GOOD}: train with more images, or leave it out"
+        )
     if frames.shape[1:3] != size:
         raise InputError(f"the run's frames are {frames.shape[1:3]}, its model takes {size}")
     trained = ask_module(run.inspector, frames)

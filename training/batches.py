@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 
@@ -118,18 +119,11 @@ class BatchMaker(Dataset[Batch]):
             sampler=count(first),
             num_workers=self.workers,
             prefetch_factor=PREFETCH,
-            worker_init_fn=_single_threaded,
+            worker_init_fn=_begin_worker,
             # A forked child would wait for ever for the threads that OpenCV had in its parent.
             multiprocessing_context="spawn",
         )
-        batches = iter(loader)
-        try:
-            yield from batches
-        finally:
-            # Left to the garbage collector, torch prints a traceback where a worker aborts on being
-            # told to end, which happens on a busy machine; the batches are of no use any more.
-            with suppress(RuntimeError):
-                batches._shutdown_workers()  # type: ignore[attr-defined]
+        yield from loader
 
     def _indices(self, step: int) -> list[int]:
         """Each normal once an epoch, epochs shuffled apart."""
@@ -153,9 +147,12 @@ def _gets_anomaly(size: int) -> NDArray[np.bool_]:
     return np.arange(size) % 4 != 0
 
 
-def _single_threaded(worker: int) -> None:
-    """Two cores are the trainer's; OpenCV must not take them too."""
+def _begin_worker(worker: int) -> None:
+    # Two cores are the trainer's; OpenCV must not take them too.
     cv2.setNumThreads(1)
+    # Its end is no matter. Left to the interpreter, which stops the thread that sends batches
+    # wherever it is, the worker may abort: "terminate called without an active exception".
+    atexit.register(os._exit, 0)
 
 
 def region_weights(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -1,8 +1,7 @@
 """How well anomaly scores and maps separate defects from good parts.
 
 The standard ones are scikit-learn's; AUPRO is ours, exact over every distinct threshold. Without
-torch, so that any runtime's maps can be
-judged.
+torch, so that any runtime's maps can be judged.
 """
 
 from __future__ import annotations
@@ -56,10 +55,7 @@ def pixel_metrics(
     8-connected. Raises InputError where shapes differ, a map is not finite, or the
     masks mark no pixel or every pixel.
     """
-    defective = np.asarray(masks).astype(bool)
-    if defective.ndim != 3:
-        raise InputError(f"masks must be [N, H, W], not of shape {defective.shape}")
-    values = _checked(np.asarray(maps), defective, "anomaly maps", "masks")
+    defective, values = _marked(maps, masks)
     counted = np.s_[:] if ignored is None else ~ignored.ravel()
     truth, flat = (_pixels(array, counted) for array in (defective, values))
     _need_both(truth, "pixels")
@@ -68,6 +64,20 @@ def pixel_metrics(
         ap=float(average_precision_score(truth, flat)),
         aupro=_aupro(flat, truth, *_region_weights(defective, counted)),
     )
+
+
+def pixel_ap(maps: ArrayLike, masks: ArrayLike) -> float:
+    """Pixel AP of all pixels alone, at a third of the cost of `pixel_metrics`."""
+    defective, values = _marked(maps, masks)
+    _need_both(defective, "pixels")
+    return float(average_precision_score(defective.ravel(), values.ravel()))
+
+
+def _marked(maps: ArrayLike, masks: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
+    defective = np.asarray(masks).astype(bool)
+    if defective.ndim != 3:
+        raise InputError(f"masks must be [N, H, W], not of shape {defective.shape}")
+    return defective, _checked(np.asarray(maps), defective, "anomaly maps", "masks")
 
 
 def _pixels(arrays: NDArray, counted: slice | NDArray[np.bool_]) -> NDArray:

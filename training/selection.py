@@ -6,17 +6,19 @@ optimistic by that much, and a user has no defects to look at anyway.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.metrics import image_auroc, pixel_metrics
+from training.metrics import image_auroc, pixel_ap
 from training.model import FixedNoise
 from training.synthesis import Synthesizer
 
 CHUNK = 8
+LEAST_PAIRS = 16
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class SelectionScore:
 class SelectionSet:
     """Every held-out normal twice, as it is and with a synthetic anomaly.
 
+    A few are taken several times, with another anomaly each time: one pair would tell nothing.
+
     Args:
         normals: uint8 [N, H, W, 3] BGR, none of them trained on.
         synthesizer: built on `normals`.
@@ -42,8 +46,10 @@ class SelectionSet:
 
     def __init__(self, normals: NDArray[np.uint8], synthesizer: Synthesizer, seed: int) -> None:
         rng = np.random.default_rng((seed, 2 << 32))
+        count = len(normals)
+        normals = np.tile(normals, (math.ceil(LEAST_PAIRS / count), 1, 1, 1))
         pasted = [
-            synthesizer.paste(image, synthesizer.foreground(index), rng)
+            synthesizer.paste(image, synthesizer.foreground(index % count), rng)
             for index, image in enumerate(normals)
         ]
         self.frames = np.concatenate((normals, np.stack([image for image, _ in pasted])))
@@ -56,7 +62,7 @@ class SelectionSet:
         maps, scores = inspect_frames(inspector, self.frames)
         return SelectionScore(
             image_auroc=image_auroc(self.labels, scores),
-            pixel_ap=pixel_metrics(maps, self.masks).ap,
+            pixel_ap=pixel_ap(maps, self.masks),
         )
 
 

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from training.batches import BatchMaker, check_shares
 from training.claim import RECIPE, claim
-from training.dataset import data_digest, load_images, split_normals
+from training.dataset import data_digest
 from training.device import choose_device, has_fast_bfloat16, spare_cores
 from training.distributed import Group, share_statistics, training_group
 from training.errors import InputError
 from training.files import replace_bytes, replace_text
-from training.framing import choose_view
-from training.images import list_images, read_image
+from training.material import Material, gather
 from training.model import FixedNoise
 from training.order import AS_PRESET, Order, Variant
 from training.pictures import LOSSES, SAMPLES, draw_losses, draw_samples
@@ -34,16 +33,11 @@ from training.run import (
     save_frames,
     save_run,
 )
-from training.selection import SelectionSet
+from training.selection import SelectionScore, SelectionSet
 from training.symmetry import find_flips
 from training.synthesis import Synthesizer
-from training.synthesis.parts import cut_parts
 from training.trainer import Trainer
-from training.view import View
 
-# Normals that training never sees: some to choose the checkpoint by, more for the threshold.
-SELECTION_SHARE, CALIBRATION_SHARE = 0.1, 0.15
-MAX_SELECTION = 64
 KEPT_FRAMES = 128
 
 
@@ -70,57 +64,27 @@ def _train(
     batch_size = order.batch_size or recipe.images_a_step(device.type == "cuda")
     check_shares(batch_size, group)
     twice = _must_checkpoint(recipe, batch_size // group.size, order.input_size, device)
-    rest, calibration = split_normals(good, order.seed, CALIBRATION_SHARE)
-    share = min(SELECTION_SHARE, MAX_SELECTION / len(rest))
-    train, selection = split_normals(rest, order.seed, share)
-    say(
-        f"{len(good)} good images: {len(train)} to train on, {len(selection)} to "
-        f"choose the checkpoint with, {len(calibration)} set aside for the threshold"
-    )
-    view = choose_view(order.view, rest, order.input_size, say)
     # Read before the folder is taken: a refused image can be replaced and the order repeated.
-    # Together: a few held-out images cannot tell by themselves whether they show an object.
-    together = cut_parts(load_images([*train, *selection], view), view)
-    parts, held_out = together.split(len(train) * len(view.places))
-    held_out = held_out.sample(MAX_SELECTION, order.seed)
-    if parts.is_grey:
+    material = gather(order, good, say)
+    if material.parts.is_grey:
         recipe = recipe.for_grey()
-    textures, textures_digest = _read_textures(order)
-    settings = RunSettings(
-        product=order.product,
-        preset=order.preset,
-        family=recipe.family,
-        unet=recipe.unet,
-        segmentation=recipe.segmentation,
-        prediction=recipe.prediction,
-        colours=recipe.colours,
-        input_size=order.input_size,
-        view=view.settings,
-        code_version=code_version(),
-        data_digest=data_digest(good),
-        training={
-            "seed": order.seed,
-            **asdict(order.budget),
-            "batch_size": batch_size,
-            **{name: getattr(recipe, name) for name in RECIPE},
-            "textures": textures_digest,
-        },
-    )
+    settings = _settings(order, recipe, batch_size, material, data_digest(good))
     if not group.alike(int(settings.data_digest[:12], 16)):
         raise InputError("the machines train on different images: give all the same")
     if group.leads:
-        claim(order, settings)
-        lines = "".join(f"{path.resolve()}\n" for path in calibration)
-        replace_text(order.out / CALIBRATION, lines)
-        if order.view.ignore_mask is not None:
-            replace_bytes(order.out / IGNORE_MASK, order.view.ignore_mask.read_bytes())
+        _begin(order, settings, material.calibration)
 
-    synthesizer = variant.synthesizer(parts, textures, np.random.default_rng(order.seed))
-    scene = "an object on a plain background" if parts.is_object else "a texture"
+    synthesizer = variant.synthesizer(
+        material.parts, material.textures, np.random.default_rng(order.seed)
+    )
+    scene = "an object on a plain background" if material.parts.is_object else "a texture"
     say(f"the images show {scene}, {'in grey' if synthesizer.grey else 'in colour'}")
-
-    flips = find_flips(parts.tiles)
+    flips = find_flips(material.parts.tiles, len(material.view.places))
     say(f"a good part stays good under: {', '.join(flips) or 'no flip'}")
+    workers = spare_cores(device, group)
+    batches = BatchMaker(
+        material.parts.tiles, synthesizer, flips, batch_size, order.seed, group, workers
+    )
 
     torch.manual_seed(order.seed)
     model = variant.build(recipe).to(device)
@@ -131,24 +95,15 @@ def _train(
     precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
     parameters = sum(tensor.numel() for tensor in model.parameters())
     say(f"preset {order.preset}: {parameters:,} parameters, on {device} in {precision}")
-    held_out_set = variant.selection(
-        held_out.tiles,
-        Synthesizer(held_out, textures, np.random.default_rng(order.seed + 1)),
-        order.seed,
+    pasting = Synthesizer(
+        material.held_out, material.textures, np.random.default_rng(order.seed + 1)
     )
+    selection = variant.selection(material.held_out.tiles, pasting, order.seed)
     trainer = Trainer(
         model,
         recipe,
-        BatchMaker(
-            parts.tiles,
-            synthesizer,
-            flips,
-            batch_size,
-            order.seed,
-            group,
-            spare_cores(device, group),
-        ),
-        held_out_set,
+        batches,
+        selection,
         order.budget,
         order.out,
         noise_seed=settings.noise_seed,
@@ -156,9 +111,68 @@ def _train(
     )
     if group.size > 1:
         say(f"{group.size} processes share each batch of {batch_size}")
+    chosen = _run_to_the_end(trainer, order, say)
+    if chosen is None:
+        return
+    record: dict[str, Any] = {
+        **settings.training,
+        "steps_done": trainer.step,
+        "elapsed_s": round(trainer.elapsed_s, 1),
+        "waiting_share": round(trainer.waiting, 4),
+        "processes": group.size,
+        "normals": material.counts,
+        "tiles": material.tiles,
+        "selection": asdict(chosen),
+        "device": str(device),
+        "precision": precision,
+        "machine": machine(device),
+    }
+    _leave_run(order.out, settings.model_copy(update={"training": record}), trainer)
+    say(f"pictures: {order.out / LOSSES}, {order.out / SAMPLES}")
+
+
+def _settings(
+    order: Order, recipe: Preset, batch_size: int, material: Material, digest: str
+) -> RunSettings:
+    """What a run is known by from its first step on; `digest` is of the images of good parts."""
+    return RunSettings(
+        product=order.product,
+        preset=order.preset,
+        family=recipe.family,
+        unet=recipe.unet,
+        segmentation=recipe.segmentation,
+        prediction=recipe.prediction,
+        colours=recipe.colours,
+        input_size=order.input_size,
+        view=material.view.settings,
+        code_version=code_version(),
+        data_digest=digest,
+        training={
+            "seed": order.seed,
+            **asdict(order.budget),
+            "batch_size": batch_size,
+            **{name: getattr(recipe, name) for name in RECIPE},
+            "textures": material.textures_digest,
+        },
+    )
+
+
+def _begin(order: Order, settings: RunSettings, calibration: Sequence[Path]) -> None:
+    """Take the folder of the run, and leave in it what training never looks at."""
+    claim(order, settings)
+    lines = "".join(f"{path.resolve()}\n" for path in calibration)
+    replace_text(order.out / CALIBRATION, lines)
+    if order.view.ignore_mask is not None:
+        replace_bytes(order.out / IGNORE_MASK, order.view.ignore_mask.read_bytes())
+
+
+def _run_to_the_end(
+    trainer: Trainer, order: Order, say: Callable[[str], None]
+) -> SelectionScore | None:
+    """Train, from where the run was left; the chosen checkpoint's score, None unless leading."""
     if order.resume and trainer.resume():
         say(f"going on from step {trainer.step}")
-    if not group.alike(trainer.step):
+    if not trainer.group.alike(trainer.step):
         raise InputError(
             "--out must be one folder for all machines: they go on from different steps"
         )
@@ -166,47 +180,17 @@ def _train(
         chosen = trainer.train()
     except torch.OutOfMemoryError:
         raise InputError(
-            f"the memory of {device} does not hold a batch of {batch_size} images: give a smaller "
-            "--batch-size and another --out"
+            f"the memory of {trainer.device} does not hold a batch of {trainer.batches.size} "
+            "images: give a smaller --batch-size and another --out"
         ) from None
-    if chosen is None:
-        return
-    say(
-        f"{trainer.step} steps in {trainer.elapsed_s / 60:.1f} minutes, {trainer.waiting:.1%} of "
-        "them spent waiting for images; on held-out normals with synthetic anomalies: "
-        f"image AUROC {chosen.image_auroc:.4f}, pixel AP {chosen.pixel_ap:.4f}"
-    )
-    record: dict[str, Any] = {
-        **settings.training,
-        "steps_done": trainer.step,
-        "elapsed_s": round(trainer.elapsed_s, 1),
-        "waiting_share": round(trainer.waiting, 4),
-        "processes": group.size,
-        "normals": {
-            "train": len(train),
-            "selection": len(selection),
-            "calibration": len(calibration),
-        },
-        "tiles": {"train": len(parts), "selection": len(held_out)},
-        "selection": asdict(chosen),
-        "device": str(device),
-        "precision": precision,
-        "machine": machine(device),
-    }
-    _leave_run(order.out, settings.model_copy(update={"training": record}), trainer, held_out_set)
-    say(f"pictures: {order.out / LOSSES}, {order.out / SAMPLES}")
-
-
-def _read_textures(order: Order) -> tuple[NDArray[np.uint8] | None, str | None]:
-    """Foreign textures uint8 [M, H, W, 3] and their digest; None and None without any."""
-    if order.textures is None:
-        return None, None
-    paths = list_images(order.textures)
-    if not paths:
-        raise InputError(f"--textures {order.textures} is no folder, or holds no images")
-    whole = View(order.input_size)
-    textures = np.stack([whole.canvas(read_image(path), str(path)) for path in paths])
-    return textures, data_digest(paths)
+    if chosen is not None:
+        say(
+            f"{trainer.step} steps in {trainer.elapsed_s / 60:.1f} minutes, "
+            f"{trainer.waiting:.1%} of them spent waiting for images; on held-out normals with "
+            f"synthetic anomalies: image AUROC {chosen.image_auroc:.4f}, "
+            f"pixel AP {chosen.pixel_ap:.4f}"
+        )
+    return chosen
 
 
 def _must_checkpoint(
@@ -223,10 +207,9 @@ def _must_checkpoint(
     return must_checkpoint(recipe, batch_size, input_size, bfloat16=mixed, free=free)
 
 
-def _leave_run(
-    folder: Path, settings: RunSettings, trainer: Trainer, held_out: SelectionSet
-) -> None:
+def _leave_run(folder: Path, settings: RunSettings, trainer: Trainer) -> None:
     """Write the chosen weights and what goes with them."""
+    held_out = trainer.selection
     unet, segmentation = (
         {k.split(".", 1)[1]: v for k, v in trainer.best.items() if k.startswith(f"{part}.")}
         for part in ("unet", "segmentation")

@@ -23,19 +23,21 @@ SIDE = 32
 FLIPS: dict[str, int] = {"left-right": 1, "top-bottom": 0, "half turn": -1}
 
 
-def find_flips(images: NDArray[np.uint8]) -> list[str]:
+def find_flips(images: NDArray[np.uint8], places: int = 1) -> list[str]:
     """Names in `FLIPS` under which good images uint8 [N, H, W, 3] stay good.
 
     Thumbnails are compared: a flip is a symmetry of the product where flipped images lie about as
-    near to the other images as these lie to each other.
+    near to the other images as these lie to each other. Of tiles from `places` places of a part,
+    only those of one place can be alike.
     """
+    nearest = NEAREST / places
     sample = some(images, SAMPLE)
     as_is = _features(sample)
-    limit = TOLERANCE * _spread(as_is, as_is)
+    limit = TOLERANCE * _spread(as_is, as_is, nearest)
     found = []
     for name, code in FLIPS.items():
         flipped = np.stack([cv2.flip(image, code) for image in sample])
-        if _spread(_features(flipped), as_is) <= limit:
+        if _spread(_features(flipped), as_is, nearest) <= limit:
             found.append(name)
     return found
 
@@ -60,9 +62,9 @@ def _features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack(rows)
 
 
-def _spread(queries: NDArray[np.float32], others: NDArray[np.float32]) -> float:
-    """How far query i lies from the nearest quarter of the others, itself (number i) left out."""
+def _spread(queries: NDArray[np.float32], others: NDArray[np.float32], nearest: float) -> float:
+    """How far query i lies from the `nearest` share of the others, itself (number i) left out."""
     squared = (queries**2).sum(1)[:, None] + (others**2).sum(1)[None, :] - 2.0 * queries @ others.T
     np.fill_diagonal(squared, np.nan)
-    near = np.nanquantile(np.sqrt(np.maximum(squared, 0.0)), NEAREST, axis=1)
+    near = np.nanquantile(np.sqrt(np.maximum(squared, 0.0)), nearest, axis=1)
     return float(np.median(near))

@@ -157,15 +157,17 @@ class Trainer:
 
         # Each image's noise follows from the step and its place in the whole batch.
         first = (self.batches.seed * 1_000_003 + self.step) * self.batches.size
-        draws = [torch.Generator().manual_seed(first + place) for place in batch.places.tolist()]
+        draws = [
+            torch.Generator(device).manual_seed(first + place) for place in batch.places.tolist()
+        ]
 
         def scale(limits: tuple[int, int]) -> Tensor:
-            return torch.cat([torch.randint(*limits, (1,), generator=g) for g in draws]).to(device)
+            drawn = [torch.randint(*limits, (1,), generator=g, device=device) for g in draws]
+            return torch.cat(drawn)
 
         def noise() -> Tensor:
-            return torch.stack([torch.randn(image.shape[1:], generator=g) for g in draws]).to(
-                device
-            )
+            shape = image.shape[1:]
+            return torch.stack([torch.randn(shape, generator=g, device=device) for g in draws])
 
         t_normal, t_noisier = scale(recipe.t_normal), scale(recipe.t_noisier)
         noise_normal, noise_noisier = noise(), noise()

@@ -21,7 +21,7 @@ from agent.capture.contract import (
     Trigger,
     Want,
 )
-from agent.capture.stream import Stream
+from agent.capture.stream import UNREACHABLE, Stream
 from agent.errors import InputError
 
 # For a slow machine that loads everything for the first time.
@@ -159,7 +159,8 @@ class Capture:
             None when none came in time, and at once when the state has changed or is ENDED.
 
         Raises:
-            InputError: what the camera was given to show cannot be read.
+            InputError: what the camera was given to show cannot be read, or this process can start
+                no capture process any more.
         """
         deadline_s = time.monotonic() + timeout_s
         state = self._state
@@ -196,6 +197,12 @@ class Capture:
             self._epoch += 1
             try:
                 self._open()
+            except UNREACHABLE as error:
+                self.stop()
+                raise InputError(
+                    f"no capture process can be started any more ({error}): the socket for that, "
+                    "in the folder for temporary files, is gone; start anew"
+                ) from error
             except (OSError, EOFError) as error:
                 # No memory or no process left: as bad as no camera, and over as soon.
                 self._fail(Failed(f"the capture process cannot be started: {error}", False))

@@ -17,6 +17,8 @@ from agent.capture.ring import Ring
 # that a camera would take to come back goes into loading. It has no thread that a fork could hurt.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["agent.capture.child"])
+# As long as it lives no other is started, also when nobody reaches it: its socket was tidied away.
+UNREACHABLE = (FileNotFoundError, ConnectionRefusedError)
 # Below it, an operating system that is busy elsewhere would be taken for a fault.
 LEAST_STALL_S = 0.15
 STALL_PERIODS = 3

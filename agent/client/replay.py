@@ -74,7 +74,7 @@ class ReplayClient:
     def snapshot(self, client: str | None = None, since: int | None = None) -> StationSnapshot:
         """Where the station is, and with `client` what that client has acknowledged.
 
-        A station lists so many epochs at once, the newest, or from `since` on the oldest; its
+        A station lists so many epochs at once, oldest first, with `since` from that one on; its
         answer says whether there are more.
 
         Raises:

@@ -21,6 +21,7 @@ from agent.messaging.endpoint import check_endpoint
 from agent.messaging.sockets import HIGH_WATER_MARK
 from agent.messaging.status import Heartbeat
 from agent.messaging.topics import ROOT, kind_of
+from agent.trouble import Trouble
 from agent.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ ASK_AGAIN_S = 0.1
 LOOK_S = 0.1
 # While nothing is heard. Longer than any handshake takes.
 CONNECT_AGAIN_S = 3.0
+# Of a message, for the log.
+EXAMPLE_BYTES = 200
 
 # Events as they become known; None while the station has yet to answer.
 Steps = Generator[Event | None, None, None]
@@ -50,7 +53,7 @@ class Subscriber:
     Attributes:
         position: the last verdict delivered.
         missed: verdicts that were never had.
-        malformed: messages that could not be read.
+        malformed: messages that could not be read; the log tells of them.
     """
 
     def __init__(
@@ -93,7 +96,11 @@ class Subscriber:
             position = read_position(memory)
         self.position = self._kept = position
         self.missed = 0
-        self.malformed = 0
+        self._malformed = Trouble(
+            "a message cannot be read (is the station newer than this client?)"
+        )
+        self._unfilled = Trouble("cannot fill a gap")
+        self._unasked = Trouble("cannot ask for the position")
         self._heard: deque[list[bytes]] = deque()
         self._heard_at_s = time.monotonic()
         self._silent = False
@@ -131,6 +138,10 @@ class Subscriber:
                 yield event
             elif isinstance(event, Gap):
                 log.error("%d verdicts are lost: %s", event.count, event)
+
+    @property
+    def malformed(self) -> int:
+        return self._malformed.count
 
     @property
     def silence_s(self) -> float:
@@ -221,12 +232,12 @@ class Subscriber:
         if kind == "welcome":
             return
         if len(frames) != 2 or kind not in MESSAGES:
-            self.malformed += 1
+            self._malformed.came(frames[0][:EXAMPLE_BYTES])
             return
         try:
             message = MESSAGES[kind].model_validate_json(frames[1])
         except ValueError:
-            self.malformed += 1
+            self._malformed.came(frames[1][:EXAMPLE_BYTES])
             return
         if isinstance(message, Verdict | Heartbeat):
             yield from self._note_epoch(message.epoch)
@@ -285,7 +296,7 @@ class Subscriber:
         try:
             self.position = client.snapshot(name).acknowledged or Position(0, 0)
         except ReplayUnavailable as error:
-            log.warning("cannot ask for the position: %s", error)
+            self._unasked.came(error)
             yield from self._pause()
         finally:
             client.close()
@@ -310,7 +321,7 @@ class Subscriber:
                 if snapshot.more:
                     continue
             except ReplayUnavailable as error:
-                log.warning("cannot fill a gap: %s", error)
+                self._unfilled.came(error)
             finally:
                 client.close()
             if self._patience_s is not None and time.monotonic() - since_s > self._patience_s:

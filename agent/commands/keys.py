@@ -55,7 +55,8 @@ def create(name: str | None, roles: tuple[str, ...], out: Path | None, folder: P
 
     The folder and the station's own key are made when they are missing. The file goes to the
     client, over a way that nobody else reads, and is deleted here: the station keeps only the
-    public half of it. A running station admits the new client at once.
+    public half of it. A running station admits the new client at once; its own key it reads when
+    it starts.
 
     \b
     Example:
@@ -68,7 +69,10 @@ def create(name: str | None, roles: tuple[str, ...], out: Path | None, folder: P
         raise InputError(f"what may {name} do? give --role read, trigger or control")
     keyring = KeyFolder(folder)
     if keyring.make():
-        click.echo(f"made the station's key in {folder}")
+        click.echo(
+            f"made the station's key in {folder}; a station that runs takes it at its next start: "
+            "systemctl restart normline"
+        )
     elif name is None:
         click.echo(f"the station's key is in {folder} already")
     if name is not None:

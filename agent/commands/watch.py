@@ -144,7 +144,7 @@ def _show(event: Shown, as_json: bool) -> None:
     elif isinstance(event, Verdict):
         text = describe(event)
     elif isinstance(event, LateResult):
-        text = f"{event.seq:>8}  {event.part_id:<12}  too late: {event.found.value}"
+        text = f"{event.seq:>8}  {_plain(event.part_id):<12}  too late: {event.found.value}"
     elif isinstance(event, StateChange):
         text = f"{event.sent_at}  {event.previous.value} -> {event.state.value}: {event.cause}"
     elif isinstance(event, DriftAlarm):
@@ -176,10 +176,15 @@ def _as_json(event: Shown) -> str:
     return event.to_json().decode()
 
 
+def _plain(name: str) -> str:
+    """A name that a file may have, so that it cannot paint on a terminal."""
+    return "".join(each if each.isprintable() else "?" for each in name)
+
+
 def describe(verdict: Verdict) -> str:
     """A verdict as one line for people."""
     outcome = click.style(f"{verdict.verdict.value:<11}", fg=COLOURS[verdict.verdict])
-    words = [f"{verdict.seq:>8}", f"{verdict.part_id:<12}", outcome]
+    words = [f"{verdict.seq:>8}", f"{_plain(verdict.part_id):<12}", outcome]
     if verdict.review:
         words.append("for review")
     if verdict.score is not None:

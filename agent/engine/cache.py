@@ -6,7 +6,10 @@ import hashlib
 import json
 import logging
 import os
+import shutil
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -16,6 +19,9 @@ from agent.files import write_atomically
 log = logging.getLogger(__name__)
 
 SEAL = "sha256.json"
+# Engines that were not loaded for so long, of a model or a version that went, are removed. Those of
+# a station that runs were loaded when it started.
+UNUSED_S = 365 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ def prepare_cache(folder: Path) -> None:
             if known.get(path.name) != _digest(path):
                 log.warning("%s is not what was compiled here: it is compiled anew", path)
                 path.unlink(missing_ok=True)
+        with suppress(OSError):  # nothing was compiled yet, or this is another's to read
+            os.utime(folder / SEAL)
     except OSError as error:
         named = "CACHE_DIRECTORY" if "CACHE_DIRECTORY" in os.environ else "XDG_CACHE_HOME"
         raise InputError(
@@ -86,11 +94,18 @@ def seal_cache(folder: Path) -> None:
 
 
 def keep_sealed(folder: Path) -> None:
-    """Keep what was compiled; a disk that is full costs the next start its time, not this one."""
+    """Keep what was compiled; a disk that is full costs the next start its time, not this one.
+
+    What was compiled for other keys, and loaded by nobody for a year, goes.
+    """
     try:
         seal_cache(folder)
     except InputError as error:
         log.warning("%s; the next start compiles anew", error)
+    for seal in folder.parent.glob(f"*/{SEAL}"):
+        with suppress(FileNotFoundError):  # another process removes it too
+            if seal.parent != folder and time.time() - seal.stat().st_mtime > UNUSED_S:
+                shutil.rmtree(seal.parent, ignore_errors=True)
 
 
 def _engines(folder: Path) -> list[Path]:

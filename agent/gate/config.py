@@ -20,6 +20,7 @@ def _endpoint(endpoint: str) -> str:
 
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Milliseconds = Annotated[float, Field(gt=0, le=3_600_000)]
 
 
 class Endpoints(Section):
@@ -46,8 +47,8 @@ class Output(Section):
 class Travel(Section):
     """From where a part is seen to the gate: in time, or in counts of an encoder."""
 
-    delay_ms: float | None = Field(None, gt=0, le=3_600_000, description="for a steady belt")
-    window_ms: float | None = Field(None, gt=0, description="how long a part is at the gate")
+    delay_ms: Milliseconds | None = Field(None, description="for a steady belt")
+    window_ms: Milliseconds | None = Field(None, description="how long a part is at the gate")
     encoder: str | None = Field(
         None, pattern=r"^file://", description="file:// with the count, for a belt that may stop"
     )
@@ -92,8 +93,7 @@ class GateFile(Section):
     )
     output: Output = Field(description="what it drives")
     travel: Travel = Field(description="from the sensor to the gate")
-    in_view_ms: float = Field(
-        gt=0,
+    in_view_ms: Milliseconds = Field(
         description="how long after the sensor a part is still before the camera: a picture "
         "taken later may show another part, and lets nothing through",
     )

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ValidationError
 from agent.client.connection import connect
 from agent.gate.belt import Belt
 from agent.gate.config import GateFile
-from agent.gate.trouble import Trouble
 from agent.gate.wires import Output, Position, Sensor
 from agent.keys.files import ClientKey, read_secret_file
 from agent.messaging.topics import Address, kind_of
+from agent.sleep import SleepWatch
+from agent.trouble import Trouble
 from agent.verdict import Outcome, Verdict
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,8 @@ class RejectGate:
 
     REJECT, NO_DECISION, lateness, a PASS for another part, one on a picture that was taken too
     late to show the part, and a station that is silent all reject. Silence also takes back every
-    PASS for what is on the belt: what the station said meanwhile was not heard.
+    PASS for what is on the belt: what the station said meanwhile was not heard. So does a machine
+    that has slept: where the belt has gone meanwhile is unknown.
 
     Attributes:
         malformed: verdicts that could not be read.
@@ -65,6 +67,7 @@ class RejectGate:
         # Nothing was heard yet.
         self._heard_at_s = -SILENT_S
         self._silent = True
+        self._sleep = SleepWatch()
         self.malformed = Trouble("a verdict cannot be read (is the station newer than the gate?)")
         self.refused = Trouble("the station does not accept a trigger")
         self._connect()
@@ -167,6 +170,9 @@ class RejectGate:
         return 0 <= taken_ms <= self._gate.in_view_ms
 
     def _supervise(self) -> None:
+        if self._sleep.has_slept():
+            self._belt.refuse_all()
+            log.warning("the machine was suspended: all that is on the belt is rejected")
         now_s = time.monotonic()
         silent = now_s - self._heard_at_s > SILENT_S
         if silent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+import secrets
 import stat
 import time
 from collections.abc import Callable
@@ -11,13 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.errors import InputError
-from agent.gate.trouble import Trouble
+from pydantic import TypeAdapter
 
-# As in a trigger: it ends up in logs and on terminals.
-LONGEST_ID = 128
-PART_ID = re.compile(rb"[^\x00-\x1f\x7f]{1,%d}" % LONGEST_ID)
-READ_BYTES = 4096
+from agent.errors import InputError
+from agent.names import Identifier
+from agent.trouble import Trouble
+
+# As in a trigger.
+PART_ID = TypeAdapter(Identifier)
+READ_BYTES, EXAMPLE_BYTES = 4096, 128
 
 Position = Callable[[], int]
 
@@ -79,14 +81,13 @@ class FifoSensor:
             return []
         found = []
         if len(self._rest) > READ_BYTES:
-            self._malformed.came(self._rest[:LONGEST_ID])
+            self._malformed.came(self._rest[:EXAMPLE_BYTES])
             self._rest = b""
         for line in lines:
-            with suppress(UnicodeDecodeError):
-                if PART_ID.fullmatch(line):
-                    found.append(line.decode())
-                    continue
-            self._malformed.came(line[:LONGEST_ID])
+            try:
+                found.append(PART_ID.validate_python(line.decode()))
+            except ValueError:
+                self._malformed.came(line[:EXAMPLE_BYTES])
         return found
 
     def close(self) -> None:
@@ -94,7 +95,7 @@ class FifoSensor:
 
 
 class GpioSensor:
-    """A line of a GPIO chip; parts are named by the moment of the start and their number."""
+    """A line of a GPIO chip; parts are named by a start of their own and their number."""
 
     malformed = 0
 
@@ -105,7 +106,8 @@ class GpioSensor:
         )
         self._request = _request_line(gpiod, chip, line, settings)
         self.descriptor = self._request.fd
-        self._start = int(time.time())
+        # Not the time: a machine that boots without a clock begins at the same one again.
+        self._start = secrets.token_hex(4)
         self._number = 0
 
     def parts(self) -> list[str]:

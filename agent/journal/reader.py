@@ -51,24 +51,19 @@ class JournalReader:
         """Epochs that hold a verdict, oldest first, at most EPOCHS_LISTED.
 
         Args:
-            since: the first epoch to list; None for the newest of all.
+            since: the first epoch to list; None for the oldest that is kept.
 
         Returns:
             The epochs, and whether there are more after them.
         """
-        newest_first = since is None
         rows = self._connection.execute(
             "SELECT * FROM (SELECT epoch, "
             "(SELECT MIN(seq) FROM verdicts v WHERE v.epoch = e.epoch) AS first, "
             "(SELECT MAX(seq) FROM verdicts v WHERE v.epoch = e.epoch) AS last "
-            "FROM epochs e) WHERE last IS NOT NULL AND epoch >= ? "
-            f"ORDER BY epoch {'DESC' if newest_first else 'ASC'} LIMIT ?",
+            "FROM epochs e) WHERE last IS NOT NULL AND epoch >= ? ORDER BY epoch LIMIT ?",
             (since or 0, EPOCHS_LISTED + 1),
         ).fetchall()
-        listed = [EpochRange(*row) for row in rows[:EPOCHS_LISTED]]
-        if newest_first:
-            return listed[::-1], False
-        return listed, len(rows) > EPOCHS_LISTED
+        return [EpochRange(*row) for row in rows[:EPOCHS_LISTED]], len(rows) > EPOCHS_LISTED
 
     def acknowledged(self, client: str) -> tuple[int, int] | None:
         """(epoch, seq) up to which a client has said that it is done; None when it never has."""

@@ -98,7 +98,8 @@ class CommandDesk:
     def _trigger(self, line: Line, peer: Peer, command: Trigger) -> None:
         if line.has_open(command.part_id):
             reason = f"part {command.part_id} is open: it was triggered and has no verdict yet"
-            self._socket.reply(peer, {"op": "error", "reason": reason})
+            error = {"op": "error", "part_id": command.part_id, "reason": reason}
+            self._socket.reply(peer, error)
             return
         outcome = line.trigger(command.part_id, command.deadline_ms)
         content: dict[str, Any] = {"op": "trigger", "part_id": command.part_id}

@@ -17,6 +17,7 @@ from agent.inspection import inspect
 from agent.picture import Glance, glance_at
 from agent.record import CalibrationRecord
 from agent.service.picture import PictureCheck
+from agent.trouble import Trouble
 from agent.verdict import Durations, Reason, elapsed_ms
 from agent.view import View
 
@@ -63,6 +64,7 @@ class Inspector:
         self._seen: tuple[float, Glance, tuple[int, int]] | None = None
         # Whatever it is judged by: a picture that stays is a camera that has stopped.
         self._previous: NDArray[Any] | None = None
+        self._unusable = Trouble("a picture cannot be inspected")
         self.failed_in_a_row = 0
         self.adopt(record)
 
@@ -102,11 +104,11 @@ class Inspector:
         try:
             seen = self._view.seen(frame.image)
         except InputError as error:
-            return self._unusable(frame, str(error)), Durations(queue=queue_ms)
+            return self._none(frame, str(error)), Durations(queue=queue_ms)
         glance = glance_at(seen.canvas)
         fault = standard.check.fault(frame.image, glance, previous)
         if fault is not None:
-            return self._unusable(frame, fault), Durations(queue=queue_ms)
+            return self._none(frame, fault), Durations(queue=queue_ms)
         try:
             inspection = inspect(self._engine, self._view, seen.canvas)
         except EngineFault as error:
@@ -125,7 +127,6 @@ class Inspector:
             decide=elapsed_ms(inferred_ns, time.monotonic_ns()),
         )
 
-    @staticmethod
-    def _unusable(frame: Frame, fault: str) -> Decision:
-        log.warning("frame %s cannot be inspected: %s", frame.name, fault)
+    def _none(self, frame: Frame, fault: str) -> Decision:
+        self._unusable.came(f"frame {frame.name}: {fault}")
         return Decision.none(Reason.CAMERA_FAULT, fault)

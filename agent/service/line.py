@@ -15,6 +15,7 @@ from agent.record import CalibrationRecord
 from agent.service.equipment import Commands, Equipment
 from agent.service.parts import OpenParts, Part
 from agent.service.worker import Finding
+from agent.sleep import SleepWatch
 from agent.states import State, StateMachine
 from agent.verdict import Durations, Reason, Verdict, elapsed_ms
 
@@ -37,6 +38,7 @@ class Line:
         self._worker = equipment.worker
         self._faults = equipment.faults
         self._states = StateMachine(equipment.herald.announce)
+        self._sleep = SleepWatch()
         self._open = OpenParts()
         # Frames whose part is open and that the worker has not begun, oldest first.
         self._waiting: deque[tuple[str, Captured]] = deque()
@@ -80,6 +82,10 @@ class Line:
     def turn(self, commands: Commands | None = None) -> bool:
         """Wait for what comes first, and deal with it. False at the end."""
         self._wait(commands)
+        if self._sleep.has_slept():
+            # Their deadlines stood still with the clock; the parts went on.
+            log.warning("the machine was suspended: parts that were open get no decision")
+            self._give_up(Reason.INTERRUPTED)
         self._take_finding()
         # A part that is on its way now wants the interpreter and the cores for itself; what else
         # there is to see to can wait for one turn.

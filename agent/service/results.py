@@ -13,6 +13,7 @@ from agent.evidence import EvidenceStore
 from agent.journal import Journal
 from agent.messaging.status import utc
 from agent.service.parts import Part
+from agent.trouble import Trouble
 from agent.verdict import Durations, LateResult, Outcome, Reason, Verdict, elapsed_ms
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Results:
         # Of pictures that cannot be judged the first is evidence; a night of them would take the
         # room of what was judged.
         self._was_faulty = False
+        self._undecided = {reason: Trouble(f"no decision, {reason.value}") for reason in Reason}
 
     def adopt(self, threshold: float) -> None:
         """Told with verdicts from now on that nothing was decided for."""
@@ -116,7 +118,7 @@ class Results:
                 self._evidence.keep(verdict, frame.image)
             self._was_faulty = faulty
         if verdict.reason is not None:
-            log.warning("part %s: no decision, %s", part.part_id, verdict.reason.value)
+            self._undecided[verdict.reason].came(f"part {part.part_id}")
         else:
             log.debug("part %s: %s at %.4f", part.part_id, verdict.verdict.value, decision.score)
         return verdict

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -135,6 +136,35 @@ def _without(name: str) -> Callable[[Path], bytes]:
     return lambda path: sealed({k: v for k, v in contents(path).items() if k != name})
 
 
+def _directory(path: Path, change: Callable[[bytearray, int], None]) -> bytes:
+    """A sealed bundle whose central directory was changed, entry by entry."""
+    data = bytearray(sealed(contents(path)))
+    (place,) = struct.unpack_from("<I", data, data.rindex(b"PK\x05\x06") + 16)
+    while data[place : place + 4] == b"PK\x01\x02":
+        change(data, place)
+        name, extra, comment = struct.unpack_from("<3H", data, place + 28)
+        place += 46 + name + extra + comment
+    body = bytes(data[:-64])
+    return body + hashlib.sha256(body).hexdigest().encode()
+
+
+def _overlapping(path: Path) -> bytes:
+    """Every member claims nearly all of the file: a hundred of them would fill memory."""
+
+    def claim(data: bytearray, place: int) -> None:
+        struct.pack_into("<2I", data, place + 20, len(data) // 2, len(data) // 2)
+
+    return _directory(path, claim)
+
+
+def _beginning_before_the_file(path: Path) -> bytes:
+    def begin(data: bytearray, place: int) -> None:
+        end = data.rindex(b"PK\x05\x06")
+        struct.pack_into("<I", data, end + 16, len(data) * 2)
+
+    return _directory(path, begin)
+
+
 def _other_content(path: Path) -> bytes:
     members = contents(path)
     return sealed(members | {"model.int8.onnx": members["model.fp32.onnx"]})
@@ -160,6 +190,14 @@ def _other_content(path: Path) -> bytes:
         ),
         (lambda p: sealed(with_manifest(p, tolerances={})), "has no tolerance"),
         (lambda p: sealed(contents(p), zipfile.ZIP_DEFLATED), "compressed members"),
+        (_overlapping, "its members overlap"),
+        (_beginning_before_the_file, "not a normline bundle"),
+        (lambda p: sealed(with_manifest(p, product="tile\x1b[2J")), "wrong manifest.json: product"),
+        (
+            lambda p: sealed(with_manifest(p, tiles={"rows": 9000})),
+            "manifest.json: tiles.rows",
+        ),
+        (lambda p: sealed(with_manifest(p, input_size=(0, 8))), "wrong manifest.json: input_size"),
         (lambda p: sealed({}), "no readable manifest"),
         (lambda p: sealed({"manifest.json": b"[" * 100_000}), "no readable manifest"),
     ],
@@ -176,6 +214,11 @@ def _other_content(path: Path) -> bytes:
         "missing ignore mask",
         "missing tolerance",
         "compressed",
+        "overlapping",
+        "members before the file",
+        "product that paints on terminals",
+        "tiles without end",
+        "no frame",
         "empty zip",
         "manifest of brackets",
     ],
@@ -230,6 +273,29 @@ def test_a_missing_precision_names_those_that_are_there(tiny: Path, tmp_path: Pa
     assert bundle.precisions == ("fp32", "fp16")
     with pytest.raises(InputError, match="no int8 model: choose one of fp32, fp16"):
         bundle.model("int8")
+
+
+@pytest.mark.parametrize("spoil", ["deflate", "shape"])
+def test_golden_values_that_cannot_be_unpacked_are_refused(
+    tiny: Path, tmp_path: Path, spoil: str
+) -> None:
+    members = contents(tiny)
+    golden = bytearray(members["golden.npz"])
+    if spoil == "deflate":
+        golden[60:90] = bytes(range(30))
+    else:
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            header, {"descr": "|u1", "fortran_order": False, "shape": (1 << 50,)}
+        )
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as made:
+            made.writestr("frames.npy", header.getvalue())
+        golden = bytearray(archive.getvalue())
+    del members["manifest.json"]
+    write_bundle(tmp_path / "odd.nlb", _fields(tiny), members | {"golden.npz": bytes(golden)})
+    with pytest.raises(InputError, match="golden.npz cannot be read"):
+        open_bundle(tmp_path / "odd.nlb").golden()
 
 
 def test_golden_values_of_another_size_than_the_model_are_refused(

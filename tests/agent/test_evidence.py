@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 from agent import evidence as evidence_module
 from agent.errors import InputError
 from agent.evidence import EvidenceStore
+from agent.files import write_atomically
 from agent.verdict import Outcome, Reason
 from tests.agent.factories import make_verdict
 
@@ -201,6 +203,23 @@ def test_a_fault_without_words_is_a_fault(
     keep(store, 1, REJECT)
     store.close()
     assert (store.fault, store.dropped) == ("MemoryError", 1)
+
+
+def test_a_picture_that_was_being_written_at_a_power_cut_does_not_lie_there_for_ever(
+    open_store: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    keep(store, 1, REJECT)
+    store.close()
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", lambda *_: os._exit(9))
+        pid = os.fork()
+        if pid == 0:
+            write_atomically(tmp_path / "kept" / "5-0000000002-REJECT.png", b"half")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    assert len(kept(tmp_path)) == 2
+    open_store()
+    assert kept(tmp_path) == ["5-0000000001-REJECT.png"]
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

@@ -60,3 +60,11 @@ def test_a_thumbnail_survives_its_text() -> None:
 def test_what_is_no_thumbnail_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="64x64"):
         decode_thumbnail(text)
+
+
+def test_a_large_picture_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record of some kilobytes may hold a gigabyte of one grey."""
+    large = encode_thumbnail(np.zeros((2000, 2000), np.float32))
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(InputError, match="64x64"):
+        decode_thumbnail(large)

@@ -48,6 +48,25 @@ def test_a_picture_of_no_use_is_refused_with_its_reason(
     assert reason is None or (found or "").startswith(reason)
 
 
+@pytest.mark.parametrize(
+    "lit",
+    [
+        lambda part: np.where(part < 90, 255, part // 2).astype(np.uint8),
+        lambda part: np.where(part > 200, 60, 0).astype(np.uint8),
+    ],
+    ids=["before a lit ground", "dark field"],
+)
+def test_a_line_whose_pictures_are_mostly_white_or_black_is_calibrated(
+    lit: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    gate = Gate()
+    pictures = [lit(part) for part in PARTS[:12]]
+    share = look_at(pictures[0])
+    assert share.saturated > 0.5 or share.brightness < 8
+    assert [refuse(gate, str(i), picture) for i, picture in enumerate(pictures)] == [None] * 12
+    assert (refuse(gate, "off", np.full_like(PARTS[0], 255 * (share.saturated > 0.5))) or "") != ""
+
+
 def test_a_part_that_stands_still_counts_once(gate: Gate) -> None:
     noise = np.random.default_rng(0).normal(0, 2, PARTS[19].shape)
     again = np.clip(PARTS[19] + noise, 0, 255).astype(np.uint8)

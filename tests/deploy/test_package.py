@@ -116,6 +116,16 @@ def test_a_precision_that_strays_is_refused_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_too_few_good_frames_to_tune_and_to_judge_by_are_refused(run: Run, tmp_path: Path) -> None:
+    """Of one good frame, taken several times, the tuned model had seen all that judged it."""
+    frames, anomalous = np.load(run.folder / "frames.npz").values()
+    frames[~anomalous] = frames[~anomalous][0]
+    with pytest.raises(InputError, match="there are 1 of at least 8.*or leave it out"):
+        package.build_bundle(
+            run, frames, anomalous, tmp_path / "p.nlb", lambda line: None, Budget(steps=1)
+        )
+
+
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> package.Exact:
     """What a model says of six frames, of which two show an anomaly; others it says 9 of."""

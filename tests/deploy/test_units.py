@@ -84,6 +84,21 @@ def test_the_station_starts_when_the_clock_is_set() -> None:
         assert re.search(rf"^{key}=.*\btime-sync\.target$", text, re.MULTILINE), key
 
 
+def test_the_stations_temporary_files_are_where_nobody_tidies_up_and_none_pile_up() -> None:
+    """Its socket for new camera processes went after weeks: a lost camera never came back."""
+    lines = (FOLDER / UNITS[0]).read_text().splitlines()
+    folder = "/run/normline/tmp"
+    assert "RuntimeDirectory=normline" in lines
+    assert f"Environment=TMPDIR={folder}" in lines
+    before = [line for line in lines if line.startswith("ExecStartPre=")]
+    assert before == [f"ExecStartPre=/bin/rm -rf {folder}", f"ExecStartPre=/bin/mkdir -p {folder}"]
+
+
+def test_the_station_outlives_a_camera_process_that_the_kernel_kills_for_memory() -> None:
+    """systemd stops the whole unit then, unless it is told otherwise."""
+    assert "OOMPolicy=continue" in (FOLDER / UNITS[0]).read_text().splitlines()
+
+
 def test_a_reader_of_codes_in_the_group_writes_into_the_gates_pipe_under_the_units_umask(
     tmp_path: Path,
 ) -> None:

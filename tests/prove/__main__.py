@@ -29,7 +29,7 @@ from tests.prove.scenario import Check, Scenario, Work, find_scenarios
 @click.option(
     "--station",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Time this station (of a folder:// camera) in `latency`, not the demo's.",
+    help="Time this station (of a folder:// camera) in `latency` and `engine`, not the demo's.",
 )
 def main(
     chosen: tuple[str, ...],

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from training.errors import InputError
-from training.metrics import image_auroc, pixel_metrics
+from training.metrics import image_auroc, pixel_ap, pixel_metrics
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +125,9 @@ def test_scores_that_cannot_be_judged_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         image_auroc(labels, scores)
+
+
+def test_pixel_ap_alone_is_that_of_all_the_metrics() -> None:
+    random = np.random.default_rng(7)
+    maps, masks = random.normal(size=(4, 16, 16)), random.random((4, 16, 16)) < 0.1
+    assert pixel_ap(maps, masks) == pixel_metrics(maps, masks).ap

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import cv2
@@ -74,6 +75,22 @@ def test_a_capture_process_that_cannot_be_started_is_a_fault_that_passes(
         take_until(capture, lambda _: "cannot be started" in capture.status.reason)
         take_frame(capture)
         assert capture.status.restarts >= 3
+
+
+def test_when_no_capture_process_can_be_started_any_more_the_capture_ends_and_says_so():
+    """Its socket was tidied away after quiet weeks, and the first fault of the camera lasted."""
+    with Capture("synthetic://?rate=50") as capture:
+        capture.start()
+        take_frame(capture)
+        socket = Path(forkserver._forkserver._forkserver_address)
+        away = socket.rename(socket.with_name("away"))
+        try:
+            os.kill(capture.pid, signal.SIGKILL)
+            with pytest.raises(InputError, match="no capture process can be started any more"):
+                take_until(capture, lambda _: capture.status.state is CaptureState.ENDED)
+        finally:
+            away.rename(socket)
+        assert capture.status.state is CaptureState.ENDED
 
 
 @pytest.mark.parametrize("error", [MemoryError(), OSError(12, "Cannot allocate memory")])

@@ -113,9 +113,13 @@ def test_a_replay_endpoint_that_does_not_answer_leaves_a_gap_and_a_live_stream(
         [b"v1/", b"{}"],
     ],
 )
-def test_what_cannot_be_read_is_counted_and_passed_over(
-    start: Start, endpoints: tuple[str, str], frames: list[bytes]
+def test_what_cannot_be_read_is_told_counted_and_passed_over(
+    start: Start,
+    endpoints: tuple[str, str],
+    frames: list[bytes],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """A client older than its station took no verdicts, and said nothing."""
     station = start()
     with Subscriber(*endpoints) as subscriber:
         listen(station, subscriber)
@@ -123,6 +127,26 @@ def test_what_cannot_be_read_is_counted_and_passed_over(
         given = station.give(1)
         assert seen(subscriber, 1) == given
         assert subscriber.malformed == 1
+    assert "a message cannot be read (is the station newer than this client?)" in caplog.text
+
+
+def test_a_gap_that_cannot_be_filled_for_now_does_not_fill_the_log(
+    start: Start, endpoints: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client older than its station asks for the same verdicts ten times a second."""
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        seq = station.journal.next_seq()
+        newer = make_verdict(station.journal.epoch, seq).to_json()[:-1] + b',"newer":1}'
+        station.journal.record(seq, TOPIC, newer)
+        station.give(1)
+        until_s = time.monotonic() + 20
+        while subscriber._unfilled.count < 3:
+            assert time.monotonic() < until_s
+            assert not isinstance(subscriber.receive(0.1), Verdict | Gap)
+    told = [record for record in caplog.records if "cannot fill a gap" in record.getMessage()]
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize("endpoints_given", [("5556", None), ("tcp://127.0.0.1:5556", "x")])

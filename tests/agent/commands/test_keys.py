@@ -65,7 +65,9 @@ def test_no_secret_is_shown(desk: Desk) -> None:
 
 
 def test_without_a_name_only_the_stations_key_is_made(desk: Desk) -> None:
-    assert "made the station's key" in desk.run("create").output
+    made = desk.run("create").output
+    assert "made the station's key" in made
+    assert "systemctl restart normline" in made
     assert "already" in desk.run("create").output
     assert KeyFolder(desk.folder / "keys").clients().clients == ()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
 
 from agent.bundle import open_bundle
 from agent.engine import load_engine, self_test
-from agent.engine.cache import SEAL, prepare_cache, seal_cache
+from agent.engine.cache import SEAL, keep_sealed, prepare_cache, seal_cache
 from tests.tiny import write_tiny_bundle
 
 
@@ -64,6 +65,22 @@ def test_without_a_place_to_keep_it_the_engine_still_runs(
     self_test(engine, bundle)
     engine.close()
     assert "every start compiles anew" in caplog.text
+
+
+def test_what_nobody_has_loaded_for_a_year_is_removed_and_what_is_used_stays(
+    tmp_path: Path,
+) -> None:
+    """Every model and version that a station ever had was still there."""
+    used, unused, new, strange = (tmp_path / name for name in ("used", "unused", "new", "strange"))
+    for folder in (used, unused, new, strange):
+        folder.mkdir()
+        (folder / "compiled.blob").write_bytes(b"engine")
+    for folder in (used, unused):
+        seal_cache(folder)
+        os.utime(folder / SEAL, (0, 0))
+    prepare_cache(used)
+    keep_sealed(new)
+    assert sorted(tmp_path.iterdir()) == [new, strange, used]
 
 
 def test_only_what_was_sealed_survives(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,14 @@ import zmq
 
 from agent.errors import InputError
 from agent.gate import RejectGate, load_gate
-from agent.gate.wires import FifoSensor, FileOutput, open_output, open_position
+from agent.gate.wires import (
+    PART_ID,
+    FifoSensor,
+    FileOutput,
+    open_output,
+    open_position,
+    open_sensor,
+)
 from agent.messaging.topics import Address
 from agent.verdict import Durations, Outcome, Reason
 from tests.agent.conftest import free_endpoint
@@ -220,6 +229,18 @@ def test_silence_takes_back_a_pass(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
     assert not open_at(rig, 100)
 
 
+def test_a_machine_that_has_slept_takes_back_a_pass(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The belt went on, and the clock by which its parts are known did not."""
+    rig.enter("A17")
+    rig.say("A17")
+    assert open_at(rig, 100)
+    monkeypatch.setattr("agent.sleep._asleep_s", lambda: time.monotonic() + 3600.0)
+    assert not open_at(rig, 100)
+    assert told(caplog, "the machine was suspended")
+
+
 def told(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
     return [each.getMessage() for each in caplog.records if words in each.getMessage()]
 
@@ -270,12 +291,12 @@ def test_what_is_no_part_id_enters_nothing_and_is_told(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     descriptor = os.open(rig.pipe, os.O_WRONLY)
-    os.write(descriptor, b"\n\xff\xfe\n" + b"x" * 200 + b"\na\x1bb\n")
+    os.write(descriptor, b"\n\xff\xfe\n" + b"x" * 200 + b"\na\x1bb\n" + "a\x85b\n".encode())
     os.close(descriptor)
-    rig.turn_until(lambda: rig.sensor.malformed == 4)
+    rig.turn_until(lambda: rig.sensor.malformed == 5)
     assert not rig.commands.poll(0)
     assert len(told(caplog, "the sensor brings what is no part id")) == 1
-    assert "4 lines without a part id" in rig.gate.counts
+    assert "5 lines without a part id" in rig.gate.counts
 
 
 def test_a_station_that_takes_no_triggers_is_told_and_does_not_fill_the_log(
@@ -314,6 +335,25 @@ def test_whatever_is_no_yes_to_a_trigger_is_told(
     assert told(caplog, "the station does not accept a trigger")
 
 
+def test_parts_at_a_gpio_line_have_other_ids_after_a_boot_without_a_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They began again at the same second, and one part's PASS was there for another."""
+    request = SimpleNamespace(
+        fd=0, wait_edge_events=lambda _: True, read_edge_events=lambda: ["up", "up"]
+    )
+    gpiod = SimpleNamespace(
+        LineSettings=lambda **_: None,
+        line=SimpleNamespace(Direction=SimpleNamespace(INPUT=0), Edge=SimpleNamespace(RISING=0)),
+        request_lines=lambda *_, **__: request,
+    )
+    monkeypatch.setitem(sys.modules, "gpiod", gpiod)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    ids = [each for _ in range(2) for each in open_sensor("gpio:///dev/gpiochip0/4").parts()]
+    assert len(set(ids)) == 4
+    assert all(PART_ID.validate_python(each) and len(each) < 20 for each in ids)
+
+
 def test_an_alternating_output_changes_with_every_look(tmp_path: Path) -> None:
     output = open_output(f"file://{tmp_path / 'out'}", alternating=True)
     levels = []
@@ -348,6 +388,8 @@ GATE = {
         ({"sensor": "button"}, "sensor"),
         ({"endpoints": {"verdicts": "5556"}}, "expected tcp://HOST:PORT"),
         ({"in_view_ms": 0.0}, "in_view_ms"),
+        ({"in_view_ms": float("inf")}, "in_view_ms"),
+        ({"travel": {"delay_ms": 850.0, "window_ms": float("inf")}}, "travel.window_ms"),
         ({"speed": 1}, "unknown key speed"),
     ],
 )

@@ -111,7 +111,8 @@ def test_a_refused_trigger_says_why_and_is_answered_on_the_line(talk: Talk) -> N
 def test_a_part_that_is_open_cannot_be_triggered_again(talk: Talk) -> None:
     talk.ask({"op": "trigger", "part_id": "A"})
     answer = talk.ask({"op": "trigger", "part_id": "A"})
-    assert answer["op"] == "error" and "A is open" in answer["reason"]
+    assert (answer["op"], answer["part_id"]) == ("error", "A")
+    assert "A is open" in answer["reason"]
     assert talk.rig.verdicts == []
 
 

@@ -83,6 +83,30 @@ def test_of_pictures_that_cannot_be_judged_the_first_in_a_row_is_evidence(
     assert kept == ["000000", "000002", "000003"]
 
 
+def test_a_night_in_the_dark_does_not_fill_the_log(
+    make_rig: MakeRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two lines for every picture were five million by the morning."""
+    rig = make_rig("free_run")
+    rig.line.begin()
+    for _ in range(5):
+        rig.camera.deliver((*SIZE, 4), triggered=False)
+        rig.turn()
+    assert len(rig.verdicts) == 5
+
+    def told(words: str) -> list[str]:
+        return [each.getMessage() for each in caplog.records if words in each.getMessage()]
+
+    (picture,) = told("cannot be inspected")
+    assert "frame 000000: " in picture
+    assert told("CAMERA_FAULT") == ["no decision, CAMERA_FAULT, 1 so far: part 000000"]
+    # Another reason is told at once.
+    rig.engine.scores.append(None)
+    rig.camera.deliver(triggered=False)
+    rig.turn()
+    assert told("ENGINE_FAULT") == ["no decision, ENGINE_FAULT, 1 so far: part 000005"]
+
+
 def test_more_triggers_than_the_camera_takes_are_answered_at_once(rig: Rig) -> None:
     outcomes = [rig.line.trigger(part, None) for part in "ABC"]
     assert outcomes[2] is Reason.OVERRUN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,29 @@ def test_a_stopped_station_answers_not_ready_until_it_is_started(rig: Rig) -> No
     rig.turn()
     assert rig.verdicts == [("A", NONE, "INTERRUPTED"), ("B", NONE, "NOT_READY")]
     rig.line.start()
+    rig.line.trigger("C", None)
+    rig.camera.deliver()
+    rig.turn()
+    assert rig.verdicts[2:] == [("C", "PASS", None)]
+
+
+def test_parts_that_were_open_when_the_machine_fell_asleep_get_no_decision(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their deadlines stood still: hours later one passed."""
+    rig.engine.goes_on.clear()
+    rig.line.trigger("A", 60_000.0)
+    rig.camera.deliver()
+    rig.line.turn()
+    rig.line.trigger("B", 60_000.0)
+    assert rig.verdicts == []
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.sleep._asleep_s", lambda: time.monotonic() + 3600.0)
+        rig.line.turn()
+    assert rig.verdicts == [("A", NONE, "INTERRUPTED"), ("B", NONE, "INTERRUPTED")]
+    rig.engine.goes_on.set()
+    rig.camera.deliver()
+    rig.turn()
     rig.line.trigger("C", None)
     rig.camera.deliver()
     rig.turn()

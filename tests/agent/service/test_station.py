@@ -6,12 +6,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import zmq
 
 from agent.client import Event, Gap, Position, Subscriber
+from agent.journal import Journal
+from agent.journal.writer import JournalWriter
 from agent.messaging.status import StateChange
+from agent.service import run_station
 from agent.states import State
 from agent.verdict import Outcome, Reason, Verdict
+from tests.agent.journal.filling import settle, stored_in
 from tests.agent.service.process import Plc, StationProcess, write_station
 
 BEGINNING = Position(0, 0)
@@ -149,3 +154,21 @@ def test_told_to_end_it_answers_what_is_open_and_says_goodbye(
         )
         assert [verdict.reason for verdict in verdicts_in(events)] == [Reason.INTERRUPTED]
         assert "Traceback" not in station.stderr()
+
+
+def test_when_nothing_writes_the_journal_any_more_the_station_ends_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It went on until the log ahead was full, and waited for somebody to restart it."""
+
+    def fail(*_: object) -> None:
+        raise KeyError("a defect")
+
+    station_file = write_station(tmp_path, {"uri": "synthetic://?rate=30&parts=90"})
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="a thread"):
+        patch.setattr(JournalWriter, "_commit", fail)
+        run_station(station_file, lambda _: None)
+    again = Journal(tmp_path / "journal.db")
+    settle(again)
+    assert stored_in(again) >= 1
+    again.close()

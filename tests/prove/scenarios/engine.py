@@ -1,4 +1,4 @@
-"""An engine started again, then asked without end: a start within 2 s, memory small and flat."""
+"""The engine of --station or the demo, started again, then asked without end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import agent.demo
+from agent.config import load_station
 from agent.demo.kit import BUNDLE
 from agent.engine import installed_runtimes
 from tests.prove.scenario import Check, Work
@@ -42,12 +43,13 @@ print(json.dumps(dict(start_s=start_s, cpu_s=start_cpu_s, warm=warm, end=residen
 
 
 def prove(work: Work) -> Iterator[Check]:
+    bundle = load_station(work.station).product.bundle if work.station else DEMO
     environment = {**os.environ, "XDG_CACHE_HOME": str(work.folder / "cache")}
     for runtime in installed_runtimes():
         for count in (10, work.count):
             work.say(f"{runtime}: {count} frames")
             done = subprocess.run(
-                [sys.executable, "-c", ASK, str(DEMO), runtime, str(count)],
+                [sys.executable, "-c", ASK, str(bundle), runtime, str(count)],
                 env=environment,
                 capture_output=True,
                 text=True,

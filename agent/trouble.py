@@ -1,4 +1,4 @@
-"""What keeps a gate from passing anything, told in the log without filling it."""
+"""What goes wrong again and again, told in the log without filling it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,89 @@
+"""What a training has: tiles to learn from, tiles to choose the checkpoint by, foreign textures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.dataset import data_digest, load_images, split_normals
+from training.errors import InputError
+from training.framing import choose_view
+from training.images import list_images, read_image
+from training.order import Order
+from training.synthesis.parts import Parts, cut_parts
+from training.view import View
+
+# Normals that training never sees: some to choose the checkpoint by, more for the threshold.
+SELECTION_SHARE, CALIBRATION_SHARE = 0.1, 0.15
+MAX_SELECTION = 64
+
+
+@dataclass(frozen=True)
+class Material:
+    """Good parts as the model sees them, and what else is pasted into them.
+
+    parts: tiles to train on; held_out: tiles to choose the checkpoint by; calibration: files for
+    the threshold, unread; counts: images of each, by name; textures: uint8 [M, H, W, 3] BGR, None
+    without any; textures_digest: of their files.
+    """
+
+    view: View
+    parts: Parts
+    held_out: Parts
+    calibration: list[Path]
+    counts: dict[str, int]
+    textures: NDArray[np.uint8] | None
+    textures_digest: str | None
+
+    @property
+    def tiles(self) -> dict[str, int]:
+        """How many tiles are trained on, and how many choose the checkpoint."""
+        return {"train": len(self.parts), "selection": len(self.held_out)}
+
+
+def gather(order: Order, good: Sequence[Path], say: Callable[[str], None]) -> Material:
+    """Split the images of good parts, choose how they are seen, and read them.
+
+    Raises:
+        InputError: an image or a texture cannot be used.
+    """
+    rest, calibration = split_normals(good, order.seed, CALIBRATION_SHARE)
+    share = min(SELECTION_SHARE, MAX_SELECTION / len(rest))
+    train, selection = split_normals(rest, order.seed, share)
+    say(
+        f"{len(good)} good images: {len(train)} to train on, {len(selection)} to "
+        f"choose the checkpoint with, {len(calibration)} set aside for the threshold"
+    )
+    view = choose_view(order.view, rest, order.input_size, say)
+    # Together: a few held-out images cannot tell by themselves whether they show an object.
+    together = cut_parts(load_images([*train, *selection], view), view)
+    parts, held_out = together.split(len(train) * len(view.places))
+    textures, textures_digest = _read_textures(order)
+    return Material(
+        view=view,
+        parts=parts,
+        held_out=held_out.sample(MAX_SELECTION, order.seed),
+        calibration=calibration,
+        counts={
+            "train": len(train),
+            "selection": len(selection),
+            "calibration": len(calibration),
+        },
+        textures=textures,
+        textures_digest=textures_digest,
+    )
+
+
+def _read_textures(order: Order) -> tuple[NDArray[np.uint8] | None, str | None]:
+    if order.textures is None:
+        return None, None
+    paths = list_images(order.textures)
+    if not paths:
+        raise InputError(f"--textures {order.textures} is no folder, or holds no images")
+    whole = View(order.input_size)
+    textures = np.stack([whole.canvas(read_image(path), str(path)) for path in paths])
+    return textures, data_digest(paths)
