@@ -30,7 +30,7 @@ class Reason(str, Enum):
     NOT_READY = "NOT_READY"
     """The station was stopped, still starting or at fault, or is not run by triggers."""
     INTERRUPTED = "INTERRUPTED"
-    """The station was stopped or lost power between the trigger and the verdict."""
+    """The station was stopped, lost power or slept between the trigger and the verdict."""
 
 
 class Message(BaseModel):
