@@ -15,11 +15,12 @@ from zmq.utils.monitor import parse_monitor_message
 
 from agent.errors import InputError
 from agent.keys import AllowList, Client, KeyFolder, Role
+from agent.messaging.memory import MARGIN, MemoryGuard
 from agent.messaging.sockets import PEER_TIMEOUT_MS, REQUESTS_WAITING, bind, open_socket
 
 log = logging.getLogger(__name__)
 
-# How soon a change of the allow-list takes effect.
+# How soon a change of the allow-list takes effect, and too much memory is noticed.
 LOOK_S = 0.1
 EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
@@ -57,16 +58,17 @@ class Listener:
         self.forbidden = 0
         self._door = door
         self._endpoint = endpoint
-        self._revocations = door.revocations
+        self._renewals = door.renewals
         self._bound = True
 
     def renew(self) -> None:
-        """After a revocation, end every connection; those who are still listed connect again.
+        """When the door asks for it, end every connection; peers connect again by themselves.
 
-        ZeroMQ asks for a key once, when a connection is made. Unbinding ends all that were.
+        ZeroMQ asks for a key once, when a connection is made, and keeps what a peer fills as long
+        as it is connected. Unbinding ends all connections that were.
         """
-        if self._bound and self._revocations != self._door.revocations:
-            self._revocations = self._door.revocations
+        if self._bound and self._renewals != self._door.renewals:
+            self._renewals = self._door.renewals
             self.socket.unbind(self._endpoint)
             self._bound = False
         if not self._bound:
@@ -96,14 +98,16 @@ class Door:
     """Opens the sockets of a station, with keys or, on loopback, without.
 
     With keys, every socket speaks CURVE, and the allow-list is asked about each connection. The
-    list is read again when it changes; one that cannot be read admits nobody.
+    list is read again when it changes; one that cannot be read admits nobody. With keys or without,
+    a peer of ZMTP before 3, as which a browser's request can pass, is sent away.
 
     Attributes:
-        revocations: how often somebody who was admitted was so no more.
+        renewals: how often every connection had to be made anew: because somebody who was admitted
+            was so no more, or because peers had filled too much memory.
         connections: accepted so far.
         admitted: of these, the ones that said in time what a peer of the socket must say, with
             keys one that is listed. The others were sent away.
-        closed: connections that have ended, but for those that a revocation ends.
+        closed: connections that have ended, but for those that a renewal ends.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], keys: KeyFolder | None) -> None:
@@ -113,7 +117,7 @@ class Door:
             InputError: a key is missing, damaged or open to others.
         """
         self.context = context
-        self.revocations = 0
+        self.renewals = 0
         self.connections = 0
         self.admitted = 0
         self.closed = 0
@@ -128,14 +132,16 @@ class Door:
             self._stamp = _stamp(keys.clients_file)
             self._clients = _by_key(keys.clients())
             self._authenticator = _start_authenticator(context, self)
+        self._memory = MemoryGuard()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="door", daemon=True)
         self._thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether it watches; False after `close`, and after a defect."""
-        return self._thread.is_alive()
+        """Whether it watches, and answers who may connect; False after `close` or a defect."""
+        answers = self._authenticator is None or self._authenticator.is_alive()
+        return answers and self._thread.is_alive()
 
     @property
     def malformed(self) -> int:
@@ -164,11 +170,14 @@ class Door:
         socket.set(zmq.HEARTBEAT_TIMEOUT, PEER_TIMEOUT_MS)
         for option, value in (options or {}).items():
             socket.set(option, value)
+        # Also without keys, where nobody answers for it and all are admitted: a socket that has a
+        # domain refuses ZMTP 1 and 2. To one without, every stream of bytes is a peer of ZMTP 1,
+        # also what a web page makes a browser on this machine post.
+        socket.set(zmq.ZAP_DOMAIN, domain.value.encode())
         if self._keys is not None:
             socket.set(zmq.CURVE_SERVER, 1)
             socket.set(zmq.CURVE_SECRETKEY, self._secret.secret_key.get_secret_value().encode())
-            # Without the latter, a domain that nobody answers for admits everybody.
-            socket.set(zmq.ZAP_DOMAIN, domain.value.encode())
+            # With keys, a domain that nobody answers for admits nobody.
             socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
         self._monitors.append(self._monitor(socket))
         listener = Listener(self, socket, endpoint)
@@ -208,7 +217,8 @@ class Door:
         for monitor in self._monitors:
             monitor.close(linger=0)
         if self._authenticator is not None:
-            self._authenticator.stop()
+            _stop_authenticator(self._authenticator)
+        self._memory.close()
 
     def _monitor(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
         address = f"inproc://door-{len(self._monitors)}"
@@ -225,6 +235,13 @@ class Door:
                 while monitor.poll(0):
                     self._count(parse_monitor_message(monitor.recv_multipart())["event"])
             self._follow_list()
+            if self._memory.is_overrun():
+                log.warning(
+                    "memory has grown by %d MB, as a peer that floods makes it: "
+                    "every connection is made anew",
+                    MARGIN // 1_000_000,
+                )
+                self.renewals += 1
 
     def _count(self, event: int) -> None:
         self.connections += event == zmq.EVENT_ACCEPTED
@@ -255,7 +272,7 @@ class Door:
         log.info("%d clients are admitted", len(self._clients))
         if left:
             log.warning("revoked: %s; every connection is made anew", ", ".join(left))
-            self.revocations += 1
+            self.renewals += 1
 
 
 class _Admission:
@@ -278,6 +295,14 @@ def _start_authenticator(context: zmq.Context[zmq.Socket[bytes]], door: Door) ->
     for domain in Domain:
         authenticator.configure_curve_callback(domain.value, _Admission(door, domain))
     return authenticator
+
+
+def _stop_authenticator(authenticator: Any) -> None:
+    if not authenticator.is_alive():
+        # It would wait for ever for somebody to take its request.
+        authenticator.pipe.close()
+        authenticator.pipe = None
+    authenticator.stop()
 
 
 def _by_key(listed: AllowList) -> dict[str, Client]:

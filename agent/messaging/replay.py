@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from agent.journal import Journal, JournalReader
-from agent.messaging.door import ANYONE, Domain, Door
+from agent.messaging.acknowledgements import Acknowledgements
+from agent.messaging.door import Domain, Door
 from agent.messaging.requests import (
     Acknowledge,
     Peer,
@@ -29,12 +30,12 @@ from agent.states import State
 log = logging.getLogger(__name__)
 
 PAGE = 100
-MAX_JOBS = 32
-MAX_JOBS_OF_A_PEER = 8
+# Replays, and again acknowledgements, under way at once.
+MAX_WAITING = 32
+MAX_WAITING_OF_ONE = 8
 IDLE_POLL_MS = 50
 STALLED_POLL_MS = 5
 STALLED_S = 10.0
-ACKNOWLEDGE_S = 2.0
 
 
 @dataclass
@@ -54,6 +55,7 @@ class ReplayServer:
 
     Replays take turns page by page, so a long one delays neither another nor, having its own
     thread and database connection, the line. A peer that reads nothing for STALLED_S is dropped.
+    An acknowledgement is answered when it is stored, which a slow disk takes its time for.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class ReplayServer:
         self._stop = threading.Event()
         requests: TypeAdapter[Any] = TypeAdapter(ReplayRequest)
         self._socket = RequestSocket(door, endpoint, Domain.REPLAY, requests)
+        self._acknowledgements = Acknowledgements(self._socket, journal)
         self._thread = threading.Thread(target=self._serve, name="replay", daemon=True)
         self._thread.start()
 
@@ -92,15 +95,18 @@ class ReplayServer:
         try:
             moved = False
             while not self._stop.is_set():
-                wait_ms = IDLE_POLL_MS if not self._jobs else 0 if moved else STALLED_POLL_MS
+                idle = not (self._jobs or self._acknowledgements.peers)
+                wait_ms = IDLE_POLL_MS if idle else 0 if moved else STALLED_POLL_MS
                 try:
                     for peer, request in self._socket.receive(wait_ms):
                         self._answer(reader, peer, request)
+                    self._acknowledgements.answer(reader)
                     moved = self._advance(reader)
                 except sqlite3.Error as error:
-                    # Whoever waits for this replay asks again; the next answer may be possible.
+                    # Whoever waits asks again; the next answer may be possible.
                     log.error("cannot read the journal for replay: %s", error)
                     self._jobs.clear()
+                    self._acknowledgements.drop()
         except Exception:
             log.exception("the replay service has ended")
         finally:
@@ -111,15 +117,20 @@ class ReplayServer:
         if isinstance(request, Snapshot):
             self._socket.reply(peer, self._snapshot(reader, request))
         elif isinstance(request, Acknowledge):
-            self._socket.reply(peer, self._acknowledge(peer, request))
-        elif isinstance(request, Replay):
-            of_peer = sum(job.peer.envelope[0] == peer.envelope[0] for job in self._jobs)
-            if len(self._jobs) >= MAX_JOBS or of_peer >= MAX_JOBS_OF_A_PEER:
-                self._socket.reply(peer, _error("too many replays under way: ask later"))
-                return
+            if self._admits(peer, self._acknowledgements.peers):
+                self._acknowledgements.take(peer, request)
+        elif isinstance(request, Replay) and self._admits(peer, [job.peer for job in self._jobs]):
             self._jobs.append(
                 _Job(peer, request.epoch, request.first, request.last, time.monotonic())
             )
+
+    def _admits(self, peer: Peer, waiting: list[Peer]) -> bool:
+        """Whether a peer's request may join those that wait; it is answered here if not."""
+        of_one = sum(other.asker == peer.asker for other in waiting)
+        admitted = len(waiting) < MAX_WAITING and of_one < MAX_WAITING_OF_ONE
+        if not admitted:
+            self._socket.reply_error(peer, "too many requests under way: ask later")
+        return admitted
 
     def _snapshot(self, reader: JournalReader, request: Snapshot) -> dict[str, Any]:
         # Before the list: a client takes what is durable and not listed for lost.
@@ -138,18 +149,6 @@ class ReplayServer:
             position = reader.acknowledged(request.client)
             content["acknowledged"] = position and {"epoch": position[0], "seq": position[1]}
         return content
-
-    def _acknowledge(self, peer: Peer, request: Acknowledge) -> dict[str, Any]:
-        if peer.client is not ANYONE and request.client != peer.client.name:
-            return _error(f"{peer.client.name} cannot acknowledge for {request.client}")
-        published = (self._journal.epoch, self._journal.last_seq)
-        if (request.epoch, request.seq) > published:
-            return _error(f"nothing is published yet beyond epoch, seq {published}")
-        # Whoever replays waits as well: not for a disk that is known to take nothing.
-        position = (request.client, request.epoch, request.seq)
-        if self._journal.fault or not self._journal.acknowledge(*position, ACKNOWLEDGE_S):
-            return _error("the journal cannot be written at the moment: ask later")
-        return {"op": "ack", "seq": request.seq}
 
     def _advance(self, reader: JournalReader) -> bool:
         """Send a page of the first replay of every peer; False when no peer took anything."""
@@ -186,7 +185,3 @@ class ReplayServer:
             return False
         end = {"op": "end", "epoch": job.epoch, "count": job.count}
         return self._socket.send(job.peer, [json.dumps(end).encode()])
-
-
-def _error(reason: str) -> dict[str, Any]:
-    return {"op": "error", "reason": reason}

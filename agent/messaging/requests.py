@@ -16,10 +16,9 @@ import zmq
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from agent.keys import Client, Role
-from agent.messaging.door import Domain, Door
+from agent.messaging.door import ANYONE, Domain, Door
+from agent.names import Identifier
 
-# Identifiers end up in logs and on terminals: no control characters.
-Identifier = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 # SQLite's integers end here, and so do most readers' of JSON.
 Number = Annotated[int, Field(ge=0, le=2**53)]
 
@@ -28,6 +27,8 @@ Number = Annotated[int, Field(ge=0, le=2**53)]
 MOST_FRAMES = 3
 # It repeats what was sent.
 LONGEST_REASON = 200
+# Replies and verdicts kept for a peer that does not read; a replay goes on as it reads.
+REPLIES_WAITING = 1000
 # A peer that floods does not keep the line from its frames, nor the model from its core: after so
 # long without a pause, requests wait for so long.
 TURN_S = 0.002
@@ -49,7 +50,7 @@ class Request(BaseModel):
 class Snapshot(Request):
     """Where the station is; with `client`, also what that client has acknowledged.
 
-    The epochs listed are the newest, or with `since` the oldest from that one on.
+    The epochs listed are the oldest that are stored, with `since` from that one on.
     """
 
     role = Role.READ
@@ -130,6 +131,11 @@ class Peer:
     envelope: tuple[bytes, ...]
     client: Client
 
+    @property
+    def asker(self) -> str | bytes:
+        """Whose request it is: with keys the client's, however many connections it has."""
+        return self.envelope[0] if self.client is ANYONE else self.client.name
+
 
 class RequestSocket:
     """A ROUTER that reads one kind of request. What it cannot read is answered and counted."""
@@ -142,8 +148,12 @@ class RequestSocket:
         Raises:
             InputError: the endpoint is in use or cannot be bound.
         """
-        # Without it, ROUTER drops what it cannot deliver and says nothing.
-        self._listener = door.open(zmq.ROUTER, endpoint, domain, {zmq.ROUTER_MANDATORY: 1})
+        # Not mandatory, ROUTER drops what it cannot deliver and says nothing.
+        options: dict[int, int | bytes] = {
+            zmq.ROUTER_MANDATORY: 1,
+            zmq.SNDHWM: REPLIES_WAITING,
+        }
+        self._listener = door.open(zmq.ROUTER, endpoint, domain, options)
         self.socket = self._listener.socket
         self._requests = requests
         self._inside_message = False
@@ -181,6 +191,10 @@ class RequestSocket:
             return self.send(peer, [json.dumps(content).encode()])
         except PeerGone:
             return False
+
+    def reply_error(self, peer: Peer, reason: str) -> None:
+        """Say why a request is not carried out."""
+        self.reply(peer, {"op": "error", "reason": reason})
 
     def send(self, peer: Peer, frames: list[bytes]) -> bool:
         """Send frames; False when the peer's queue is full.
@@ -225,13 +239,13 @@ class RequestSocket:
         if request.role is not None and request.role not in client.roles:
             self._listener.forbidden += 1
             reason = f"{client.name} may not {request.op}: it has not the role {request.role.value}"
-            self.reply(peer, {"op": "error", "reason": reason})
+            self.reply_error(peer, reason)
             return None
         return peer, request
 
     def _refuse(self, peer: Peer, reason: str) -> None:
         self._listener.malformed += 1
-        self.reply(peer, {"op": "error", "reason": reason})
+        self.reply_error(peer, reason)
 
     def _pass_over(self, until_s: float) -> None:
         """Drop what is left of a message; one without end must not hold the line up."""

@@ -23,7 +23,7 @@ from agent.keys import ClientKey, KeyFolder, Role
 from agent.keys.files import read_secret_file
 from agent.messaging.door import Domain, Door
 from agent.messaging.publisher import Publisher
-from agent.messaging.replay import ReplayServer
+from agent.messaging.replay import MAX_WAITING_OF_ONE, ReplayServer
 from agent.messaging.requests import Command, RequestSocket
 from agent.states import State
 from tests.agent.conftest import free_endpoint
@@ -176,6 +176,23 @@ def test_the_others_are_back_by_themselves_after_a_revocation(
         assert subscriber.poll(LIMIT_S * 1000), "not served again"
 
 
+def test_requests_are_counted_to_a_key_however_many_connections_it_has(
+    station: Guarded, context: zmq.Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One client leaves room for the others."""
+    monkeypatch.setattr(ReplayServer, "_advance", lambda *_: False)  # none of them is ever done
+    key = station.client("mes")
+    first, second = (connect(context, zmq.DEALER, station.replay, key) for _ in range(2))
+    everything = {"op": "replay", "epoch": 1, "from": 1, "to": 9}
+    for _ in range(MAX_WAITING_OF_ONE):
+        first.send_json(everything)
+    assert ask(first, op="snapshot")["op"] == "snapshot"  # all are under way
+    assert ask(second, **everything)["reason"] == "too many requests under way: ask later"
+    other = connect(context, zmq.DEALER, station.replay, station.client("erp"))
+    other.send_json(everything)
+    assert ask(other, op="snapshot")["op"] == "snapshot"
+
+
 def test_nobody_acknowledges_for_another(station: Guarded, context: zmq.Context) -> None:
     dealer = connect(context, zmq.DEALER, station.replay, station.client("mes"))
     answer = ask(dealer, op="ack", client="erp", epoch=1, seq=1)
@@ -243,6 +260,54 @@ def test_whoever_comes_is_counted(door: Door) -> None:
     peer.connect(endpoint)
     until(lambda: door.admitted == 1)
     assert (door.connections, listener.malformed) == (5, 0)
+
+
+def test_what_a_web_page_posts_is_no_command(door: Door) -> None:
+    """Read as ZMTP 1.0, a post ends in a whole message: here, wherever its body begins."""
+    endpoint, request = free_endpoint(), b'{"op":"stop"}'
+    commands: TypeAdapter[Any] = TypeAdapter(Command)
+    desk = RequestSocket(door, endpoint, Domain.COMMANDS, commands)
+    body = b"\1" * 300 + b"\2\0x" + bytes([len(request) + 1]) + b"\0" + request
+    port = int(endpoint.rpartition(":")[2])
+    for length in range(6):
+        words = b"POST /%s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % (b"a" * length) + body
+        browser = socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S)
+        with browser, suppress(ConnectionError):
+            browser.sendall(words)
+            while browser.recv(100):  # until it is sent away
+                pass
+    peer = connect(door.context, zmq.DEALER, endpoint, None)
+    peer.send_json({"op": "state"})
+    asked: list[Any] = []
+
+    def reached() -> bool:
+        asked.extend(request for _, request in desk.receive(10))
+        return bool(asked)
+
+    until(reached)
+    assert [request.op for request in asked] == ["state"]
+    assert door.malformed == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_door_that_nobody_answers_for_is_not_alive(
+    tmp_path: Path, context: zmq.Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is connected is served on, so nothing else would tell that nobody new gets in."""
+    keys = KeyFolder(tmp_path / "keys")
+    keys.make()
+    keys.admit("mes", READ, tmp_path / "mes.key")
+    door = Door(context, keys)
+    endpoint = free_endpoint()
+    door.open(zmq.ROUTER, endpoint, Domain.REPLAY)
+    assert door.alive
+    monkeypatch.delattr(Door, "admits")
+    key = read_secret_file(tmp_path / "mes.key", ClientKey)
+    peer = connect(context, zmq.DEALER, endpoint, key)
+    until(lambda: not door.alive)
+    peer.close()
+    door.close()  # which waits for nobody
+    assert not door.alive
 
 
 def test_without_its_key_no_door_opens(tmp_path: Path, context: zmq.Context) -> None:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,9 @@ import zmq
 from agent.journal import Journal, JournalReader
 from agent.journal import database as database_module
 from agent.journal import writer as writer_module
-from agent.messaging import replay as replay_module
+from agent.messaging import acknowledgements as acknowledgements_module
 from agent.messaging.door import Door
-from agent.messaging.replay import ReplayServer
-from agent.messaging.sockets import OPTIONS
+from agent.messaging.replay import MAX_WAITING_OF_ONE, ReplayServer
 from agent.states import State
 
 TOPIC = b"v1/a/b/c/verdict/tiny/"
@@ -119,21 +119,25 @@ def test_a_peer_that_does_not_read_delays_no_other(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(OPTIONS, zmq.SNDHWM, 100)
+    monkeypatch.setattr("agent.messaging.requests.REPLIES_WAITING", 100)
+    monkeypatch.setattr("agent.messaging.replay.STALLED_S", 600.0)
     server = ReplayServer(door, address := endpoint(), journal, lambda: State.READY)
     request.addfinalizer(server.close)
     seqs = fill(journal, 600, size=20_000)
     everything = {"op": "replay", "epoch": journal.epoch, "from": seqs[0], "to": seqs[-1]}
     asleep = context.socket(zmq.DEALER)
     asleep.set(zmq.RCVHWM, 1)
+    asleep.set(zmq.RCVBUF, 65_536)
     asleep.connect(address)
     awake = dealer(context, address)
     for _ in range(8):
         asleep.send_json(everything)
-    awake.send_json(everything)
-    messages, end = collect(awake)
-    assert (len(messages), end["count"]) == (600, 600)
-    assert server._jobs  # of the one that sleeps, whose queue is full
+    for _ in range(3):
+        awake.send_json(everything)
+        messages, end = collect(awake)
+        assert (len(messages), end["count"]) == (600, 600)
+    # Of the one that sleeps, whose queue is full, not even the first is done.
+    assert len(server._jobs) == 8
 
 
 def test_a_verdict_that_becomes_durable_during_a_snapshot_is_not_told_as_lost(
@@ -161,7 +165,6 @@ def test_while_the_disk_takes_nothing_acknowledgements_hold_up_nobody(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replay_module, "ACKNOWLEDGE_S", 20.0)
     monkeypatch.setattr(database_module, "BUSY_MS", 1)
     monkeypatch.setattr(writer_module, "RETRY_S", 0.02)
     journal = Journal(tmp_path / "journal.db")
@@ -183,6 +186,77 @@ def test_while_the_disk_takes_nothing_acknowledgements_hold_up_nobody(
     other.close()
     server.close()
     journal.close()
+
+
+@dataclass
+class SlowDisk:
+    """A replay service whose journal's next commit takes until `is_done`."""
+
+    where: str
+    journal: Journal
+    other: sqlite3.Connection
+
+    @property
+    def acknowledgement(self) -> dict[str, Any]:
+        return {"op": "ack", "client": "mes", "epoch": self.journal.epoch, "seq": 0}
+
+    def is_done(self) -> None:
+        self.other.execute("ROLLBACK")
+
+
+@pytest.fixture
+def slow(
+    door: Door, endpoint: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SlowDisk]:
+    # Nobody is told before the test is over that the disk were faulty.
+    monkeypatch.setattr(database_module, "BUSY_MS", 600_000)
+    monkeypatch.setattr(writer_module, "SLOW_S", 600.0)
+    monkeypatch.setattr(acknowledgements_module, "LONGEST_WAIT_S", 600.0)
+    journal = Journal(tmp_path / "journal.db")
+    server = ReplayServer(door, where := endpoint(), journal, lambda: State.READY)
+    other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # from here on, nobody else can write
+    yield SlowDisk(where, journal, other)
+    other.close()
+    server.close()
+    journal.close()
+
+
+def test_an_acknowledgement_that_waits_for_the_disk_holds_up_nobody(
+    context: zmq.Context, slow: SlowDisk
+) -> None:
+    acknowledging, asking = dealer(context, slow.where), dealer(context, slow.where)
+    acknowledging.send_json(slow.acknowledgement)
+    acknowledging.send_json({"op": "snapshot"})
+    assert acknowledging.recv_json()["op"] == "snapshot"
+    asking.send_json({"op": "replay", "epoch": slow.journal.epoch, "from": 1, "to": 9})
+    assert asking.recv_json()["op"] == "end"
+    slow.is_done()
+    assert acknowledging.recv_json() == {"op": "ack", "seq": 0}
+    acknowledging.send_json({"op": "snapshot", "client": "mes"})
+    stored = {"epoch": slow.journal.epoch, "seq": 0}
+    assert acknowledging.recv_json()["acknowledged"] == stored
+
+
+def test_an_acknowledgement_is_refused_when_it_has_waited_for_too_long(
+    context: zmq.Context, slow: SlowDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acknowledgements_module, "LONGEST_WAIT_S", 0.0)
+    acknowledging = dealer(context, slow.where)
+    acknowledging.send_json(slow.acknowledgement)
+    assert "ask later" in acknowledging.recv_json()["reason"]
+
+
+def test_only_so_many_acknowledgements_wait_for_the_disk(
+    context: zmq.Context, slow: SlowDisk
+) -> None:
+    acknowledging = dealer(context, slow.where)
+    for _ in range(MAX_WAITING_OF_ONE + 1):
+        acknowledging.send_json(slow.acknowledgement)
+    assert acknowledging.recv_json()["reason"] == "too many requests under way: ask later"
+    slow.is_done()
+    answers = [acknowledging.recv_json() for _ in range(MAX_WAITING_OF_ONE)]
+    assert {answer["op"] for answer in answers} == {"ack"}
 
 
 @pytest.mark.parametrize(
