@@ -99,12 +99,13 @@ class JournalSettings(Section):
         1000,
         ge=1,
         allow_inf_nan=False,
-        description="size at which the oldest are removed, acknowledged or not (about 1 kB each)",
+        description="size at which the oldest are removed, acknowledged or not (about 1 kB each); "
+        "every start reads all of it first, 1000 on an SD card for up to a minute",
     )
     on_fault: Literal["continue", "stop"] = Field(
         "continue",
-        description="with its disk full or read-only or its file corrupt: inspect on and raise an "
-        "alarm, or decide nothing until it can be written",
+        description="with its disk full, read-only or hanging, or its file corrupt: inspect on and "
+        "raise an alarm, or decide nothing until it can be written",
     )
 
 

@@ -131,6 +131,11 @@ class Journal:
         return fault
 
     @property
+    def alive(self) -> bool:
+        """Whether it is written; a defect may end that, and the next start loses nothing by it."""
+        return self._writer.alive
+
+    @property
     def lost(self) -> int:
         """Changes dropped because too many were waiting for a disk that took none."""
         return self._writer.lost

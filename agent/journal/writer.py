@@ -7,6 +7,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from contextlib import suppress
 
 from agent.journal.changes import Change
@@ -17,7 +18,9 @@ log = logging.getLogger(__name__)
 BATCH = 1000
 BACKLOG = 100_000
 RETRY_S = 1.0
-ENDED = "its writer has ended: restart the station"
+# A commit is up to three flushes, and an SD card that tidies up takes a second or two for one.
+SLOW_S = 5.0
+ENDED = "its writer has ended: see the log"
 
 
 class JournalWriter:
@@ -29,7 +32,6 @@ class JournalWriter:
 
     Attributes:
         descriptor: readable after a commit, until somebody calls `noticed`.
-        fault: why nothing can be written at the moment; None when all is well.
         lost: changes dropped because too many were waiting.
         forgotten: verdicts removed for want of room before every client had acknowledged them.
     """
@@ -44,12 +46,14 @@ class JournalWriter:
         self._queue: queue.SimpleQueue[tuple[int, Change] | None] = queue.SimpleQueue()
         self._tickets = 0
         self._committed = 0
-        self._since_retention = 0
+        # The first commit forgets too: a line that is switched off each evening may not get so far.
+        self._since_retention = BATCH
+        self._begun_s: float | None = None
+        self._error: str | None = None
         self._progress = threading.Condition()
         self._closing = threading.Event()
         self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.durable_seq = durable_seq
-        self.fault: str | None = None
         self.lost = 0
         self.forgotten = 0
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -59,6 +63,23 @@ class JournalWriter:
     def committed(self) -> int:
         """The last ticket whose change is on the disk."""
         return self._committed
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can be written at the moment; None when all is well. For any thread.
+
+        A disk that hangs gives no error: it is one that has kept a commit for SLOW_S.
+        """
+        error, begun_s = self._error, self._begun_s
+        if error is not None or begun_s is None:
+            return error
+        held_s = time.monotonic() - begun_s
+        return f"the disk has taken nothing for {held_s:.0f} s" if held_s >= SLOW_S else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it writes; False after `close`, and after a defect, which is in the log."""
+        return self._thread.is_alive()
 
     def next_ticket(self) -> int:
         """A ticket to submit a change under; they are submitted in order."""
@@ -99,7 +120,7 @@ class JournalWriter:
         try:
             self._write()
         except Exception:
-            self.fault = ENDED
+            self._error = ENDED
             log.exception("the journal can be written no more")
 
     def _write(self) -> None:
@@ -127,7 +148,10 @@ class JournalWriter:
 
     def _commit(self, batch: list[tuple[int, Change]]) -> bool:
         ticket = batch[-1][0]
+        verdicts = [change.seq for _, change in batch if change.seq is not None]
+        since_retention = self._since_retention + len(verdicts)
         forgotten = 0
+        self._begun_s = time.monotonic()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for _, change in batch:
@@ -136,32 +160,29 @@ class JournalWriter:
             self._connection.execute(
                 "UPDATE committed SET epoch = ?, ticket = ?", (self._epoch, ticket)
             )
-            self._since_retention += sum(change.seq is not None for _, change in batch)
-            if self._since_retention >= BATCH:
+            if since_retention >= BATCH:
                 # Twice as many as came, at most: it never takes long.
-                forgotten = self._retention.apply(self._connection, 2 * self._since_retention)
-                self._since_retention = 0
+                forgotten = self._retention.apply(self._connection, 2 * since_retention)
+                since_retention = 0
             self._connection.execute("COMMIT")
         except (sqlite3.Error, MemoryError) as error:
-            before, self.fault = self.fault, str(error) or type(error).__name__
+            before, self._error = self._error, str(error) or type(error).__name__
             # Where it fails, so does the next try's BEGIN, and it comes here again.
             with suppress(sqlite3.Error, MemoryError):
                 self._connection.rollback()
             if before is None:
-                log.error("cannot write the journal, trying again: %s", self.fault)
+                log.error("cannot write the journal, trying again: %s", self._error)
             return False
-        if self.fault is not None:
-            log.info("the journal is written again")
+        if (fault := self.fault) is not None:
+            log.info("the journal is written again, after: %s", fault)
         if forgotten:
             log.warning("removed %d verdicts that not every client has acknowledged", forgotten)
         with self._progress:
-            self.fault = None
+            self._error = self._begun_s = None
+            self._since_retention = since_retention
             self.forgotten += forgotten
             self._committed = ticket
-            self.durable_seq = max(
-                (change.seq for _, change in batch if change.seq is not None),
-                default=self.durable_seq,
-            )
+            self.durable_seq = max(verdicts, default=self.durable_seq)
             self._progress.notify_all()
         os.eventfd_write(self.descriptor, 1)
         return True

@@ -131,7 +131,11 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         )
         replay = ReplayServer(door, station.publish.replay, journal, lambda: line.state)
         stack.callback(replay.close)
-        _run(line, desk, replay, door, calibration, lambda: on_ready(station))
+
+        def alive() -> bool:
+            return replay.alive and door.alive and journal.alive
+
+        _run(line, desk, alive, calibration, lambda: on_ready(station))
 
 
 def _checked_engine(station: Station, bundle: Bundle, record: CalibrationRecord) -> Engine:
@@ -193,8 +197,7 @@ def _differences(record: CalibrationRecord, settings: Settings) -> list[str]:
 def _run(
     line: Line,
     desk: CommandDesk,
-    replay: ReplayServer,
-    door: Door,
+    alive: Callable[[], bool],
     calibration: CalibrationFile,
     on_ready: Callable[[], None],
 ) -> None:
@@ -211,7 +214,7 @@ def _run(
             desk.serve(line)
             if (record := calibration.replaced()) is not None:
                 line.adopt(record)
-            if not (replay.alive and door.alive):
+            if not alive():
                 raise RuntimeError("a thread of the station has ended: see the log")
         cause = line.ended_by
     except InputError as error:

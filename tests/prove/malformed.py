@@ -125,8 +125,9 @@ HANDSHAKE = handshake(b"DEALER")
 STREAM_MAKERS = [
     lambda chance: b"",
     lambda chance: b"GET / HTTP/1.1\r\nHost: station\r\n\r\n",
-    # Read as ZMTP 1.0, other noise may hold whole messages.
-    lambda chance: b"\xff" + chance.randbytes(8) + b"\0" + chance.randbytes(chance.randrange(2000)),
+    # What a web page can make a browser send: read as ZMTP 1, it holds a command.
+    lambda chance: b"POST / HTTP/1.1\r\n\r\n" + bytes([1] * 300) + b'\x0e\0{"op":"stop"}',
+    lambda chance: chance.randbytes(chance.randrange(2000)),
     lambda chance: GREETING[: chance.randrange(1, len(GREETING))],
     lambda chance: GREETING + chance.randbytes(chance.randrange(1, 200)),
     lambda chance: GREETING.replace(b"NULL", b"ABCD") + b"\x04\x05HELLO",

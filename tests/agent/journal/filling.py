@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.journal import Journal
@@ -20,6 +22,20 @@ def record(journal: Journal, count: int) -> list[int]:
     for seq in seqs:
         journal.record(seq, TOPIC, b"payload %d" % seq)
     return seqs
+
+
+def before_each_statement(journal: Journal, act: Callable[[str], None]) -> None:
+    """Let `act` see every statement of the writer before it is executed, and hold or refuse it."""
+    connection = journal._writer._connection
+
+    class Disk:
+        rollback, close = connection.rollback, connection.close
+
+        def execute(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+            act(sql)
+            return connection.execute(sql, values)
+
+    journal._writer._connection = Disk()  # type: ignore[assignment]
 
 
 def stored_in(journal: Journal) -> int:

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +18,14 @@ from agent.errors import InputError
 from agent.journal import Journal, Retention, open_journal
 from agent.journal import ahead as ahead_module
 from agent.journal import writer as journal_writer
-from tests.agent.journal.filling import TOPIC, record, settle, spoil, stored_in
+from tests.agent.journal.filling import (
+    TOPIC,
+    before_each_statement,
+    record,
+    settle,
+    spoil,
+    stored_in,
+)
 
 
 @pytest.fixture
@@ -91,6 +99,38 @@ def test_a_fault_without_a_word_is_a_fault(tmp_path: Path, monkeypatch: pytest.M
     assert journal.close()
 
 
+def test_a_disk_that_hangs_in_one_commit_is_a_fault_until_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives no error: thousands of parts were answered before anybody was told."""
+    now_s = 0.0
+    clock = SimpleNamespace(monotonic=lambda: now_s)
+    monkeypatch.setattr(journal_writer, "time", clock)
+    reached, goes_on = threading.Event(), threading.Event()
+
+    def hang(sql: str) -> None:
+        if sql == "COMMIT":
+            reached.set()
+            assert goes_on.wait(10)
+
+    journal = Journal(tmp_path / "journal.db")
+    before_each_statement(journal, hang)
+    now_s = 1000.0  # nothing to write is no fault
+    assert journal.fault is None
+    record(journal, 1)
+    assert reached.wait(10)
+    now_s += 2.0  # nor is an SD card that tidies up
+    assert journal.fault is None
+    now_s += 5.0
+    assert journal.fault == "the disk has taken nothing for 7 s"
+    goes_on.set()
+    settle(journal)
+    assert journal.fault is None
+    now_s += 1000.0
+    assert journal.fault is None
+    assert journal.close()
+
+
 def test_a_journal_whose_writer_has_ended_says_so_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,11 +142,13 @@ def test_a_journal_whose_writer_has_ended_says_so_and_loses_nothing(
         raise KeyError("a defect")
 
     journal = Journal(tmp_path / "journal.db")
+    assert journal.alive
     monkeypatch.setattr(journal_writer.JournalWriter, "_commit", fail)
     record(journal, 1)
     assert ended.wait(10)
     journal._writer._thread.join(10)
-    assert journal.fault == "its writer has ended: restart the station"
+    assert not journal.alive
+    assert journal.fault == "its writer has ended: see the log"
     assert not journal.close()
     monkeypatch.undo()
     again = Journal(tmp_path / "journal.db")

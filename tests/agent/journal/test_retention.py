@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from agent.journal import Journal, Retention
 from agent.journal import retention as retention_module
-from tests.agent.journal.filling import TOPIC, record, settle, stored_in
+from agent.journal import writer as writer_module
+from tests.agent.journal.filling import TOPIC, before_each_statement, record, settle, stored_in
 
 
 def test_what_a_client_has_not_acknowledged_is_kept_however_old(tmp_path: Path) -> None:
@@ -38,6 +40,47 @@ def test_what_every_client_has_acknowledged_goes_at_its_age(tmp_path: Path) -> N
     assert stored_in(journal) == 1000
     assert journal.forgotten == 0
     journal.close()
+
+
+@pytest.fixture
+def evening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The journal of a day with ten verdicts, all acknowledged; they are of an age now to go."""
+    journal = Journal(tmp_path / "journal.db")
+    seqs = record(journal, 10)
+    assert journal.acknowledge("mes", journal.epoch, seqs[-1], timeout_s=10)
+    assert journal.close()
+    future = time.time() + 10
+    monkeypatch.setattr(retention_module.time, "time", lambda: future)
+    return tmp_path / "journal.db"
+
+
+def next_morning(path: Path, *, refused: list[str]) -> int:
+    """What is stored after the first commit of the next day."""
+
+    def refuse(sql: str) -> None:
+        if sql in refused:
+            refused.remove(sql)
+            raise sqlite3.OperationalError("database or disk is full")
+
+    journal = Journal(path, Retention(acknowledged_days=0))
+    before_each_statement(journal, refuse)
+    record(journal, 1)
+    assert journal.acknowledge("mes", 1, 1, timeout_s=10)  # long done with that
+    stored = stored_in(journal)
+    journal.close()
+    return stored
+
+
+def test_a_line_that_is_switched_off_each_evening_forgets_too(evening: Path) -> None:
+    """It gives fewer verdicts a day than there are between two looks at what may go."""
+    assert next_morning(evening, refused=[]) == 1
+
+
+def test_what_a_commit_that_failed_had_forgotten_the_next_one_forgets(
+    evening: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "RETRY_S", 0.01)
+    assert next_morning(evening, refused=["COMMIT"]) == 1
 
 
 def test_a_journal_that_outgrows_its_size_forgets_the_oldest_and_says_so(tmp_path: Path) -> None:
