@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 
@@ -31,3 +34,11 @@ def test_the_edge_of_a_part_stays_where_it_is() -> None:
     for seed in range(10):
         shown = _augment(image, None, None, np.random.default_rng(seed))[0]
         assert shown[:, :9].max() < 60 and shown[:, 15:].min() > 70
+
+
+def test_a_worker_ends_without_the_interpreter_that_would_abort() -> None:
+    """The end of most trainings said "terminate called without an active exception"."""
+    ends = "import atexit; atexit.register(print, 'the interpreter ends')"
+    begins = "from training.batches import _begin_worker; _begin_worker(0)"
+    ended = subprocess.run([sys.executable, "-c", f"{ends}; {begins}"], capture_output=True)
+    assert (ended.returncode, ended.stdout) == (0, b"")
