@@ -18,7 +18,7 @@ from agent.errors import InputError
 PASS_QUANTILES = (0.95, 0.98, 0.99)
 # How `seen_again` varies a frame: times, pixels, share of its brightness.
 SEEN_AGAIN, SHIFT, LIGHT = 3, 4, 0.03
-# Of fewer good frames, how far apart their scores lie is chance.
+# Of fewer different good frames, how far apart their scores lie is chance.
 FEWEST_GOOD = 8
 
 
@@ -134,8 +134,9 @@ def span_of(precision: str, trained: Said, anomalous: NDArray[np.bool_]) -> floa
     for the exact model, and their scores are what a limit is drawn from.
     """
     scores = trained.scores
-    if precision == "fp16" and (~anomalous).sum() >= FEWEST_GOOD:
-        scores = scores[~anomalous]
+    good = np.unique(scores[~anomalous])
+    if precision == "fp16" and len(good) >= FEWEST_GOOD:
+        scores = good
     return max(float(np.ptp(scores)), np.finfo(np.float32).tiny)
 
 

@@ -84,6 +84,9 @@ def test_fp16_is_held_to_the_scores_of_good_frames() -> None:
     assert span_of("int8", trained, ANOMALOUS) == span_of("fp32", trained, ANOMALOUS) == 100.0
     # How far apart two lie is chance.
     assert span_of("fp16", trained, np.arange(20) >= 2) == 100.0
+    # So is one that a run of few images has taken ten times: by its span nothing could be exported.
+    same = Said(np.r_[np.full(10, -1.0), scores[10:]], said().maps)
+    assert span_of("fp16", same, ANOMALOUS) == 100.0
 
 
 def test_flat_maps_are_equal_only_to_themselves() -> None:
@@ -99,7 +102,7 @@ def test_float16_answers_alike_on_any_picture() -> None:
         # the same of any picture, and no span to measure by.
         head = inspector.model.get_parameter("segmentation.head.weight")
         head += head[:1].clone()
-    line = line_module(inspector, (SIDE, SIDE))
+    line = line_module(inspector)
     frames = np.stack([*random_frames(2), *extremes((SIDE, SIDE))])
     anomalous = np.arange(len(frames)) % 2 == 0
     span = span_of("fp16", ask_module(line, frames), anomalous)
@@ -109,7 +112,7 @@ def test_float16_answers_alike_on_any_picture() -> None:
 def test_a_network_that_would_overflow_float16_is_refused() -> None:
     """Only a white picture overflows: the frames at hand would not have told."""
     inspector = random_inspector()
-    line = line_module(inspector, (SIDE, SIDE))
+    line = line_module(inspector)
     with torch.no_grad():
         line.stem.weight.copy_(line.stem.weight.abs() * 3e3)
     dark = np.full((2, SIDE, SIDE, 3), 128, np.uint8)
@@ -123,7 +126,7 @@ def test_an_answer_that_is_no_number_is_refused_where_no_layer_told(
 ) -> None:
     """Layers are looked at in float32, and what is added up between two is not: white again."""
     inspector = random_inspector()
-    line = line_module(inspector, (SIDE, SIDE))
+    line = line_module(inspector)
     with torch.no_grad():
         line.stem.weight.copy_(line.stem.weight.abs() * 3e3)
     monkeypatch.setattr(half, "largest_value", lambda *_: 0.0)
