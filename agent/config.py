@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
+from agent.capture.contract import Mode
 from agent.errors import InputError
+from agent.evidence import Keep
+from agent.journal.opening import OnFault
 from agent.messaging.endpoint import check_bindable, is_loopback
 from agent.section import FilePath, Section, StationName, read_yaml
 
@@ -38,7 +41,7 @@ class CameraSettings(Section):
         min_length=1,
         description="synthetic://, folder://, file://, v4l2:// or rtsp://, with its settings",
     )
-    mode: Literal["free_run", "triggered", "camera_triggered"] = Field(
+    mode: Mode = Field(
         "free_run",
         description="inspect the newest frame always; one frame for each trigger command; or every "
         "frame, from a camera that a sensor triggers: one frame is one part",
@@ -102,7 +105,7 @@ class JournalSettings(Section):
         description="size at which the oldest are removed, acknowledged or not (about 1 kB each); "
         "every start reads all of it first, 1000 on an SD card for up to a minute",
     )
-    on_fault: Literal["continue", "stop"] = Field(
+    on_fault: OnFault = Field(
         "continue",
         description="with its disk full, read-only or hanging, or its file corrupt: inspect on and "
         "raise an alarm, or decide nothing until it can be written",
@@ -115,7 +118,7 @@ class EvidenceSettings(Section):
     path: FilePath | None = Field(
         None, description="a folder, made when missing; no pictures are kept when left out"
     )
-    keep: Literal["rejects", "all"] = Field(
+    keep: Keep = Field(
         "rejects",
         description="the pictures that were judged and did not pass, or all that were judged; of a "
         "row that could not be (CAMERA_FAULT) the first, in either case",

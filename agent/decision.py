@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -40,14 +40,7 @@ class Decision:
 
     def too_late(self) -> Decision:
         """The same findings, come after the deadline: nothing to act on any more."""
-        return Decision(
-            Outcome.NO_DECISION,
-            Reason.DEADLINE,
-            self.score,
-            self.p_value,
-            self.regions,
-            threshold=self.threshold,
-        )
+        return replace(self, outcome=Outcome.NO_DECISION, reason=Reason.DEADLINE, review=False)
 
 
 def decide(

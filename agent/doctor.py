@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import platform
 from dataclasses import dataclass, field
-from typing import Any
+from importlib import import_module
 
 import cv2
 import numpy as np
@@ -104,7 +103,7 @@ def examine(bundle: Bundle | None, wish: Wish | None = None) -> Report:
     missing: dict[str, str] = {}
     for name in RUNTIMES:
         try:
-            module: Any = importlib.import_module(f"agent.engine.{name}")
+            module = import_module(f"agent.engine.{name}")
             runtimes[name] = Runtime(module.version(), module.devices())
         except ImportError as error:
             # Not installed, or installed without a library that it needs: the error says which.

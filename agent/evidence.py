@@ -48,9 +48,7 @@ class EvidenceStore:
         dropped: pictures that should have been kept and were not.
     """
 
-    def __init__(
-        self, folder: Path, *, keep: Keep, max_mb: float, min_free_mb: float = 500
-    ) -> None:
+    def __init__(self, folder: Path, *, keep: Keep, max_mb: float, min_free_mb: float) -> None:
         """Open a folder, made when missing.
 
         Args:

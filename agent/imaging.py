@@ -6,6 +6,8 @@ How they are put together is the view's business (`agent.view`).
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,17 @@ class Roi(BaseModel):
     y: int = Field(ge=0)
     width: int = Field(gt=0)
     height: int = Field(gt=0)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let OpenCV print nothing meanwhile."""
+    level = CV_LOGGING.getLogLevel()
+    CV_LOGGING.setLogLevel(0)
+    try:
+        yield
+    finally:
+        CV_LOGGING.setLogLevel(level)
 
 
 def read_image(path: Path) -> NDArray[Any]:
@@ -168,15 +181,12 @@ def _levels(low: int, high: int) -> NDArray[np.uint8]:
 
 
 def _decode(data: bytes, flags: int, what: str) -> NDArray[Any]:
-    level = CV_LOGGING.getLogLevel()
-    # What OpenCV would print is said in the InputError below.
-    CV_LOGGING.setLogLevel(0)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        # What OpenCV would print is said in the InputError below.
+        with quiet():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         image = None
-    finally:
-        CV_LOGGING.setLogLevel(level)
     if image is None:
         raise InputError(
             f"{what} is not an image that can be read: replace it by one of 8 or 16 bits a "

@@ -105,15 +105,16 @@ def shift_px(thumbnail: NDArray[np.float32], reference: NDArray[np.float32]) -> 
     middle = reference[MOST_SHIFT:-MOST_SHIFT, MOST_SHIFT:-MOST_SHIFT]
     match = np.asarray(cv2.matchTemplate(thumbnail, middle, cv2.TM_CCOEFF_NORMED), np.float32)
     y, x = np.unravel_index(int(match.argmax()), match.shape)
-    right = int(x) + _vertex(match[y, max(x - 1, 0) : x + 2])
-    down = int(y) + _vertex(match[max(y - 1, 0) : y + 2, x])
+    right = int(x) + _fraction(match[y, max(x - 1, 0) : x + 2])
+    down = int(y) + _fraction(match[max(y - 1, 0) : y + 2, x])
     return right - MOST_SHIFT, down - MOST_SHIFT
 
 
-def _vertex(around: NDArray[np.float32]) -> float:
+def vertex(before: float, peak: float, after: float) -> float:
     """Where a parabola through three values peaks, from the one in the middle."""
-    if len(around) < 3:
-        return 0.0
-    before, peak, after = map(float, around)
     bend = before - 2 * peak + after
     return 0.5 * (before - after) / bend if bend < 0 else 0.0
+
+
+def _fraction(around: NDArray[np.float32]) -> float:
+    return vertex(*map(float, around)) if len(around) == 3 else 0.0

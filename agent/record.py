@@ -110,7 +110,7 @@ class CalibrationRecord(BaseModel):
 
     With `review`, a part above `threshold` and at most at `review.reject_above` is a REJECT that
     asks for a person's look; the requested and supported rates are then those above
-    `reject_above`. All fields from `method` on came with schema 2 and are empty in older records.
+    `reject_above`. The fields from `method` on came after schema 1 and are empty in older records.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)

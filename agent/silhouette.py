@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.imaging import resize
+from agent.picture import vertex
 
 # The part is looked for in a picture of this longer side.
 SEARCHED = 320
@@ -91,7 +92,5 @@ def turn(polar: NDArray[np.uint8], reference: NDArray[np.complex64]) -> float:
     """The angle, degrees clockwise as seen, by which a polar picture is turned from another's."""
     match = np.fft.irfft((spectrum(polar) * reference.conj()).sum(1), ANGLES)
     best = int(match.argmax())
-    before, peak, after = (float(match[(best + step) % ANGLES]) for step in (-1, 0, 1))
-    bend = before - 2 * peak + after
-    fraction = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    fraction = vertex(*(float(match[(best + step) % ANGLES]) for step in (-1, 0, 1)))
     return (best + fraction) * 360.0 / ANGLES

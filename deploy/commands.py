@@ -12,7 +12,7 @@ import click
 
 from agent.bundle import Bundle, open_bundle
 from agent.engine import PRECISIONS, RUNTIMES, installed_runtimes, load_engine, self_test
-from agent.errors import InputError
+from agent.errors import InputError, NoPart
 from agent.files import check_writable, write_atomically
 from agent.record import CalibrationRecord, check_record, read_record
 from agent.view import View
@@ -117,12 +117,13 @@ def evaluate(
     view = View.of(opened)
     items = read_dataset(data).test
     evaluation.check_test_set(items, set(apart))
-    items = evaluation.showing_a_part(items, view, lambda line: click.echo(line, err=True))
-    evaluation.check_test_set(items, set(apart) & {item.kind for item in items})
     names = runtime or [name for name in HERE if evaluation.has_device(name, device)] or HERE
     chosen = [(name, device, each) for name in names for each in precision or PRECISIONS]
     records = evaluation.by_engine([read_record(path) for path in calibration], opened, chosen)
-    canvases, masks = load_labelled_images(items, view)
+    items, canvases, masks = load_labelled_images(
+        items, view, NoPart, lambda line: click.echo(line, err=True)
+    )
+    evaluation.check_test_set(items, set(apart) & {item.kind for item in items})
     reference, found, failed = None, {}, None
     # What all are compared with goes first, and nobody's maps are kept longer than they are needed.
     for key in sorted(chosen, key=lambda each: each[2] != "fp32"):

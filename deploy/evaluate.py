@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from time import perf_counter
@@ -13,12 +12,10 @@ from numpy.typing import NDArray
 from agent.bundle import Bundle
 from agent.engine import Engine, EngineFault
 from agent.engine.devices import is_among
-from agent.errors import InputError, NoPart
-from agent.imaging import read_image
+from agent.errors import InputError
 from agent.inspection import Inspection, inspect
 from agent.record import CalibrationRecord, check_record
 from agent.view import View
-from training import followed
 from training.dataset import LabelledImage
 from training.metrics import image_auroc, pixel_metrics
 
@@ -194,23 +191,6 @@ def _agreement(outcome: Outcome, reference: Outcome, defective: NDArray[np.bool_
     if len(limits) == 1:
         outcome, reference = (replace(each, threshold=limits[0]) for each in (outcome, reference))
     return float(np.mean(outcome.rejects(defective) == reference.rejects(defective)))
-
-
-def showing_a_part(
-    items: list[LabelledImage], view: View, say: Callable[[str], None]
-) -> list[LabelledImage]:
-    """The items that a verdict is given on: where the part is followed, those that show one."""
-    if view.alignment is None:
-        return items
-
-    def missing(item: LabelledImage) -> str | None:
-        try:
-            view.seen(read_image(item.path), str(item.path))
-        except NoPart as error:
-            return error.reason
-        return None
-
-    return followed.showing_a_part(items, missing, say)
 
 
 def check_test_set(items: list[LabelledImage], apart: set[str]) -> None:

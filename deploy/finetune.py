@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agent.errors import InputError
 from deploy.folded import GREY, FoldedInspector
 from deploy.qdq import LEVELS, SMALLEST_SCALE, Placement, place
 from training.budget import Budget
@@ -93,19 +92,15 @@ def finetune(
     """Fine-tune a copy of `line` for INT8.
 
     Args:
-        line: from `line_module`.
+        line: from `line_module`, of an edge preset.
         model: its fp32 graph.
         scales: to start from, of the placement's groups.
         frames: good ones and not, uint8 [N, H, W, 3].
 
     Returns:
         The tuned module, in float, and the scales of the placement's groups.
-
-    Raises:
-        InputError: networks of another family.
     """
-    if not isinstance(line, FoldedInspector):
-        raise InputError("--finetune is for the edge presets: leave it out")
+    assert isinstance(line, FoldedInspector)
     placement = place(onnx.load_from_string(model))
     student = deepcopy(line)
     grids = _quantise_module(student, placement, scales)

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from deploy.batch_norm import fold_batch_norm
 from deploy.folded_pixels import FoldedContrast, folded_score
-from training.model import CENTRE, GUIDANCE, T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise
+from training.model import CENTRE, GUIDANCE, T_NOISIER, T_NORMAL, FixedNoise
 from training.networks.contrast import LEVELS
 from training.networks.edge import EdgeUNet
 from training.networks.lines import strongest
@@ -38,20 +38,14 @@ CONTRAST = LEVELS * GREY
 
 
 class FoldedInspector(nn.Module):
-    """What `FixedNoise` computes, for one frame and networks of the family `edge`.
+    """What `FixedNoise` computes, for one frame and networks of the family `edge`."""
 
-    Args:
-        inspector: trained networks, fixed noise.
-        input_size: (H, W) of the frames.
-    """
-
-    def __init__(self, inspector: FixedNoise, input_size: tuple[int, int]) -> None:
+    def __init__(self, inspector: FixedNoise) -> None:
         super().__init__()
         inspector = deepcopy(inspector).eval().float()
         fold_batch_norm(inspector)
         model = inspector.model
         assert isinstance(model.unet, EdgeUNet) and isinstance(model.segmentation, EdgeUNet)
-        self.input_size = input_size
         self.colours = model.colours
         self.unet, self.segmentation = model.unet, model.segmentation
         self.times = model.unet.fold // model.segmentation.fold
@@ -59,7 +53,7 @@ class FoldedInspector(nn.Module):
         self.register_buffer("grey_thrice", torch.ones(3, 1, 1, 1))
         self.pull = GUIDANCE * float(model.schedule.noise_level(T_NORMAL, torch.empty(0))) ** 2
         with torch.no_grad():
-            self.constants = _NoiseConstants(model, inspector, input_size)
+            self.constants = _NoiseConstants(inspector)
             self.stem = _noised_conv(model.unet, model.colours)
             # Of image, reconstruction, and what stands out against either.
             stems = _picture_convs(model.segmentation, model.colours)
@@ -177,17 +171,15 @@ class _NoiseConstants(nn.Module):
     grey level CENTRE that the picture lacks.
     """
 
-    def __init__(
-        self, model: DiffusionAD, inspector: FixedNoise, input_size: tuple[int, int]
-    ) -> None:
+    def __init__(self, inspector: FixedNoise) -> None:
         super().__init__()
-        unet = model.unet
+        unet, schedule = inspector.model.unet, inspector.model.schedule
         assert isinstance(unet, EdgeUNet)
-        grey = torch.full((1, 3, *input_size), CENTRE)
+        grey = torch.full(inspector.noise_normal.shape, CENTRE)
         signals, noises = [], []
         for t, noise in zip((T_NORMAL, T_NOISIER), inspector.noises, strict=True):
-            noised = model.schedule.add_noise(grey, t, noise)
-            signals.append(float(model.schedule.signal(t, grey)))
+            noised = schedule.add_noise(grey, t, noise)
+            signals.append(float(schedule.signal(t, grey)))
             noises.append(unet.stem_features(noised, torch.full((1,), t)))
         self.signal: Tensor
         self.noise: Tensor

@@ -47,10 +47,10 @@ def halve(module: nn.Module) -> None:
         module.model.segmentation = _HalfNetwork(module.model.segmentation)
 
 
-def line_module(inspector: FixedNoise, input_size: tuple[int, int]) -> nn.Module:
+def line_module(inspector: FixedNoise) -> nn.Module:
     """What the graph is made from, in float32: rearranged where the networks are ours."""
     if isinstance(inspector.model.unet, EdgeUNet):
-        return FoldedInspector(inspector, input_size).eval()
+        return FoldedInspector(inspector).eval()
     module = deepcopy(inspector).eval().float()
     fold_batch_norm(module)
     return module

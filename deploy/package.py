@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,7 @@ def build_bundle(
             "its training diverged; train again"
         )
     exact = Exact(frames, anomalous, trained)
-    line = line_module(run.inspector, size)
+    line = line_module(run.inspector)
     say("exporting fp32")
     models = {"fp32": export_graph(line, size, "fp32")}
     say("exporting fp16")
@@ -105,26 +106,8 @@ def build_bundle(
     models["int8"], judged = _int8(line, exact, size, tuning, say)
     for precision, model in models.items():
         check_rules(model, precision)
-    span = float(np.ptp(trained.scores))
-    golden = _golden(frames, anomalous, trained, span)
-    fields = {
-        "product": run.settings.product,
-        "preset": run.settings.preset,
-        "input_size": size,
-        **view_fields(run),
-        "training_data_digest": run.settings.data_digest,
-        "code_version": version("normline"),
-        "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "tolerances": {
-            precision: {"score": limits.score * span, "map": limits.map * span}
-            for precision, limits in LIMITS.items()
-        },
-    }
-    members = {model_member(precision): model for precision, model in models.items()}
-    members[GOLDEN] = golden.to_bytes()
-    members |= view_members(run)
     candidate = out.with_name(out.name + ".candidate")
-    write_bundle(candidate, fields, members)
+    _write(candidate, run, models, exact)
     say("comparing every precision on every runtime here with the trained model")
     try:
         advice = "; try --finetune 10m" if tunable and not tuning else ""
@@ -217,13 +200,35 @@ def _int8(
     return quantise(graph, scales), exact
 
 
-def _golden(
-    frames: NDArray[np.uint8], anomalous: NDArray[np.bool_], trained: Said, span: float
-) -> Golden:
+def _write(path: Path, run: Run, models: dict[str, bytes], exact: Exact) -> None:
+    """Write a bundle that the gate has still to pass."""
+    span = float(np.ptp(exact.trained.scores))
+    members = {model_member(precision): model for precision, model in models.items()}
+    members[GOLDEN] = _golden(exact, span).to_bytes()
+    write_bundle(path, _manifest_fields(run, span), members | view_members(run))
+
+
+def _manifest_fields(run: Run, span: float) -> dict[str, Any]:
+    return {
+        "product": run.settings.product,
+        "preset": run.settings.preset,
+        "input_size": run.settings.input_size,
+        **view_fields(run),
+        "training_data_digest": run.settings.data_digest,
+        "code_version": version("normline"),
+        "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "tolerances": {
+            precision: {"score": limits.score * span, "map": limits.map * span}
+            for precision, limits in LIMITS.items()
+        },
+    }
+
+
+def _golden(exact: Exact, span: float) -> Golden:
     """Good and anomalous frames with what the trained model itself says of them in float32."""
     step = max(GOLDEN_STEP * span, float(np.finfo(np.float32).eps))
-    half = GOLDEN_FRAMES // 2
+    half, anomalous = GOLDEN_FRAMES // 2, exact.anomalous
     chosen = np.concatenate((np.flatnonzero(~anomalous)[:half], np.flatnonzero(anomalous)[:half]))
-    scores = trained.scores[chosen].astype(np.float32)
-    maps = np.round(trained.maps[chosen] / step) * step
-    return Golden(frames[chosen], scores, maps.astype(np.float32))
+    scores = exact.trained.scores[chosen].astype(np.float32)
+    maps = np.round(exact.trained.maps[chosen] / step) * step
+    return Golden(exact.frames[chosen], scores, maps.astype(np.float32))

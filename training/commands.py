@@ -12,15 +12,15 @@ from training.duration import parse_seconds
 from training.errors import InputError
 from training.presets import EDGE, NAMES, resolve
 
-FOLDER = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path)
 DEFAULT_BUDGET = "60m"
 # Times a million and the images of a batch, a seed fits into the 64 bits of torch's own.
 SEED = click.IntRange(0, 2**31 - 1)
 
 
 @click.command(epilog="Example: normline train parts/ --out runs/part --time-budget 60m")
-@click.argument("data", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
+@click.argument("data", type=PATH)
+@click.option("--out", type=PATH, required=True, help="Folder of the run.")
 @click.option(
     "--preset",
     default=EDGE,
@@ -37,7 +37,7 @@ SEED = click.IntRange(0, 2**31 - 1)
     help="Images a step, over all processes.  [default: the preset's]",
 )
 @click.option("--roi", metavar="X,Y,W,H", help="Region of interest in pixels.  [default: all]")
-@click.option("--ignore-mask", type=FOLDER, help="Image, white where nothing is inspected.")
+@click.option("--ignore-mask", type=PATH, help="Image, white where nothing is inspected.")
 @click.option(
     "--align",
     default="auto",
@@ -51,7 +51,7 @@ SEED = click.IntRange(0, 2**31 - 1)
 @click.option("--seed", default=0, show_default=True, type=SEED)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 @click.option("--product", help="Name of the product.  [default: the data folder's name]")
-@click.option("--textures", type=FOLDER, help="Folder of foreign textures, beside drawn ones.")
+@click.option("--textures", type=PATH, help="Folder of foreign textures, beside drawn ones.")
 @click.option(
     "--resume", is_flag=True, help="Go on with the run in --out, to the end of its budget."
 )
@@ -119,8 +119,8 @@ def train(
     "import-checkpoint",
     epilog="Example: normline import-checkpoint params-best.pt --out runs/bottle",
 )
-@click.argument("checkpoint", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
+@click.argument("checkpoint", type=PATH)
+@click.option("--out", type=PATH, required=True, help="Folder of the run.")
 def import_checkpoint(checkpoint: Path, out: Path) -> None:
     """Turn an official DiffusionAD checkpoint into a run."""
     from training import official

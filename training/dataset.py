@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -132,24 +132,48 @@ def load_images(paths: Sequence[Path], view: Framing) -> NDArray[np.uint8]:
 
 
 def load_labelled_images(
-    items: Sequence[LabelledImage], view: Framing
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    items: Sequence[LabelledImage],
+    view: Framing,
+    no_part: type[Any],
+    say: Callable[[str], None],
+) -> tuple[list[LabelledImage], NDArray[np.uint8], NDArray[np.bool_]]:
     """Read test images and masks on the canvas of `view`.
 
-    Returns uint8 [N, H, W, 3] BGR and bool [N, H, W], true where defective (nowhere in an image
-    without a mask). Raises InputError where a file cannot be read, is not one that the view is
-    for, or a mask has another size than its image.
+    The station stops a part that is followed and not found, so no figure is taken from its image:
+    it is left out, and `say` gets a line for each and one that counts them.
+
+    Args:
+        no_part: what the view raises of an image without a part, with its `reason`.
+
+    Returns:
+        The items that are there, uint8 [N, H, W, 3] BGR and bool [N, H, W], true where defective
+        (nowhere in an image without a mask).
+
+    Raises:
+        InputError: a file cannot be read, is not one that the view is for, or a mask has another
+            size than its image.
     """
     images = np.empty((len(items), *view.canvas_size, 3), np.uint8)
     masks = np.zeros((len(items), *view.canvas_size), bool)
-    for index, item in enumerate(tqdm(items, desc="reading test images", disable=None)):
+    shown: list[LabelledImage] = []
+    missing: list[str] = []
+    for item in tqdm(items, desc="reading test images", disable=None):
         image = read_image(item.path)
-        seen = view.seen(image, str(item.path))
-        images[index] = seen.canvas
+        try:
+            seen = view.seen(image, str(item.path))
+        except no_part as error:
+            missing.append(f"{item.path} shows {error.reason}")
+            continue
+        images[len(shown)] = seen.canvas
         if item.mask_path is not None:
             mask = read_mask(item.mask_path, image.shape[:2], item.mask_level)
-            masks[index] = seen.mask(mask)
-    return images, masks
+            masks[len(shown)] = seen.mask(mask)
+        shown.append(item)
+    for line in missing:
+        say(f"{line}; the station stops it without a score, and it is left out here")
+    if missing:
+        say(f"{len(missing)} of {len(items)} test images left out")
+    return shown, images[: len(shown)], masks[: len(shown)]
 
 
 def data_digest(paths: Iterable[Path]) -> str:

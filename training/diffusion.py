@@ -26,8 +26,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from training.errors import InputError
-
+STEPS, FIRST_BETA, LAST_BETA = 1000, 1e-4, 2e-2
 # One time step for the whole batch, or int64 [B] with one for each image. A plain integer makes
 # the coefficients plain numbers, so that an exported graph holds constants instead of look-ups.
 Step = int | Tensor
@@ -51,11 +50,9 @@ class Schedule:
 
     @classmethod
     @cache
-    def linear(cls, steps: int = 1000, first: float = 1e-4, last: float = 2e-2) -> Schedule:
-        """Evenly spaced betas from `first` to `last` (Ho et al., section 4)."""
-        if steps < 1:
-            raise InputError(f"a diffusion schedule needs at least 1 step, not {steps}")
-        betas = torch.linspace(first, last, steps, dtype=torch.float64)
+    def linear(cls) -> Schedule:
+        """Evenly spaced betas (Ho et al., section 4)."""
+        betas = torch.linspace(FIRST_BETA, LAST_BETA, STEPS, dtype=torch.float64)
         return cls(betas, torch.cumprod(1.0 - betas, dim=0))
 
     def signal(self, t: Step, like: Tensor) -> float | Tensor:

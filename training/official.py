@@ -78,7 +78,9 @@ def import_checkpoint(path: Path, out: Path) -> None:
             "epoch": checkpoint.get("n_epoch"),
         },
     )
-    save_run(out, settings, unet_state, segmentation_state)
+    weights = {f"unet.{name}": tensor for name, tensor in unet_state.items()}
+    weights |= {f"segmentation.{name}": tensor for name, tensor in segmentation_state.items()}
+    save_run(out, settings, weights)
 
 
 def _load(path: Path) -> dict[str, Any]:

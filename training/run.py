@@ -69,17 +69,10 @@ class Run:
     inspector: FixedNoise
 
 
-def save_run(
-    folder: Path,
-    settings: RunSettings,
-    unet_state: dict[str, Tensor],
-    seg_state: dict[str, Tensor],
-) -> None:
+def save_run(folder: Path, settings: RunSettings, weights: dict[str, Tensor]) -> None:
     """Write settings and weights; either the whole run is there afterwards, or the one before."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"unet.{name}": tensor.contiguous() for name, tensor in unet_state.items()}
-    tensors |= {f"segmentation.{name}": tensor.contiguous() for name, tensor in seg_state.items()}
-    save_tensors(folder / WEIGHTS, tensors)
+    save_tensors(folder / WEIGHTS, {name: each.contiguous() for name, each in weights.items()})
     write_settings(folder, settings)
 
 

@@ -74,36 +74,20 @@ def _train(
     if group.leads:
         _begin(order, settings, material.calibration)
 
-    synthesizer = variant.synthesizer(
-        material.parts, material.textures, np.random.default_rng(order.seed)
-    )
-    scene = "an object on a plain background" if material.parts.is_object else "a texture"
-    say(f"the images show {scene}, {'in grey' if synthesizer.grey else 'in colour'}")
-    flips = find_flips(material.parts.tiles, len(material.view.places))
-    say(f"a good part stays good under: {', '.join(flips) or 'no flip'}")
-    workers = spare_cores(device, group)
-    batches = BatchMaker(
-        material.parts.tiles, synthesizer, flips, batch_size, order.seed, group, workers
-    )
-
+    batches = _batches(order, variant, material, batch_size, device, group, say)
     torch.manual_seed(order.seed)
     model = variant.build(recipe).to(device)
     share_statistics(model, group)
     if twice:
         model.checkpoint_activations(True)
         say("activations are computed twice: they do not fit into the device's memory")
-    precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
     parameters = sum(tensor.numel() for tensor in model.parameters())
-    say(f"preset {order.preset}: {parameters:,} parameters, on {device} in {precision}")
-    pasting = Synthesizer(
-        material.held_out, material.textures, np.random.default_rng(order.seed + 1)
-    )
-    selection = variant.selection(material.held_out.tiles, pasting, order.seed)
+    say(f"preset {order.preset}: {parameters:,} parameters, on {device} in {_precision(device)}")
     trainer = Trainer(
         model,
         recipe,
         batches,
-        selection,
+        _selection(order, variant, material),
         order.budget,
         order.out,
         noise_seed=settings.noise_seed,
@@ -112,23 +96,10 @@ def _train(
     if group.size > 1:
         say(f"{group.size} processes share each batch of {batch_size}")
     chosen = _run_to_the_end(trainer, order, say)
-    if chosen is None:
-        return
-    record: dict[str, Any] = {
-        **settings.training,
-        "steps_done": trainer.step,
-        "elapsed_s": round(trainer.elapsed_s, 1),
-        "waiting_share": round(trainer.waiting, 4),
-        "processes": group.size,
-        "normals": material.counts,
-        "tiles": material.tiles,
-        "selection": asdict(chosen),
-        "device": str(device),
-        "precision": precision,
-        "machine": machine(device),
-    }
-    _leave_run(order.out, settings.model_copy(update={"training": record}), trainer)
-    say(f"pictures: {order.out / LOSSES}, {order.out / SAMPLES}")
+    if chosen is not None:
+        record = settings.training | _record(material, trainer, chosen, device)
+        _leave_run(order.out, settings.model_copy(update={"training": record}), trainer)
+        say(f"pictures: {order.out / LOSSES}, {order.out / SAMPLES}")
 
 
 def _settings(
@@ -164,6 +135,55 @@ def _begin(order: Order, settings: RunSettings, calibration: Sequence[Path]) -> 
     replace_text(order.out / CALIBRATION, lines)
     if order.view.ignore_mask is not None:
         replace_bytes(order.out / IGNORE_MASK, order.view.ignore_mask.read_bytes())
+
+
+def _batches(
+    order: Order,
+    variant: Variant,
+    material: Material,
+    size: int,
+    device: torch.device,
+    group: Group,
+    say: Callable[[str], None],
+) -> BatchMaker:
+    """What a step trains on."""
+    parts = material.parts
+    synthesizer = variant.synthesizer(parts, material.textures, np.random.default_rng(order.seed))
+    scene = "an object on a plain background" if parts.is_object else "a texture"
+    say(f"the images show {scene}, {'in grey' if synthesizer.grey else 'in colour'}")
+    flips = find_flips(parts.tiles, len(material.view.places))
+    say(f"a good part stays good under: {', '.join(flips) or 'no flip'}")
+    workers = spare_cores(device, group)
+    return BatchMaker(parts.tiles, synthesizer, flips, size, order.seed, group, workers)
+
+
+def _selection(order: Order, variant: Variant, material: Material) -> SelectionSet:
+    """What the checkpoint is chosen by, drawn apart from what is trained on."""
+    random = np.random.default_rng(order.seed + 1)
+    pasting = Synthesizer(material.held_out, material.textures, random)
+    return variant.selection(material.held_out.tiles, pasting, order.seed)
+
+
+def _precision(device: torch.device) -> str:
+    return "bfloat16" if has_fast_bfloat16(device) else "float32"
+
+
+def _record(
+    material: Material, trainer: Trainer, chosen: SelectionScore, device: torch.device
+) -> dict[str, Any]:
+    """How the training went, and on what."""
+    return {
+        "steps_done": trainer.step,
+        "elapsed_s": round(trainer.elapsed_s, 1),
+        "waiting_share": round(trainer.waiting, 4),
+        "processes": trainer.group.size,
+        "normals": material.counts,
+        "tiles": material.tiles,
+        "selection": asdict(chosen),
+        "device": str(device),
+        "precision": _precision(device),
+        "machine": machine(device),
+    }
 
 
 def _run_to_the_end(
@@ -210,16 +230,12 @@ def _must_checkpoint(
 def _leave_run(folder: Path, settings: RunSettings, trainer: Trainer) -> None:
     """Write the chosen weights and what goes with them."""
     held_out = trainer.selection
-    unet, segmentation = (
-        {k.split(".", 1)[1]: v for k, v in trainer.best.items() if k.startswith(f"{part}.")}
-        for part in ("unet", "segmentation")
-    )
     trainer.model.load_state_dict(trainer.best)
     inspector = FixedNoise(trainer.model.eval(), settings.input_size, settings.noise_seed)
     draw_losses(folder / METRICS, folder / LOSSES)
     draw_samples(inspector.to(trainer.device), held_out, folder / SAMPLES)
     save_frames(folder / FRAMES, *_kept(held_out))
-    save_run(folder, settings, unet, segmentation)  # last: with its weights, a run is complete
+    save_run(folder, settings, trainer.best)  # last: with its weights, a run is complete
 
 
 def _kept(selection: SelectionSet) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

@@ -10,19 +10,15 @@ from numpy.typing import NDArray
 
 from agent.camera.uri import CameraUri
 from agent.errors import InputError
-from agent.imaging import CV_LOGGING
+from agent.imaging import quiet
 
 
 def open_capture(uri: CameraUri, source: str, backend: int, params: list[int]) -> cv2.VideoCapture:
     """Open `source` with one backend of OpenCV; raises InputError, without the source's secrets."""
     # FFmpeg prints addresses, and with them passwords.
     os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
-    level = CV_LOGGING.getLogLevel()
-    CV_LOGGING.setLogLevel(0)
-    try:
+    with quiet():
         capture = cv2.VideoCapture(source, backend, params)
-    finally:
-        CV_LOGGING.setLogLevel(level)
     if not capture.isOpened():
         raise InputError(
             f"camera {uri.shown} does not open: check that it is there, that nothing else uses "

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent.errors import InputError
+from agent.errors import InputError, first_problem
 
 
 class Options(BaseModel):
@@ -52,13 +52,10 @@ class CameraUri:
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            problem = error.errors()[0]
-            key = ".".join(map(str, problem["loc"]))
+            problem, wrong = error.errors()[0], first_problem(error)
             if problem["type"] == "extra_forbidden":
-                raise InputError(
-                    f"camera {self.shown}: unknown key {key} (known: {known})"
-                ) from error
-            raise InputError(f"camera {self.shown}: {key}: {problem['msg']}") from error
+                wrong = f"unknown key {problem['loc'][0]} (known: {known})"
+            raise InputError(f"camera {self.shown}: {wrong}") from error
 
     def local_path(self) -> str:
         """The absolute path that a `folder`, `file` or `v4l2` address names.

@@ -49,7 +49,7 @@ class Capture:
     `lost_tokens` tells the triggers that will stay without one.
     """
 
-    def __init__(self, uri: str, mode: Mode = "free_run", *, pending_limit: int = 8) -> None:
+    def __init__(self, uri: str, mode: Mode, *, pending_limit: int) -> None:
         """uri: as for `open_camera`; pending_limit: triggers accepted and not yet taken.
 
         Raises:
@@ -257,7 +257,7 @@ class Capture:
         self._frames += 1
         self._newest_ns = ready.captured_ns
         frame = Frame(image, ready.frame_id, ready.name, ready.captured_ns)
-        return Captured(frame, ready.token, self._epoch)
+        return Captured(frame, ready.token)
 
     def _is_stale(self, stream: Stream, ready: Ready, trigger: Trigger | None) -> bool:
         """Whether a frame shows what was there before: an earlier frame, trigger or moment."""

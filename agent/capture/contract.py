@@ -16,8 +16,8 @@ Mode = Literal["free_run", "triggered", "camera_triggered"]
 
 
 class CaptureState(Enum):
-    """STARTING until the camera's first frame; FAULT from a failure until the first frame of the
-    next opening; ENDED when a finite source has given its last frame, and when stopped.
+    """STARTING until the camera is open (see `Opened`); FAULT from a failure until it is open
+    again; ENDED when a finite source has given its last frame, and when stopped.
     """
 
     STARTING = "starting"
@@ -29,8 +29,9 @@ class CaptureState(Enum):
 @dataclass(frozen=True)
 class CaptureStatus:
     """reason: why the state is FAULT, else empty; frames: delivered to the line; skipped: frames
-    of a free run that a newer one replaced before the line took them; stale: frames dropped
-    because they showed the past; restarts: of the process.
+    that the line never saw: in free run those that a newer one replaced, camera-triggered those
+    that found no room; stale: frames dropped because they showed the past; restarts: of the
+    process.
     """
 
     state: CaptureState
@@ -45,13 +46,11 @@ class CaptureStatus:
 class Captured:
     """A frame for the line, its pixels its own copy.
 
-    token: what the line gave with the trigger that it answers, else None; stream_epoch: counts the
-    times that the camera was opened, from 0.
+    token: what the line gave with the trigger that it answers, else None.
     """
 
     frame: Frame
     token: str | None
-    stream_epoch: int
 
 
 # From the capture process to the line. Pixels lie in the ring, only words go through the pipe.

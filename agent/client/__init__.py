@@ -7,7 +7,7 @@ with Subscriber("tcp://127.0.0.1:5556", "tcp://127.0.0.1:5557", memory=Path("mes
 
 from agent.client.events import Behind, Event, Gap, Silence
 from agent.client.position import Position
-from agent.client.replay import ReplayClient, ReplayUnavailable, StationSnapshot
+from agent.client.replay import ReplayClient, ReplayUnavailable
 from agent.client.subscriber import Subscriber
 
 __all__ = [
@@ -18,6 +18,5 @@ __all__ = [
     "ReplayClient",
     "ReplayUnavailable",
     "Silence",
-    "StationSnapshot",
     "Subscriber",
 ]

@@ -103,15 +103,6 @@ class ReplayClient:
             except ValidationError as error:
                 raise ReplayUnavailable(f"a verdict could not be read: {error}") from error
 
-    def acknowledge(self, client: str, position: Position) -> None:
-        """Tell the station that `client` is done up to a position.
-
-        Raises:
-            ReplayUnavailable: no answer, or refused.
-        """
-        self._send({"op": "ack", "client": client, "epoch": position.epoch, "seq": position.seq})
-        self._receive()
-
     def close(self) -> None:
         """Close the socket; an answer still on its way is dropped."""
         self._socket.close(linger=0)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
+from agent.config import Publish
 from agent.demo.display import summary_text, verdict_line
-from agent.demo.kit import PRECISION, Endpoints, Kit, check_keepable, write_station
+from agent.demo.kit import PRECISION, Kit, check_keepable, free_endpoints, write_station
 from agent.demo.line import DemoLine, LineStopped
 from agent.demo.summary import Tally
 from agent.engine.base import ALL_LEVELS
@@ -74,7 +75,8 @@ def run_demo(kit: Kit, parts: int, keep: Path | None, json_file: Path | None) ->
         check_writable(json_file)
     if keep is not None:
         check_keepable(keep)
-        station = write_station(keep, kit, runtime, Endpoints.usual(), parts=None)
+        usual = Publish.model_validate({})
+        station = write_station(keep, kit, runtime, usual, parts=None)
         click.echo(f"kept: {station}; run it with: normline run {station}")
     trouble = _follow(kit, runtime, tally, parts)
     summary = tally.summary()
@@ -89,7 +91,7 @@ def run_demo(kit: Kit, parts: int, keep: Path | None, json_file: Path | None) ->
 
 def _follow(kit: Kit, runtime: str, tally: Tally, parts: int) -> str | None:
     """Show every verdict; returns why not all came, None when they did."""
-    endpoints = Endpoints.free()
+    endpoints = free_endpoints()
     # Whatever asks the demo to end, its processes are to end with it.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from agent.config import Publish
 from agent.engine import RUNTIMES, installed_runtimes
 from agent.engine.unsigned import levels
 from agent.errors import InputError
@@ -59,27 +60,15 @@ class Kit:
         )
 
 
-@dataclass(frozen=True)
-class Endpoints:
-    """Where a station is heard."""
-
-    verdicts: str
-    replay: str
-    commands: str
-
-    @classmethod
-    def usual(cls) -> Endpoints:
-        """The ports that a station file has unless told otherwise."""
-        return cls(*(f"tcp://127.0.0.1:{port}" for port in (5556, 5557, 5558)))
-
-    @classmethod
-    def free(cls) -> Endpoints:
-        """Ports that nobody uses at the moment, so that a demo never disturbs a station."""
-        with ExitStack() as stack:
-            sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-            for each in sockets:
-                each.bind(("127.0.0.1", 0))
-            return cls(*(f"tcp://127.0.0.1:{each.getsockname()[1]}" for each in sockets))
+def free_endpoints() -> Publish:
+    """Ports that nobody uses at the moment, so that a demo never disturbs a station."""
+    with ExitStack() as stack:
+        sockets = {name: stack.enter_context(socket.socket()) for name in Publish.model_fields}
+        for each in sockets.values():
+            each.bind(("127.0.0.1", 0))
+        return Publish.model_validate(
+            {name: f"tcp://127.0.0.1:{each.getsockname()[1]}" for name, each in sockets.items()}
+        )
 
 
 def camera_uri(parts: int | None) -> str:
@@ -101,7 +90,7 @@ def check_keepable(folder: Path) -> None:
 
 
 def write_station(
-    folder: Path, kit: Kit, runtime: str, endpoints: Endpoints, parts: int | None
+    folder: Path, kit: Kit, runtime: str, endpoints: Publish, parts: int | None
 ) -> Path:
     """Lay out a station that runs the demo's product.
 
@@ -130,11 +119,7 @@ def write_station(
         "product": {"bundle": BUNDLE, "calibration": RECORD},
         "camera": {"uri": camera_uri(parts), "mode": "free_run"},
         "engine": {"runtime": runtime, "device": "CPU", "precision": PRECISION},
-        "publish": {
-            "verdicts": endpoints.verdicts,
-            "replay": endpoints.replay,
-            "commands": endpoints.commands,
-        },
+        "publish": endpoints.model_dump(),
         "journal": {"path": "journal.db"},
     }
     path = folder / STATION

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from agent.demo.kit import Endpoints
+from agent.config import Publish
 from agent.demo.summary import Tally
 from agent.errors import InputError
 from agent.verdict import Verdict
@@ -34,7 +34,7 @@ class LineStopped(Exception):
 class DemoLine:
     """Service and subscriber as processes; entering starts them, leaving ends them."""
 
-    def __init__(self, station: Path, endpoints: Endpoints) -> None:
+    def __init__(self, station: Path, endpoints: Publish) -> None:
         """station: the station file; its folder also takes the service's log."""
         self._station = station
         self._endpoints = endpoints

@@ -5,6 +5,7 @@
 them together for the station.
 """
 
-from agent.drift.monitor import DriftMonitor, DriftReport
+from agent.drift.monitor import DriftMonitor
+from agent.drift.report import DriftReport
 
 __all__ = ["DriftMonitor", "DriftReport"]

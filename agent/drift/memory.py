@@ -7,25 +7,16 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.drift.martingale import BETS
+from agent.drift.report import DriftReport
 
 Capital = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class Raised(BaseModel):
-    """The alarm, as it was raised."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    evidence: float
-    changes: tuple[str, ...]
-    parts: int
 
 
 class Memory(BaseModel):
     """The state of the ranks and of the bets.
 
     calibration: sha256 of the record that the parts were compared with; counts: of the gaps
-    between its scores; the others as in `Martingale`.
+    between its scores; raised: the alarm, as it was raised; the others as in `Martingale`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,7 +28,7 @@ class Memory(BaseModel):
     # A normline with other bets begins anew.
     stakes: Annotated[list[Capital], Field(min_length=len(BETS), max_length=len(BETS))]
     on_rejects: Capital
-    raised: Raised | None
+    raised: DriftReport | None
 
 
 def read_memory(content: bytes | None, calibration: str) -> Memory | None:

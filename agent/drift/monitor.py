@@ -4,34 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
 from agent.drift.causes import causes
 from agent.drift.martingale import ALARM, HORIZON, Martingale
-from agent.drift.memory import Memory, Raised, read_memory
+from agent.drift.memory import Memory, read_memory
 from agent.drift.ranks import Ranks
+from agent.drift.report import DriftReport
 from agent.picture import Glance, Look, study
 from agent.record import CalibrationRecord
 
 RECENT = 50
 LEAST_SCORES = 20
-
-
-@dataclass(frozen=True)
-class DriftReport:
-    """What the monitor says.
-
-    drifting: the alarm is raised; it stays until the next calibration; evidence: the capital of
-    the bets against "nothing has changed", 1 at the start; changes: in words, the most telling
-    first; parts: judged since the calibration came into force.
-    """
-
-    drifting: bool
-    evidence: float
-    changes: tuple[str, ...]
-    parts: int
 
 
 class DriftMonitor:
@@ -61,7 +46,7 @@ class DriftMonitor:
     @property
     def memory(self) -> bytes:
         """What another monitor goes on from."""
-        bets, raised = self._martingale, self._raised
+        bets = self._martingale
         return (
             Memory(
                 calibration=self._calibration,
@@ -70,8 +55,7 @@ class DriftMonitor:
                 aside=bets.aside,
                 stakes=bets.stakes,
                 on_rejects=bets.on_rejects,
-                raised=raised
-                and Raised(evidence=raised.evidence, changes=raised.changes, parts=raised.parts),
+                raised=self._raised,
             )
             .model_dump_json()
             .encode()
@@ -87,7 +71,7 @@ class DriftMonitor:
         """How things stand."""
         if self._raised is not None:
             return self._raised
-        return DriftReport(False, self._martingale.capital, (), self._martingale.parts)
+        return DriftReport(self._martingale.capital, (), self._martingale.parts)
 
     def observe(self, score: float, glance: Glance, size: tuple[int, int]) -> bool:
         """Take in one inspected part.
@@ -108,9 +92,8 @@ class DriftMonitor:
         self._martingale.take(self._ranks.p_value(score) if score <= self._limit else None)
         if self._martingale.capital < ALARM:
             return False
-        self._raised = DriftReport(
-            True, self._martingale.capital, self._changes(size), self._martingale.parts
-        )
+        bets = self._martingale
+        self._raised = DriftReport(bets.capital, self._changes(size), bets.parts)
         return True
 
     def _begin(self) -> None:
@@ -124,10 +107,7 @@ class DriftMonitor:
         # Not the places within gaps that were drawn before.
         random = np.random.default_rng(known.parts)
         self._ranks = Ranks(self._reference, random, known.counts)
-        if known.raised is not None:
-            self._raised = DriftReport(
-                True, known.raised.evidence, known.raised.changes, known.raised.parts
-            )
+        self._raised = known.raised
 
     def _changes(self, size: tuple[int, int]) -> tuple[str, ...]:
         found: list[str] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 
 from agent.bundle import Bundle
@@ -46,17 +46,8 @@ def load_engine(
     if runtime not in RUNTIMES:
         raise InputError(f"no runtime {runtime}: choose one of {', '.join(RUNTIMES)}")
     model = bundle.model(precision)
-    input_size = bundle.manifest.input_size
-    engine_class: Callable[..., Engine]
     try:
-        if runtime == "openvino":
-            from agent.engine.openvino import OpenVinoEngine
-
-            engine_class = OpenVinoEngine
-        else:
-            from agent.engine.onnxruntime import OnnxRuntimeEngine
-
-            engine_class = OnnxRuntimeEngine
+        module = import_module(f"agent.engine.{runtime}")
     except ImportError as error:
         # Installed without a library that it needs counts as well: the error says which.
         there = [name for name in installed_runtimes() if name != runtime]
@@ -65,4 +56,7 @@ def load_engine(
             f"the runtime {runtime} is not installed here ({error}; "
             f"found: {', '.join(there) or 'no other'}): {choose}pip install {runtime}"
         ) from error
-    return engine_class(model, input_size, device=device, precision=precision, streams=streams)
+    engine: Engine = module.load(
+        model, bundle.manifest.input_size, device=device, precision=precision, streams=streams
+    )
+    return engine

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from agent.engine.base import (
+    ALL_LEVELS,
     INPUT,
     Engine,
     EngineFault,
@@ -69,68 +70,66 @@ def session_options(device: str, threads: int) -> ort.SessionOptions:
     return options
 
 
+def load(
+    model: bytes, input_size: tuple[int, int], *, device: str, precision: str, streams: int
+) -> Engine:
+    """Load a model; as `agent.engine.load_engine`, which says what the arguments are."""
+    there = devices()
+    if device not in there:
+        hint = INSTALL[device] if device in PROVIDERS else f"choose one of {', '.join(there)}"
+        raise InputError(
+            f"ONNX Runtime has no device {device} here (found: {', '.join(there)}): {hint}"
+        )
+    provider = PROVIDERS[device]
+    found = levels(device, precision)
+    options: dict[str, Any] = {}
+    if device == "CPU":
+        model = all_unsigned(model, all_levels=found == ALL_LEVELS)
+    elif device == "CUDA":
+        options = cuda_options()
+    elif device == "TensorRT":
+        folder = engine_key(model, version(), precision).folder(cache_root("tensorrt"))
+        prepare_cache(folder)
+        options = tensorrt_options(folder, precision)
+    try:
+        session = ort.InferenceSession(
+            model,
+            session_options(device, max(1, physical_cores() // streams)),
+            providers=[(provider, options)],
+        )
+        check_graph(input_size, _tensors(session.get_inputs()), _tensors(session.get_outputs()))
+    except FAILURES as error:
+        raise InputError(
+            f"ONNX Runtime cannot load the {precision} model on {device}: {error}"
+        ) from error
+    # When a GPU's libraries are missing, the session quietly starts without them.
+    if session.get_providers()[0] != provider:
+        raise InputError(
+            f"ONNX Runtime found no working {device}, only {session.get_providers()}: "
+            f"{INSTALL[device]}"
+        )
+    if device == "TensorRT":
+        keep_sealed(folder)
+    fingerprint = Fingerprint(
+        runtime="onnxruntime",
+        version=version(),
+        device=device,
+        precision=precision,
+        levels=found,
+    )
+    return OnnxRuntimeEngine(session, fingerprint, input_size)
+
+
 class OnnxRuntimeEngine(Engine):
     """An ONNX Runtime session whose input and outputs stay bound to the same memory."""
 
     def __init__(
         self,
-        model: bytes,
-        input_size: tuple[int, int],
-        *,
-        device: str,
-        precision: str,
-        streams: int = 1,
-    ) -> None:
-        there = devices()
-        if device not in there:
-            hint = INSTALL[device] if device in PROVIDERS else f"choose one of {', '.join(there)}"
-            raise InputError(
-                f"ONNX Runtime has no device {device} here (found: {', '.join(there)}): {hint}"
-            )
-        provider = PROVIDERS[device]
-        options: dict[str, Any] = {}
-        if device == "CPU":
-            model = all_unsigned(model)
-        elif device == "CUDA":
-            options = cuda_options()
-        elif device == "TensorRT":
-            folder = engine_key(model, version(), precision).folder(cache_root("tensorrt"))
-            prepare_cache(folder)
-            options = tensorrt_options(folder, precision)
-        try:
-            session = ort.InferenceSession(
-                model,
-                session_options(device, max(1, physical_cores() // streams)),
-                providers=[(provider, options)],
-            )
-            check_graph(input_size, _tensors(session.get_inputs()), _tensors(session.get_outputs()))
-        except FAILURES as error:
-            raise InputError(
-                f"ONNX Runtime cannot load the {precision} model on {device}: {error}"
-            ) from error
-        # When a GPU's libraries are missing, the session quietly starts without them.
-        if session.get_providers()[0] != provider:
-            raise InputError(
-                f"ONNX Runtime found no working {device}, only {session.get_providers()}: "
-                f"{INSTALL[device]}"
-            )
-        if device == "TensorRT":
-            keep_sealed(folder)
-        fingerprint = Fingerprint(
-            runtime="onnxruntime",
-            version=version(),
-            device=device,
-            precision=precision,
-            levels=levels(device, precision),
-        )
-        self._set_up(session, fingerprint, input_size)
-
-    def _set_up(
-        self,
         session: ort.InferenceSession,
         fingerprint: Fingerprint,
         input_size: tuple[int, int],
     ) -> None:
+        super().__init__(fingerprint, input_size)
         self._session = session
         self._binding = session.io_binding()
         _, outputs = graph_contract(input_size)
@@ -141,13 +140,10 @@ class OnnxRuntimeEngine(Engine):
         self._input = ort.OrtValue.ortvalue_from_numpy(self._frame)
         for name, array in self._outputs.items():
             self._binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
-        super().__init__(fingerprint, input_size)
 
     def sibling(self) -> OnnxRuntimeEngine:
         """Another binding of the same session."""
-        other = OnnxRuntimeEngine.__new__(OnnxRuntimeEngine)
-        other._set_up(self._session, self.fingerprint, self.input_size)
-        return other
+        return OnnxRuntimeEngine(self._session, self.fingerprint, self.input_size)
 
     def _run(self, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         self._frame[0] = frame

@@ -107,56 +107,53 @@ def cache_folder(model: bytes, device: str, precision: str) -> Path | None:
     return folder
 
 
+def load(
+    model: bytes, input_size: tuple[int, int], *, device: str, precision: str, streams: int
+) -> Engine:
+    """Load a model; as `agent.engine.load_engine`, which says what the arguments are."""
+    there = devices()
+    # AUTO, MULTI and HETERO would choose for us.
+    if not is_among(device, there):
+        hint = INSTALL.get(device.partition(".")[0], "choose one of these")
+        raise InputError(
+            f"OpenVINO has no device {device} here (found: {', '.join(there)}): {hint}"
+        )
+    options = compile_options(device, precision, physical_cores(), streams)
+    folder = cache_folder(model, device, precision)
+    if folder is not None:
+        options["CACHE_DIR"] = str(folder)
+    found = levels(device, precision)
+    try:
+        # OpenVINO 2026.4 mistakes the scale of a Concat of int8 behind ReLUs, not of uint8.
+        graph = core().read_model(unsigned_behind_relu(model, all_levels=found == ALL_LEVELS))
+        check_graph(input_size, _tensors(graph.inputs), _tensors(graph.outputs))
+        compiled = core().compile_model(graph, device, options)
+    except RuntimeError as error:
+        raise InputError(f"OpenVINO cannot load the {precision} model: {error}") from error
+    if folder is not None:
+        keep_sealed(folder)
+    fingerprint = Fingerprint(
+        runtime="openvino",
+        version=version(),
+        device=device,
+        precision=precision,
+        levels=found,
+    )
+    moment = _moment() if device == "CPU" else None
+    return OpenVinoEngine(compiled, moment, fingerprint, input_size)
+
+
 class OpenVinoEngine(Engine):
     """An ONNX model compiled by OpenVINO, with one infer request that is reused."""
 
     def __init__(
-        self,
-        model: bytes,
-        input_size: tuple[int, int],
-        *,
-        device: str,
-        precision: str,
-        streams: int = 1,
-    ) -> None:
-        there = devices()
-        # AUTO, MULTI and HETERO would choose for us.
-        if not is_among(device, there):
-            hint = INSTALL.get(device.partition(".")[0], "choose one of these")
-            raise InputError(
-                f"OpenVINO has no device {device} here (found: {', '.join(there)}): {hint}"
-            )
-        options = compile_options(device, precision, physical_cores(), streams)
-        folder = cache_folder(model, device, precision)
-        if folder is not None:
-            options["CACHE_DIR"] = str(folder)
-        all_levels = levels(device, precision) == ALL_LEVELS
-        try:
-            # OpenVINO 2026.4 mistakes the scale of a Concat of int8 behind ReLUs, not of uint8.
-            graph = core().read_model(unsigned_behind_relu(model, all_levels=all_levels))
-            check_graph(input_size, _tensors(graph.inputs), _tensors(graph.outputs))
-            compiled = core().compile_model(graph, device, options)
-        except RuntimeError as error:
-            raise InputError(f"OpenVINO cannot load the {precision} model: {error}") from error
-        if folder is not None:
-            keep_sealed(folder)
-        fingerprint = Fingerprint(
-            runtime="openvino",
-            version=version(),
-            device=device,
-            precision=precision,
-            levels=levels(device, precision),
-        )
-        moment = _moment() if device == "CPU" else None
-        self._set_up(compiled, moment, fingerprint, input_size)
-
-    def _set_up(
         self,
         compiled: ov.CompiledModel,
         moment: ov.CompiledModel | None,
         fingerprint: Fingerprint,
         input_size: tuple[int, int],
     ) -> None:
+        super().__init__(fingerprint, input_size)
         self._compiled = compiled
         self._moment = moment
         self._stirring = moment.create_infer_request() if moment is not None else None
@@ -164,13 +161,10 @@ class OpenVinoEngine(Engine):
         self._frame = np.empty((1, *input_size, 3), np.uint8)
         self._request.set_tensor(INPUT, ov.Tensor(self._frame, shared_memory=True))
         self._ports = {port.any_name: port for port in compiled.outputs}
-        super().__init__(fingerprint, input_size)
 
     def sibling(self) -> OpenVinoEngine:
         """Another infer request of the same compiled model."""
-        other = OpenVinoEngine.__new__(OpenVinoEngine)
-        other._set_up(self._compiled, self._moment, self.fingerprint, self.input_size)
-        return other
+        return OpenVinoEngine(self._compiled, self._moment, self.fingerprint, self.input_size)
 
     def stir(self) -> None:
         """Let every thread work a moment: after 36 ms of rest a frame takes 1.4 times as long."""

@@ -42,26 +42,21 @@ def levels(device: str, precision: str) -> int:
     return FEW_LEVELS if fewer else ALL_LEVELS
 
 
-def unsigned_behind_relu(model: bytes, *, all_levels: bool | None = None) -> bytes:
+def unsigned_behind_relu(model: bytes, *, all_levels: bool) -> bytes:
     """The ONNX model with uint8 in place of int8 behind its ReLUs; others come back as they are.
 
-    Args:
-        all_levels: use the codes 128 .. 255 too; None for as this processor allows.
+    all_levels: use the codes 128 .. 255 too.
     """
     if _INT8 not in model:
         return model
     model = model.replace(_INT8, _UINT8, 1)
-    if all_levels is None:
-        all_levels = adds_bytes_exactly(cpu_flags())
     return _SCALE.sub(_finer, model) if all_levels else model
 
 
-def all_unsigned(model: bytes, *, all_levels: bool | None = None) -> bytes:
+def all_unsigned(model: bytes, *, all_levels: bool) -> bytes:
     """The ONNX model with uint8 in place of int8 for all activations: `unsigned_behind_relu`, and
     the signed ones about 128, where codes beyond 127 do not overflow.
     """
-    if all_levels is None:
-        all_levels = adds_bytes_exactly(cpu_flags())
     model = unsigned_behind_relu(model, all_levels=all_levels)
     return model.replace(_INT8_0, _UINT8_128, 1) if all_levels else model
 

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from agent.errors import InputError
+from agent.errors import InputError, first_problem
 from agent.files import write_atomically
 
 NAME = r"[A-Za-z0-9._-]{1,64}"
@@ -128,10 +128,8 @@ def read_key_file(path: Path, kind: type[File]) -> File:
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, problem["loc"])) or "content"
         # The cause would carry the content into a traceback.
-        raise InputError(f"{path} is damaged: {where}: {problem['msg']}") from None
+        raise InputError(f"{path} is damaged: {first_problem(error)}") from None
 
 
 def read_secret_file(path: Path, kind: type[File]) -> File:

@@ -86,7 +86,7 @@ class KeyFolder:
                 write_public_file(self.clients_file, AllowList())
         return made
 
-    def admit(self, name: str, roles: frozenset[Role], file: Path) -> Client:
+    def admit(self, name: str, roles: frozenset[Role], file: Path) -> None:
         """Make a pair for a client, write it to `file`, and put its public key on the list.
 
         Raises:
@@ -127,9 +127,8 @@ class KeyFolder:
             except InputError:
                 file.unlink(missing_ok=True)
                 raise
-        return client
 
-    def revoke(self, name: str) -> Client:
+    def revoke(self, name: str) -> None:
         """Take a client off the list; a running station then ends its connections.
 
         Raises:
@@ -137,13 +136,11 @@ class KeyFolder:
         """
         with self._locked():
             listed = self.clients()
-            revoked = next((each for each in listed.clients if each.name == name), None)
-            if revoked is None:
+            rest = tuple(client for client in listed.clients if client.name != name)
+            if rest == listed.clients:
                 names = ", ".join(client.name for client in listed.clients) or "nobody"
                 raise InputError(f"there is no client {name} (listed: {names})")
-            rest = tuple(client for client in listed.clients if client is not revoked)
             write_public_file(self.clients_file, AllowList(clients=rest))
-        return revoked
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -43,7 +43,11 @@ class Heartbeat(Message):
     durable_seq: int = Field(description="last verdict that a power loss would not take")
     camera: str = Field(description="state of the capture process")
     frames: int = Field(ge=0, description="frames captured since the start")
-    skipped: int = Field(ge=0, description="frames passed over for a newer one, in free run")
+    skipped: int = Field(
+        ge=0,
+        description="frames passed over for a newer one in free run, or for want of room where the "
+        "camera triggers",
+    )
     stale: int = Field(0, ge=0, description="frames dropped because they showed the past")
     camera_restarts: int = Field(ge=0, description="restarts of the capture process")
     picture_fault: str | None = Field(

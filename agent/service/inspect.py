@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 # The name that the monitor's memory is noted under, and how many parts of it a restart may lose.
 DRIFT, NOTED_PARTS = "drift", 50
+NUMBER = re.compile(r"[\d.]+")
 
 
 class Notes(Protocol):
@@ -64,7 +66,8 @@ class Inspector:
         self._seen: tuple[float, Glance, tuple[int, int]] | None = None
         # Whatever it is judged by: a picture that stays is a camera that has stopped.
         self._previous: NDArray[Any] | None = None
-        self._unusable = Trouble("a picture cannot be inspected")
+        # By what is wrong, without its numbers: those differ from picture to picture.
+        self._unusable: dict[str, Trouble] = {}
         self.failed_in_a_row = 0
         self.adopt(record)
 
@@ -128,5 +131,8 @@ class Inspector:
         )
 
     def _none(self, frame: Frame, fault: str) -> Decision:
-        self._unusable.came(f"frame {frame.name}: {fault}")
+        trouble = Trouble("a picture cannot be inspected")
+        self._unusable.setdefault(NUMBER.sub("", fault), trouble).came(
+            f"frame {frame.name}: {fault}"
+        )
         return Decision.none(Reason.CAMERA_FAULT, fault)

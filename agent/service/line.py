@@ -72,7 +72,7 @@ class Line:
     def begin(self) -> None:
         """Answer what the former run left open, and become Ready."""
         for part in self._equipment.journal.interrupted:
-            left = Part(part.part_id, time.monotonic_ns(), part.deadline_ms, is_open=True)
+            left = Part(part.part_id, time.monotonic_ns(), part.deadline_ms)
             self._give(left, Decision.none(Reason.INTERRUPTED))
         self._states.to(State.INITIALIZED, "model, camera and sockets are there")
         self._ready_ns = time.monotonic_ns()
@@ -85,7 +85,7 @@ class Line:
         if self._sleep.has_slept():
             # Their deadlines stood still with the clock; the parts went on.
             log.warning("the machine was suspended: parts that were open get no decision")
-            self._give_up(Reason.INTERRUPTED)
+            self._give_up()
         self._take_finding()
         # A part that is on its way now wants the interpreter and the cores for itself; what else
         # there is to see to can wait for one turn.
@@ -105,7 +105,7 @@ class Line:
     def end(self, cause: str) -> None:
         """Answer what is open, and end in Halted."""
         self._equipment.herald.ending()
-        self._give_up(Reason.INTERRUPTED)
+        self._give_up()
         self._states.to(State.HALTED, cause)
 
     def start(self) -> None:
@@ -121,7 +121,7 @@ class Line:
     def stop(self) -> None:
         """Inspect no more until `start`; parts that are open get no decision."""
         self._started = False
-        self._give_up(Reason.INTERRUPTED)
+        self._give_up()
         if self.state in (State.SINGLE_EXECUTION, State.CONTINUOUS_EXECUTION):
             self._states.to(State.READY, "stopped")
         if self.state is State.READY:
@@ -157,12 +157,7 @@ class Line:
         elif not self._capture.trigger(token):
             running = self._capture.status.state is CaptureState.RUNNING
             refused = Reason.OVERRUN if running else Reason.CAMERA_FAULT
-        part = Part(
-            part_id,
-            time.monotonic_ns(),
-            deadline_ms or self._equipment.deadline_ms,
-            is_open=refused is None,
-        )
+        part = Part(part_id, time.monotonic_ns(), deadline_ms or self._equipment.deadline_ms)
         if refused is not None:
             self._give(part, Decision.none(refused))
             return refused
@@ -242,15 +237,15 @@ class Line:
         else:
             token = self._open.new_token()
             frame = captured.frame
-            deadline_ms = self._equipment.deadline_ms
-            self._open.add(token, Part(frame.name, frame.captured_ns, deadline_ms, is_open=False))
+            part = Part(frame.name, frame.captured_ns, self._equipment.deadline_ms)
+            self._open.add(token, part)
         self._waiting.append((token, captured))
 
     def _camera_part(self, begun_ns: int) -> Part:
         """The next part that the camera's own trigger has announced."""
         self._camera_parts += 1
         part_id = f"{self._equipment.journal.epoch}-{self._camera_parts}"
-        return Part(part_id, begun_ns, self._equipment.deadline_ms, is_open=True)
+        return Part(part_id, begun_ns, self._equipment.deadline_ms)
 
     def _take_finding(self) -> None:
         finding = self._worker.take()
@@ -314,12 +309,12 @@ class Line:
                 self._states.to(State.ERROR, fault)
             # A lost camera names the parts that it takes with it; what it has delivered is good.
             if self._faults.refusal is Reason.NOT_READY:
-                self._give_up(Reason.INTERRUPTED)
+                self._give_up()
         elif self.state is State.ERROR:
             self._states.to(State.INITIALIZED, "the fault is over")
             if self._started:
                 self.start()
 
-    def _give_up(self, reason: Reason) -> None:
+    def _give_up(self) -> None:
         for part in self._open.take_all():
-            self._give(part, Decision.none(reason))
+            self._give(part, Decision.none(Reason.INTERRUPTED))

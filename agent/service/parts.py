@@ -10,13 +10,11 @@ class Part:
     """A part to be answered.
 
     begun_ns: monotonic; when it was triggered, in free run when it was captured.
-    is_open: its trigger was accepted, and the journal awaits its verdict.
     """
 
     part_id: str
     begun_ns: int
     deadline_ms: float | None
-    is_open: bool
 
     def is_late(self, now_ns: int) -> bool:
         """Whether an answer now would be of no use."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent.camera import Frame
 from agent.decision import Decision
@@ -29,7 +29,6 @@ class Recipe:
     late_topic: bytes
     product_id: str
     bundle_sha256: str
-    threshold: float
     simulated: bool
 
 
@@ -39,12 +38,14 @@ class Results:
     def __init__(
         self,
         recipe: Recipe,
+        threshold: float,
         journal: Journal,
         send: Send,
         evidence: EvidenceStore | None = None,
     ) -> None:
-        """`send` publishes a topic and a payload, and does not wait."""
+        """`threshold`: see `adopt`; `send` publishes a topic and a payload, and does not wait."""
         self._recipe = recipe
+        self._threshold = threshold
         self._journal = journal
         self._send = send
         self._evidence = evidence
@@ -55,8 +56,8 @@ class Results:
         self._undecided = {reason: Trouble(f"no decision, {reason.value}") for reason in Reason}
 
     def adopt(self, threshold: float) -> None:
-        """Told with verdicts from now on that nothing was decided for."""
-        self._recipe = replace(self._recipe, threshold=threshold)
+        """Tell this one from now on with verdicts that nothing was decided for."""
+        self._threshold = threshold
 
     def give(
         self,
@@ -70,7 +71,7 @@ class Results:
         """Publish and store what is said of a part; a finding that is late decides nothing.
 
         Args:
-            part: answered by this; if it is open, the journal closes it with the verdict.
+            part: answered by this; if the journal awaits that, it closes it with the verdict.
             decision: what was found.
             frame: what it was found on, None without a frame.
             durations: of the stages that the part went through; `publish` is filled in here.
@@ -91,7 +92,7 @@ class Results:
             verdict=decision.outcome,
             reason=decision.reason,
             score=decision.score,
-            threshold=self._recipe.threshold if decision.threshold is None else decision.threshold,
+            threshold=self._threshold if decision.threshold is None else decision.threshold,
             p_value=decision.p_value,
             review=decision.review,
             regions=decision.regions,
@@ -110,8 +111,7 @@ class Results:
             self._publish_ms = elapsed_ms(found_ns or now_ns, time.monotonic_ns())
 
         # Kept first, so that no end of this process takes away what somebody has received.
-        answers = part.part_id if part.is_open else None
-        self._journal.record(seq, self._recipe.topic, payload, answers, announce)
+        self._journal.record(seq, self._recipe.topic, payload, part.part_id, announce)
         if frame is not None:
             faulty = verdict.reason is Reason.CAMERA_FAULT
             if self._evidence is not None and not (faulty and self._was_faulty):

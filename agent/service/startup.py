@@ -105,7 +105,6 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
             address.late(manifest.product),
             manifest.product,
             bundle.sha256,
-            record.threshold,
             simulated,
         )
         notifier = Notifier()
@@ -122,7 +121,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
                 capture=capture,
                 worker=worker,
                 journal=journal,
-                results=Results(recipe, journal, publisher.send, evidence),
+                results=Results(recipe, record.threshold, journal, publisher.send, evidence),
                 herald=Herald(
                     address, journal, door, publisher, notifier, watchdog, record, evidence
                 ),

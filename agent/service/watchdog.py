@@ -37,17 +37,15 @@ class Watchdog:
         self._worker = worker
         self._marks = self._read()
 
-    def feed(self) -> bool:
-        """Tell systemd, if both have advanced since it was last told; says whether it was."""
+    def feed(self) -> None:
+        """Tell systemd, if both have advanced since it was last told."""
         now = self._read()
         captured = now.camera_ns > self._marks.camera_ns or self._camera_is_lost
         inferred = now.finished > self._marks.finished or self._worker.token is None
         works = self._inspector.failed_in_a_row < FAILED_IN_A_ROW
-        if not (captured and inferred and works):
-            return False
-        self._marks = now
-        self._notifier.alive()
-        return True
+        if captured and inferred and works:
+            self._marks = now
+            self._notifier.alive()
 
     @property
     def _camera_is_lost(self) -> bool:

@@ -9,8 +9,9 @@ import numpy as np
 
 from agent.bundle import Bundle
 from agent.engine import load_engine
+from agent.errors import NoPart
 from agent.view import View
-from deploy.evaluate import check_test_set, inspect_all, showing_a_part
+from deploy.evaluate import check_test_set, inspect_all
 from training.dataset import load_labelled_images, read_dataset
 from training.metrics import image_auroc
 
@@ -33,10 +34,9 @@ def accuracies(
     found = {}
     for name, bundle in bundles.items():
         view = View.of(bundle)
-        shown = showing_a_part(chosen, view, say)
+        shown, canvases, _ = load_labelled_images(chosen, view, NoPart, say)
         check_test_set(shown, set())
         defective = np.array([item.defective for item in shown])
-        canvases, _ = load_labelled_images(shown, view)
         for of, runtime, precision in engines:
             if of != name:
                 continue

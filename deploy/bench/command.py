@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence, Set
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,10 @@ from agent.bundle import Bundle, open_bundle
 from agent.engine import RUNTIMES, installed_runtimes
 from agent.files import check_writable, write_atomically
 from agent.view import View
+
+if TYPE_CHECKING:
+    from deploy.bench.cameras import Throughput
+    from deploy.bench.rounds import Contestant
 
 FILE = click.Path(path_type=Path)
 CAMERAS = (1, 2, 4)
@@ -70,7 +75,6 @@ def bench(
     from agent.engine.cpu import cpu_name, physical_cores
     from deploy.bench import measure
     from deploy.bench.accuracy import accuracies
-    from deploy.bench.cameras import measure_cameras
     from deploy.bench.family import family_contestants, members
     from deploy.bench.picture import draw
     from deploy.bench.rounds import run_rounds
@@ -100,21 +104,12 @@ def bench(
         if family:
             contestants += family_contestants(_say)
         accuracy = accuracies(opened, engines, device, data, set(apart), _say) if data else {}
-        if references and "openvino" not in here:
-            _say("no OpenVINO here: the reference graphs are left out")
-        elif references and device != "CPU":
-            _say("the reference graphs are a CPU's: left out")
-        elif references:
-            contestants += measure.reference_contestants(_size(opened), official, _say)
+        if references:
+            contestants += _references(opened, here, device, official)
         run_rounds(contestants, rounds, lambda turns: tqdm(turns, unit="round"))
-    streams = physical_cores()
-    cameras = [
-        measure_cameras(first, *_fastest(name, first, engines), device, count, each, CAMERA_SECONDS)
-        for name, first in list(opened.items())[:1]
-        for count in CAMERAS
-        for each in sorted({1, streams})
-    ]
-    found = measure.Bench(cpu_name(), streams, measure.rows(contestants, accuracy), cameras)
+    cores = physical_cores()
+    cameras = _cameras(opened, engines, device, cores)
+    found = measure.Bench(cpu_name(), cores, measure.rows(contestants, accuracy), cameras)
     click.echo(measure.table(found))
     if family:
         click.echo("\n" + "\n".join(members()))
@@ -145,9 +140,34 @@ def _tail(path: Path, count: int) -> str:
     return "/".join((path.parent / path.stem).parts[-count:])
 
 
-def _size(opened: dict[str, Bundle]) -> tuple[int, int]:
-    """Of the frames of the first bundle; the presets' own without one."""
-    return next((bundle.manifest.input_size for bundle in opened.values()), (256, 256))
+def _references(
+    opened: dict[str, Bundle], here: Sequence[str], device: str, official: bool
+) -> list[Contestant]:
+    """At the size of the first bundle's frames; the presets' own without one."""
+    from deploy.bench.measure import reference_contestants
+
+    if "openvino" not in here:
+        _say("no OpenVINO here: the reference graphs are left out")
+        return []
+    if device != "CPU":
+        _say("the reference graphs are a CPU's: left out")
+        return []
+    size = next((bundle.manifest.input_size for bundle in opened.values()), (256, 256))
+    return reference_contestants(size, official, _say)
+
+
+def _cameras(
+    opened: dict[str, Bundle], engines: Sequence[tuple[str, str, str]], device: str, cores: int
+) -> list[Throughput]:
+    """On one engine of the first bundle, with one stream and with one for each core."""
+    from deploy.bench.cameras import measure_cameras
+
+    return [
+        measure_cameras(first, *_fastest(name, first, engines), device, count, each, CAMERA_SECONDS)
+        for name, first in list(opened.items())[:1]
+        for count in CAMERAS
+        for each in sorted({1, cores})
+    ]
 
 
 def _fastest(name: str, bundle: Bundle, engines: Sequence[tuple[str, str, str]]) -> tuple[str, str]:

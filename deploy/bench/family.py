@@ -49,14 +49,14 @@ def _calls(graph: bytes, side: int) -> Iterator[tuple[str, Callable[[], object]]
     if find_spec("openvino"):
         yield "openvino", openvino_call(graph)
     if find_spec("onnxruntime"):
-        from agent.engine.onnxruntime import OnnxRuntimeEngine
+        from agent.engine.onnxruntime import load
 
-        engine = OnnxRuntimeEngine(graph, (side, side), device="CPU", precision="int8")
+        engine = load(graph, (side, side), device="CPU", precision="int8", streams=1)
         yield "onnxruntime", partial(engine.infer, _frames(side)[0])
 
 
 def _int8(model: DiffusionAD, side: int) -> bytes:
-    line = line_module(FixedNoise(model, (side, side), seed=0).eval(), (side, side))
+    line = line_module(FixedNoise(model, (side, side), seed=0).eval())
     exact = export_graph(line, (side, side), "fp32")
     return quantise(exact, measure_scales(exact, _frames(side)))
 

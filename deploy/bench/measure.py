@@ -13,8 +13,9 @@ import torch
 
 from agent.bundle import Bundle
 from agent.engine import load_engine, self_test
+from agent.engine.base import ALL_LEVELS
 from agent.engine.cpu import physical_cores
-from agent.engine.unsigned import unsigned_behind_relu
+from agent.engine.unsigned import levels, unsigned_behind_relu
 from agent.errors import InputError
 from deploy.bench.cameras import Throughput
 from deploy.bench.references import (
@@ -122,8 +123,9 @@ def openvino_call(graph: bytes) -> Callable[[], object]:
     from agent.engine.openvino import compile_options, core
 
     options = compile_options("CPU", "int8", physical_cores())
+    all_levels = levels("CPU", "int8") == ALL_LEVELS
     try:
-        model = core().read_model(unsigned_behind_relu(graph))
+        model = core().read_model(unsigned_behind_relu(graph, all_levels=all_levels))
         request = core().compile_model(model, "CPU", options).create_infer_request()
     except RuntimeError as error:
         raise InputError(f"OpenVINO cannot load a reference graph: {error}") from error
@@ -133,11 +135,10 @@ def openvino_call(graph: bytes) -> Callable[[], object]:
 
 def rows(contestants: list[Contestant], accuracy: dict[tuple[str, str, str], float]) -> list[Row]:
     """The table, in the order of the contestants."""
-    speeds = {c.name: c.gflop / c.p50_ms * 1e3 for c in contestants}
+    peak = next((each.gop_s for each in contestants if each.name == PEAK), None)
     references = [c for c in contestants if c.name in (EFFICIENTAD, OFFICIAL)]
     found = []
     for each in contestants:
-        gop_s = each.gflop / each.p50_ms * 1e3
         own = each.name in (PEAK, EFFICIENTAD, OFFICIAL)
         found.append(
             Row(
@@ -148,8 +149,8 @@ def rows(contestants: list[Contestant], accuracy: dict[tuple[str, str, str], flo
                 each.gflop,
                 each.p50_ms,
                 each.p99_ms,
-                gop_s,
-                gop_s / speeds[PEAK] if PEAK in speeds else None,
+                each.gop_s,
+                each.gop_s / peak if peak else None,
                 {} if own else {other.name: other.p50_ms / each.p50_ms for other in references},
                 accuracy.get((each.name, each.runtime, each.precision)),
             )

@@ -47,6 +47,11 @@ class Contestant:
         """99th percentile of all calls."""
         return float(np.percentile(self.milliseconds, 99))
 
+    @property
+    def gop_s(self) -> float:
+        """10^9 operations a second, of the median."""
+        return self.gflop / self.p50_ms * 1e3
+
 
 def run_rounds(
     contestants: list[Contestant], rounds: int, progress: Callable[[Iterable[int]], Iterable[int]]

@@ -225,4 +225,4 @@ def test_a_picture_that_was_being_written_at_a_power_cut_does_not_lie_there_for_
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot keep evidence"):
-        EvidenceStore(tmp_path / "file" / "kept", keep="all", max_mb=1)
+        EvidenceStore(tmp_path / "file" / "kept", keep="all", max_mb=1, min_free_mb=0)

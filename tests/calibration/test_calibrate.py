@@ -212,10 +212,10 @@ def test_a_camera_that_shows_nothing_new_ends_in_an_error(
 
 
 def test_a_part_without_a_finite_score_is_refused(bundle: Bundle, pictures: Frames) -> None:
-    from agent.engine.onnxruntime import OnnxRuntimeEngine
+    from agent.engine.onnxruntime import load
 
     model = tiny_graph((64, 64), "fp32", gain=float("inf"))
-    broken = OnnxRuntimeEngine(model, (64, 64), device="CPU", precision="fp32")
+    broken = load(model, (64, 64), device="CPU", precision="fp32", streams=1)
     with pytest.raises(InputError, match="part 0 cannot be scored"):
         collect_from(broken, bundle, pictures)
     broken.close()

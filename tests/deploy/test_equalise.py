@@ -29,7 +29,7 @@ def line() -> FoldedInspector:
                 module.bias[::8] *= 100.0
             elif isinstance(module, nn.Conv2d) and module.in_channels in (32, 48, 80):
                 module.weight[:, ::8] /= 100.0
-    return FoldedInspector(inspector, (SIDE, SIDE)).eval()
+    return FoldedInspector(inspector).eval()
 
 
 def test_the_answers_stay(line: FoldedInspector) -> None:
@@ -62,5 +62,5 @@ def test_a_channel_that_never_speaks_is_no_reason_to_divide_by_nothing() -> None
     norm = next(m for m in inspector.model.unet.down.modules() if isinstance(m, nn.BatchNorm2d))
     with torch.no_grad():
         norm.weight[3], norm.bias[3] = 0.0, -1.0
-    even = equalise(FoldedInspector(inspector, (SIDE, SIDE)).eval(), FRAMES)
+    even = equalise(FoldedInspector(inspector).eval(), FRAMES)
     assert all(torch.isfinite(parameter).all() for parameter in even.parameters())

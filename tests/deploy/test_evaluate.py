@@ -13,14 +13,14 @@ from click.testing import CliRunner
 from agent.alignment import Alignment
 from agent.bundle import Bundle
 from agent.engine import EngineFault
-from agent.errors import InputError
+from agent.errors import InputError, NoPart
 from agent.view import View
 from deploy import commands
-from deploy.evaluate import Outcome, inspect_all, report, showing_a_part
+from deploy.evaluate import Outcome, inspect_all, report
 from tests.deploy.plates import SIDE, defective_plate, plate
 from tests.posed import SIZE, alignment, lying
 from tests.tiny import write_tiny_bundle
-from training.dataset import LabelledImage
+from training.dataset import LabelledImage, load_labelled_images
 
 ITEMS = [LabelledImage(Path(f"{i}.png"), "good" if i < 50 else "spot", None) for i in range(60)]
 SCORES = np.arange(60.0)
@@ -57,9 +57,11 @@ def test_a_picture_without_a_part_costs_no_evaluation(tmp_path: Path) -> None:
         items.append(LabelledImage(tmp_path / f"{name}.png", "bent", None))
     said: list[str] = []
     followed = View((64, 64), image_size=SIZE, alignment=Alignment(**alignment()))
-    assert showing_a_part(items, followed, said.append) == items[:1]
+    shown, canvases, masks = load_labelled_images(items, followed, NoPart, said.append)
+    assert shown == items[:1] and len(canvases) == len(masks) == 1
     assert "gone.png shows no part" in said[0] and said[1] == "1 of 2 test images left out"
-    assert showing_a_part(items, View((64, 64)), said.append) == items
+    shown, *_ = load_labelled_images(items, View((64, 64)), NoPart, said.append)
+    assert shown == items
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tests.deploy.plates import SIDE
 )
 def test_the_answers_are_the_same(frame: NDArray[np.uint8], colours: int) -> None:
     trained = random_inspector(colours=colours)
-    folded = FoldedInspector(trained, (SIDE, SIDE))
+    folded = FoldedInspector(trained)
     with torch.inference_mode():
         expected = trained(torch.from_numpy(frame[None]))
         found = folded(torch.from_numpy(frame[None]))
@@ -38,7 +38,7 @@ def test_other_sizes_fold_too(size: tuple[int, int]) -> None:
     trained = random_inspector(size)
     frame = torch.from_numpy(extremes(size)[-1][None])
     with torch.inference_mode():
-        expected, found = trained(frame), FoldedInspector(trained, size)(frame)
+        expected, found = trained(frame), FoldedInspector(trained)(frame)
     assert found[0].shape == (1, *size)
     torch.testing.assert_close(found[1], expected[1], atol=1e-4, rtol=1e-4)
 
@@ -46,7 +46,7 @@ def test_other_sizes_fold_too(size: tuple[int, int]) -> None:
 def test_the_trained_networks_are_left_as_they_were() -> None:
     trained = random_inspector()
     before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
-    FoldedInspector(trained, (SIDE, SIDE))
+    FoldedInspector(trained)
     after = trained.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)

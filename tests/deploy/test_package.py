@@ -201,7 +201,7 @@ def test_an_official_network_exports_too() -> None:
     model = DiffusionAD("official", unet, {"base": 4}, "noise")
     inspector = FixedNoise(model, (SIDE, SIDE), seed=0).eval()
     frame = plate(np.random.default_rng(7))[None]
-    graph = export_graph(line_module(inspector, (SIDE, SIDE)), (SIDE, SIDE), "fp32")
+    graph = export_graph(line_module(inspector), (SIDE, SIDE), "fp32")
     check_rules(graph, "fp32")
     check_rules(quantise(graph, measure_scales(graph, frame)), "int8")
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])

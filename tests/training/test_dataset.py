@@ -17,7 +17,7 @@ from training.dataset import (
     read_dataset,
     split_normals,
 )
-from training.errors import InputError
+from training.errors import InputError, NoPart
 from training.images import read_image, resize_image
 from training.view import View, ViewSettings
 
@@ -104,7 +104,9 @@ def test_one_forgotten_mask_is_named(root: Path) -> None:
 
 
 def test_test_images_load_with_their_masks(root: Path) -> None:
-    images, masks = load_labelled_images(read_dataset(root).test, View((6, 8)))
+    items = read_dataset(root).test
+    shown, images, masks = load_labelled_images(items, View((6, 8)), NoPart, print)
+    assert shown == items
     assert images.shape == (4, 6, 8, 3) and images.dtype == np.uint8
     assert masks.shape == (4, 6, 8) and masks.dtype == np.bool_
     assert masks[:3, :3].all() and not masks[:3, 3:].any() and not masks[3].any()
@@ -113,7 +115,7 @@ def test_test_images_load_with_their_masks(root: Path) -> None:
 def test_a_mask_of_another_size_is_refused(root: Path) -> None:
     save(root / "ground_truth" / "crack" / "000_mask.png", 0, size=(10, 12))
     with pytest.raises(InputError, match="000_mask.png is 12x10 pixels, its image 10x12"):
-        load_labelled_images(read_dataset(root).test, View((8, 8)))
+        load_labelled_images(read_dataset(root).test, View((8, 8)), NoPart, print)
 
 
 def test_images_load_in_order(tmp_path: Path) -> None:
@@ -209,5 +211,5 @@ def test_the_magnetic_tiles(shared: Path) -> None:
     dataset = read_dataset(shared / "data" / "magnetic_tile")
     assert len(dataset.train_good) == 774 and len(dataset.test) == 566
     cracks = [item for item in dataset.test if item.kind == "crack"][:3]
-    images, masks = load_labelled_images(cracks, View((64, 64)))
+    _, images, masks = load_labelled_images(cracks, View((64, 64)), NoPart, print)
     assert images.std() > 5 and masks.any(axis=(1, 2)).all() and masks.mean() < 0.2

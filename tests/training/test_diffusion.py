@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from training.diffusion import Schedule, noise_loss
-from training.errors import InputError
 
 SCHEDULE = Schedule.linear()
 
@@ -101,8 +100,3 @@ def test_half_precision_noises_are_compared_in_float32() -> None:
     eps, noise = torch.full((1, 3, 4, 4), 300.0).half(), torch.zeros(1, 3, 4, 4).half()
     loss = noise_loss(eps, noise, noise, noise, torch.zeros(1, dtype=torch.bool))
     assert loss.dtype == torch.float32 and loss.item() == pytest.approx(90_000.0)
-
-
-def test_a_schedule_without_steps_is_refused() -> None:
-    with pytest.raises(InputError, match="at least 1 step"):
-        Schedule.linear(steps=0)

@@ -40,13 +40,13 @@ def run_benchmark(
         )
     wanted = {name: benchmark.categories[name]() for name in categories or benchmark.categories}
     for name, data in wanted.items():
-        check_test_images(name, data)
+        check_test_images(name, data.test)
     found: dict[str, Figures] = {}
     failed: list[InputError] = []
     table = ""
     for number, (name, data) in enumerate(wanted.items(), 1):
         say(f"{benchmark.name} {name} ({number} of {len(wanted)})")
-        each = replace(order, out=order.out / name, product=name, resume=True)
+        each = replace(order, out=order.out / name, product=name)
         try:
             model = trained_model(each, data.train_good, say)
             found[name] = _figures(each.out, data) or _judged(model, data, each, say)

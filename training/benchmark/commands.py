@@ -11,7 +11,7 @@ import click
 from training.commands import SEED, parse_budget, parse_size
 from training.presets import EDGE, NAMES, PRESETS, preset, resolve
 
-FOLDER = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path)
 COMPARED = ("denoising", "scales", "w", "t", "synthesis", "contrast", "anomalies")
 SMALL_STEPS = 300
 
@@ -33,8 +33,8 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command(epilog="Example: normline benchmark mvtec/ --out results/mvtec --time-budget 1h")
-@click.argument("root", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="Folder of the runs and the table.")
+@click.argument("root", type=PATH)
+@click.option("--out", type=PATH, required=True, help="Folder of the runs and the table.")
 @click.option("--category", multiple=True, help="Only these.  [default: all]")
 @_training_options
 def benchmark(
@@ -66,8 +66,8 @@ def benchmark(
 
 @click.command(epilog="Example: normline compare scales data/tile --out results/tile")
 @click.argument("what", type=click.Choice(COMPARED))
-@click.argument("data", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="Folder of the runs and the tables.")
+@click.argument("data", type=PATH)
+@click.option("--out", type=PATH, required=True, help="Folder of the runs and the tables.")
 @click.option(
     "--full",
     is_flag=True,

@@ -158,12 +158,12 @@ def run_comparison(
     Trainings are shared between comparisons and not repeated. The table is left in
     `<name>.md`, its figures in `<name>.json`, both written anew after every row.
     """
-    check_test_images("a comparison", data)
+    check_test_images("a comparison", data.test)
     found: dict[str, Figures] = {}
     table = ""
     for row in (*COMPARISONS[name](full), BASELINE):
         say(f"{name}: {row.label}")
-        each = replace(order, out=order.out / row.training, resume=True)
+        each = replace(order, out=order.out / row.training)
         model = trained_model(each, data.train_good, say, row.variant)
         settings = read_settings(each.out)
         inspector = Inspector(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from training.dataset import Dataset, LabelledImage, load_labelled_images
 from training.errors import InputError, NoPart
-from training.followed import showing_a_part
-from training.images import read_image
 from training.metrics import image_auroc, pixel_metrics
 from training.model import FixedNoise
 from training.selection import inspect_frames
@@ -40,17 +38,18 @@ def judge(inspector: FixedNoise, data: Dataset, view: View, say: Callable[[str],
     The score of an image is that of its worst tile, as at the station. Where the part is followed,
     images that show none are left out; `say` gets a line for each.
     """
-    data = _with_a_part(data, view, say)
-    canvases, masks = load_labelled_images(data.test, view)
+    test, canvases, masks = load_labelled_images(data.test, view, NoPart, say)
+    if len(test) < len(data.test):
+        check_test_images("a model that follows the part", test)
     started = perf_counter()
     maps, scores = inspect_frames(inspector, view.cut(canvases))
     milliseconds = 1e3 * (perf_counter() - started) / len(canvases)
     scores, maps = scores.reshape(len(canvases), -1).max(axis=1), _stitched(maps, view)
     pixels = None
-    if all(item.mask_path for item in data.test if item.defective):
+    if all(item.mask_path for item in test if item.defective):
         pixels = pixel_metrics(maps, masks)
     return Figures(
-        image_auroc=image_auroc([item.defective for item in data.test], scores),
+        image_auroc=image_auroc([item.defective for item in test], scores),
         pixel_auroc=pixels.auroc if pixels else None,
         aupro=pixels.aupro if pixels else None,
         pixel_ap=pixels.ap if pixels else None,
@@ -69,25 +68,9 @@ def _stitched(tiles: NDArray[np.float32], view: View) -> NDArray[np.float32]:
     return maps
 
 
-def _with_a_part(data: Dataset, view: View, say: Callable[[str], None]) -> Dataset:
-    if view.settings.alignment is None:
-        return data
-
-    def missing(item: LabelledImage) -> str | None:
-        try:
-            view.seen(read_image(item.path), str(item.path))
-        except NoPart as error:
-            return error.reason
-        return None
-
-    data = replace(data, test=showing_a_part(data.test, missing, say))
-    check_test_images("a model that follows the part", data)
-    return data
-
-
-def check_test_images(name: str, data: Dataset) -> None:
-    """Refuse, before a training rather than after it, data that no figure can be computed on."""
-    if len({item.defective for item in data.test}) < 2:
+def check_test_images(name: str, test: Sequence[LabelledImage]) -> None:
+    """Refuse, before a training rather than after it, images that no figure can be computed on."""
+    if len({item.defective for item in test}) < 2:
         raise InputError(
             f"{name} needs good and defective test images to be judged by: put them into test/good "
             "and test/<kind of defect>, or train on it with `normline train`"

@@ -9,8 +9,13 @@ from collections.abc import Callable
 import pytest
 
 from agent.capture import Capture, Captured
+from agent.capture.contract import Mode
 
 PATIENCE_S = 40.0
+
+
+def make_capture(uri: str, mode: Mode = "free_run", pending_limit: int = 8) -> Capture:
+    return Capture(uri, mode, pending_limit=pending_limit)
 
 
 def take_until(capture: Capture, reached: Callable[[Captured | None], bool]) -> Captured | None:

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from agent.camera import product
-from agent.capture import Capture, CaptureState
+from agent.capture import CaptureState
 from agent.capture.stream import LEAST_STALL_S
-from tests.agent.capture.taking import be_busy, take_frame, take_until
+from tests.agent.capture.taking import be_busy, make_capture, take_frame, take_until
 
 
 def test_frames_are_the_cameras_pixels_in_order_up_to_the_end():
-    with Capture("synthetic://?rate=0&parts=4&seed=3&defect_rate=0") as capture:
+    with make_capture("synthetic://?rate=0&parts=4&seed=3&defect_rate=0") as capture:
         capture.start()
         assert capture.status.state is CaptureState.RUNNING
         frames = [take_frame(capture).frame for _ in range(4)]
@@ -32,7 +32,7 @@ def test_frames_are_the_cameras_pixels_in_order_up_to_the_end():
 
 
 def test_a_frame_is_the_lines_own_copy():
-    with Capture("synthetic://?rate=0&parts=8") as capture:
+    with make_capture("synthetic://?rate=0&parts=8") as capture:
         capture.start()
         first = take_frame(capture).frame
         kept = first.image.copy()
@@ -42,7 +42,7 @@ def test_a_frame_is_the_lines_own_copy():
 
 
 def test_a_source_that_waits_loses_nothing_to_a_slow_line():
-    with Capture("synthetic://?rate=200&parts=5&wait=true") as capture:
+    with make_capture("synthetic://?rate=200&parts=5&wait=true") as capture:
         capture.start()
         names = []
         for _ in range(5):
@@ -52,7 +52,7 @@ def test_a_source_that_waits_loses_nothing_to_a_slow_line():
 
 
 def test_a_slow_line_gets_the_newest_frame_and_the_others_are_counted():
-    with Capture("synthetic://?rate=50") as capture:
+    with make_capture("synthetic://?rate=50") as capture:
         capture.start()
         first = take_frame(capture).frame
         be_busy(0.5)
@@ -63,7 +63,7 @@ def test_a_slow_line_gets_the_newest_frame_and_the_others_are_counted():
 
 
 def test_what_passes_before_the_line_has_started_is_not_skipped():
-    with Capture("synthetic://?rate=100") as capture:
+    with make_capture("synthetic://?rate=100") as capture:
         capture.start()
         be_busy(0.3)
         take_frame(capture)
@@ -74,7 +74,7 @@ def test_images_of_growing_size_fit(tmp_path: Path):
     sizes = [(8, 8), (300, 200), (20, 30), (700, 900)]
     for index, size in enumerate(sizes):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((*size, 3), 40 * index + 9, np.uint8))
-    with Capture(f"folder://{tmp_path}?rate=0") as capture:
+    with make_capture(f"folder://{tmp_path}?rate=0") as capture:
         capture.start()
         images = [take_frame(capture).frame.image for _ in sizes]
     assert [image.shape[:2] for image in images] == sizes
@@ -84,7 +84,7 @@ def test_images_of_growing_size_fit(tmp_path: Path):
 
 @pytest.mark.parametrize("query", ["rate=0", "rate=100"])
 def test_every_trigger_gets_its_own_later_frame_in_order(query: str):
-    with Capture(f"synthetic://?{query}", "triggered") as capture:
+    with make_capture(f"synthetic://?{query}", "triggered") as capture:
         capture.start()
         asked_ns = {}
         for part_id in ("a", "b", "c"):
@@ -99,7 +99,7 @@ def test_every_trigger_gets_its_own_later_frame_in_order(query: str):
 
 
 def test_too_many_triggers_are_refused_until_a_frame_is_taken():
-    with Capture("synthetic://?rate=0", "triggered", pending_limit=2) as capture:
+    with make_capture("synthetic://?rate=0", "triggered", pending_limit=2) as capture:
         capture.start()
         assert [capture.trigger(part) for part in "abc"] == [True, True, False]
         assert take_frame(capture).token == "a"
@@ -108,7 +108,7 @@ def test_too_many_triggers_are_refused_until_a_frame_is_taken():
 
 
 def test_every_frame_of_a_camera_that_is_triggered_itself_is_given(pictures: Path):
-    with Capture(f"folder://{pictures}?rate=50", "camera_triggered") as capture:
+    with make_capture(f"folder://{pictures}?rate=50", "camera_triggered") as capture:
         capture.start()
         names = [take_frame(capture).frame.name for _ in range(6)]
     assert names == [f"{index}.png" for index in range(6)]
@@ -121,7 +121,7 @@ def test_a_line_that_takes_part_after_part_does_not_lose_its_camera(tmp_path: Pa
     many.mkdir()
     for index in range(40):
         cv2.imwrite(str(many / f"{index:02}.png"), np.full((8, 8, 3), index, np.uint8))
-    with Capture(f"folder://{many}?rate=40", "camera_triggered") as capture:
+    with make_capture(f"folder://{many}?rate=40", "camera_triggered") as capture:
         capture.start()
         names = [take_frame(capture).frame.name for _ in range(40)]
         assert capture.status.restarts == 0
@@ -130,7 +130,7 @@ def test_a_line_that_takes_part_after_part_does_not_lose_its_camera(tmp_path: Pa
 
 def test_frames_that_a_line_has_no_place_for_are_missed_and_counted(pictures: Path):
     uri = f"folder://{pictures}?rate=100&loop=true"
-    with Capture(uri, "camera_triggered", pending_limit=1) as capture:
+    with make_capture(uri, "camera_triggered", pending_limit=1) as capture:
         capture.start()
         ids: list[int] = []
         missed = 0
@@ -146,7 +146,7 @@ def test_a_camera_that_waits_for_its_trigger_is_not_taken_for_dead(pictures: Pat
     # Reading this file is what the camera does before each picture, and nobody writes into a pipe.
     no_more = pictures.parent / "faults"
     uri = f"folder://{pictures}?rate=10&loop=true&faults={no_more}"
-    with Capture(uri, "camera_triggered") as capture:
+    with make_capture(uri, "camera_triggered") as capture:
         capture.start()
         take_frame(capture)
         os.mkfifo(no_more)
@@ -161,7 +161,7 @@ def test_a_camera_that_waits_for_its_trigger_is_not_taken_for_dead(pictures: Pat
 
 
 def test_a_line_that_was_held_up_is_not_shown_the_past():
-    with Capture("synthetic://?rate=50") as capture:
+    with make_capture("synthetic://?rate=50") as capture:
         capture.start()
         take_frame(capture)
         # Ask for a frame, and leave it where it was put.

@@ -71,16 +71,9 @@ def test_verdicts_come_back_as_they_were(client: ReplayClient, journal: Journal)
     assert list(client.replay(stored.epoch, stored.first_seq, stored.last_seq)) == given
 
 
-def test_an_acknowledgement_arrives(client: ReplayClient, journal: Journal) -> None:
-    client.acknowledge("mes", Position(journal.epoch, journal.last_seq))
-    reader = journal.reader()
-    assert reader.acknowledged("mes") == (journal.epoch, journal.last_seq)
-    reader.close()
-
-
 def test_a_refusal_and_what_is_no_verdict_are_told(client: ReplayClient, journal: Journal) -> None:
     with pytest.raises(ReplayUnavailable, match="refuses"):
-        client.acknowledge("mes", Position(journal.epoch + 1, 1))
+        client.snapshot("")
     seq = journal.next_seq()
     journal.record(seq, b"v1/a/b/c/verdict/tiny/", b"{}")
     assert journal.acknowledge("settle", 1, 1, timeout_s=10)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agent.camera.product import render
-from agent.drift import DriftMonitor
+from agent.drift import DriftMonitor, DriftReport
 from agent.drift.causes import causes
 from agent.picture import Glance, Look, encode_thumbnail, glance_at, study
 from agent.record import CalibrationRecord, Picture, Spread
@@ -170,6 +170,15 @@ def test_a_memory_that_cannot_be_gone_on_with_is_left(spoilt: dict[str, object])
     fresh = DriftMonitor(record, memory)
     assert fresh.report.parts == 0
     fresh.observe(0.0, GLANCES[0], SIZE)
+
+
+def test_an_alarm_that_an_earlier_normline_has_noted_stays_raised() -> None:
+    record = record_of(np.random.default_rng(8).normal(size=300), picture=None)
+    raised = {"evidence": 150.0, "changes": ["scores higher"], "parts": 348}
+    noted = json.dumps({**json.loads(DriftMonitor(record).memory), "raised": raised}).encode()
+    monitor = DriftMonitor(record, noted)
+    assert monitor.report == DriftReport(150.0, ("scores higher",), 348)
+    assert monitor.report.drifting and json.loads(monitor.memory)["raised"] == raised
 
 
 def test_a_record_without_pictures_is_watched_by_its_scores() -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import onnxruntime as ort
@@ -25,8 +25,9 @@ from agent.engine import (
     unsigned,
 )
 from agent.engine import cache as cache_module
+from agent.engine import onnxruntime as onnxruntime_module
+from agent.engine import openvino as openvino_module
 from agent.engine.onnxruntime import OnnxRuntimeEngine
-from agent.engine.openvino import OpenVinoEngine
 from agent.errors import InputError
 from tests.tiny import tiny_frames, tiny_graph, write_tiny_bundle
 
@@ -34,7 +35,7 @@ SIZE = (64, 64)
 # How far the runtimes may differ on one model: the order of their sums, and in INT8 and FP16 a
 # rounding that falls to the other side here and there. In logits, on maps of about -4 to 4.
 ACROSS_RUNTIMES = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.02}
-CLASSES = pytest.mark.parametrize("engine_class", [OpenVinoEngine, OnnxRuntimeEngine])
+MODULES = pytest.mark.parametrize("module", [openvino_module, onnxruntime_module])
 
 
 @pytest.fixture(scope="module")
@@ -229,16 +230,16 @@ def test_another_kind_of_frame_is_refused(bundle: Bundle, frame: np.ndarray) -> 
     engine.close()
 
 
-@CLASSES
-def test_a_score_that_is_not_finite_is_a_fault(engine_class: type) -> None:
+@MODULES
+def test_a_score_that_is_not_finite_is_a_fault(module: ModuleType) -> None:
     model = tiny_graph(SIZE, "fp32", gain=float("inf"))
-    engine = engine_class(model, SIZE, device="CPU", precision="fp32")
+    engine = module.load(model, SIZE, device="CPU", precision="fp32", streams=1)
     with pytest.raises(EngineFault, match="not finite"):
         engine.infer(tiny_frames(2, SIZE)[1])
     engine.close()
 
 
-@CLASSES
+@MODULES
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -252,10 +253,10 @@ def test_a_score_that_is_not_finite_is_a_fault(engine_class: type) -> None:
     ids=["damaged", "another size", "an operator that the runtime lacks"],
 )
 def test_a_model_that_is_not_ours_is_refused(
-    engine_class: type, model: bytes, message: str
+    module: ModuleType, model: bytes, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        engine_class(model, SIZE, device="CPU", precision="fp32")
+        module.load(model, SIZE, device="CPU", precision="fp32", streams=1)
 
 
 @pytest.mark.parametrize(

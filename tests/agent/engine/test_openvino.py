@@ -10,7 +10,7 @@ import pytest
 
 from agent.engine import openvino as openvino_module
 from agent.engine import unsigned
-from agent.engine.openvino import OpenVinoEngine, compile_options, inference_precision, version
+from agent.engine.openvino import compile_options, inference_precision, load, version
 from agent.errors import InputError
 from tests.tiny import tiny_graph
 
@@ -56,7 +56,8 @@ def test_the_version_is_the_release_number_alone() -> None:
 
 
 def test_the_fingerprint_names_the_device() -> None:
-    engine = OpenVinoEngine(tiny_graph((32, 32), "fp32"), (32, 32), device="CPU", precision="fp32")
+    graph = tiny_graph((32, 32), "fp32")
+    engine = load(graph, (32, 32), device="CPU", precision="fp32", streams=1)
     assert str(engine.fingerprint) == f"openvino {version()} on CPU, fp32"
     engine.close()
 
@@ -78,5 +79,5 @@ def test_only_a_cpu_is_given_the_scales_that_its_processor_allows(
     named = unsigned.UNSIGNED_SCALE.encode() + b"\x4a\x04"
     model = unsigned._INT8 + named + struct.pack("<f", 1.0)
     with pytest.raises(InputError, match="seen enough"):
-        OpenVinoEngine(model, (32, 32), device=device, precision="int8")
+        load(model, (32, 32), device=device, precision="int8", streams=1)
     assert read == [unsigned._UINT8 + named + struct.pack("<f", scale)]

@@ -48,11 +48,13 @@ def test_a_second_time_nothing_is_made(folder: KeyFolder) -> None:
 
 
 def test_a_client_is_listed_until_it_is_revoked(folder: KeyFolder, tmp_path: Path) -> None:
-    made = folder.admit("mes", READ, tmp_path / "mes.key")
-    other = folder.admit("plc", frozenset({Role.TRIGGER, Role.CONTROL}), tmp_path / "plc.key")
-    assert folder.clients().clients == (made, other)
-    assert folder.revoke("mes") == made
-    assert folder.clients().clients == (other,)
+    commands = frozenset({Role.TRIGGER, Role.CONTROL})
+    folder.admit("mes", READ, tmp_path / "mes.key")
+    folder.admit("plc", commands, tmp_path / "plc.key")
+    mes, plc = folder.clients().clients
+    assert (mes.name, mes.roles, plc.name, plc.roles) == ("mes", READ, "plc", commands)
+    folder.revoke("mes")
+    assert folder.clients().clients == (plc,)
 
 
 def test_what_cannot_be_done_changes_nothing(folder: KeyFolder, tmp_path: Path) -> None:
@@ -92,7 +94,7 @@ def test_under_systemd_only_its_credential_counts(folder: KeyFolder, tmp_path: P
         (lambda text: text.replace("secret_key", "secret"), "secret_key: Field required"),
         (lambda text: text.replace("station-key/1", "station-key/2"), "schema"),
         # a secret that lost its last characters
-        (lambda text: text[:-6] + text[-4:], "40 Z85 characters"),
+        (lambda text: text[:-6] + text[-4:], "key: expected a key of 40 Z85 characters"),
     ],
 )
 def test_a_damaged_key_is_refused_without_repeating_it(folder: KeyFolder, spoil, message) -> None:
@@ -110,7 +112,8 @@ def test_a_secret_does_not_show(folder: KeyFolder) -> None:
 
 
 def test_a_list_with_a_client_twice_is_refused(folder: KeyFolder, tmp_path: Path) -> None:
-    client = folder.admit("mes", READ, tmp_path / "mes.key")
+    folder.admit("mes", READ, tmp_path / "mes.key")
+    (client,) = folder.clients().clients
     text = AllowList.model_construct(clients=(client, client)).model_dump_json(by_alias=True)
     folder.clients_file.write_text(text)
     with pytest.raises(InputError, match="two clients have the same name"):

@@ -82,7 +82,7 @@ class HandCamera:
         # A picture like no other, as every exposure is.
         image = np.full(shape, self.delivered % 251, np.uint8)
         frame = Frame(image, self.delivered, f"{self.delivered:06d}", time.monotonic_ns())
-        self.waiting.append(Captured(frame, token, 0))
+        self.waiting.append(Captured(frame, token))
         self.delivered += 1
 
     def break_down(self) -> None:
@@ -135,7 +135,7 @@ class Rig:
         self.journal = Journal(folder / "journal.db")
         self.published: list[tuple[bytes, dict[str, Any]]] = []
         recipe = Recipe(
-            ADDRESS.verdict("tiny"), ADDRESS.late("tiny"), "tiny", "0" * 64, 0.0, simulated=True
+            ADDRESS.verdict("tiny"), ADDRESS.late("tiny"), "tiny", "0" * 64, simulated=True
         )
         inspector = Inspector(self.engine, record, View(SIZE), self.journal)
         self.worker = Worker(inspector)
@@ -149,7 +149,7 @@ class Rig:
                 capture=self.camera,
                 worker=self.worker,
                 journal=self.journal,
-                results=Results(recipe, self.journal, self.send),
+                results=Results(recipe, 0.0, self.journal, self.send),
                 herald=Herald(ADDRESS, self.journal, NoDoor, self, notifier, watchdog, record),
                 faults=Faults(stop_without_journal=stop_without_journal),
             )

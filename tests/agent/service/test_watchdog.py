@@ -38,13 +38,11 @@ class Station:
             self.worker.finished += 1
 
     def is_fed(self) -> bool:
-        said = self.watchdog.feed()
+        self.watchdog.feed()
         try:
-            heard = self.systemd.recv(64) == b"WATCHDOG=1"
+            return self.systemd.recv(64) == b"WATCHDOG=1"
         except BlockingIOError:
-            heard = False
-        assert said == heard
-        return heard
+            return False
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import zmq
 from agent.bundle import open_bundle
 from agent.camera import product
 from agent.config import Station, load_station
-from agent.demo.kit import Endpoints, Kit
+from agent.demo.kit import Kit, free_endpoints
 from agent.demo.kit import write_station as write_demo_station
 from agent.engine import load_engine
 from agent.imaging import list_images, read_image
@@ -76,7 +76,7 @@ def _demo_station(folder: Path) -> Path:
     for index in range(PICTURES):
         cv2.imwrite(str(pictures / f"{index:03d}.png"), product.render(3, index, 0.0)[0])
     kit = Kit()
-    path = write_demo_station(folder / "own", kit, kit.installed_runtime(), Endpoints.free(), None)
+    path = write_demo_station(folder / "own", kit, kit.installed_runtime(), free_endpoints(), None)
     change_station(path, camera={"uri": f"folder://{pictures}"})
     return path
 

@@ -10,7 +10,7 @@ import pytest
 from tests.training.benchmark.trees import SIZE, dagm_tree, mvtec_tree, part, save, visa_tree
 from training.benchmark.layouts import find_benchmark
 from training.dataset import Dataset, load_labelled_images
-from training.errors import InputError
+from training.errors import InputError, NoPart
 from training.view import View
 
 
@@ -70,7 +70,7 @@ def test_visa_is_split_by_its_own_file(tmp_path: Path) -> None:
 def test_masks_of_visa_hold_numbers_not_white(tmp_path: Path) -> None:
     """Taken for 0 and 255, every defect of the benchmark would be empty."""
     data = find_benchmark(visa_tree(tmp_path, "candle")).categories["candle"]()
-    _, masks = load_labelled_images(data.test, View(SIZE))
+    _, _, masks = load_labelled_images(data.test, View(SIZE), NoPart, print)
     marked = masks.any(axis=(1, 2)).tolist()
     assert marked == [item.defective for item in data.test]
     assert all(150 < mask.sum() < 250 for mask in masks[marked])  # a disc of radius 8
@@ -83,7 +83,7 @@ def test_dagm_trains_on_what_its_labels_call_good(tmp_path: Path) -> None:
     data = found.categories["Class2"]()
     assert counts(data) == (9, 3, 3)
     assert [path.name for path in data.train_good] == [f"{n:04}.PNG" for n in range(1, 10)]
-    _, masks = load_labelled_images(data.test, View(SIZE))
+    _, _, masks = load_labelled_images(data.test, View(SIZE), NoPart, print)
     assert masks.any(axis=(1, 2)).tolist() == [item.defective for item in data.test]
 
 
