@@ -13,7 +13,7 @@ from agent.names import Identifier
 SCHEMA = 1
 PRECISIONS = ("fp32", "fp16", "int8")
 # A side of the grid, and of a frame in pixels: far more than any line can wait for.
-MOST_TILES, MOST_SIDE = 64, 4096
+MOST_TILES, MOST_SIDE = 100, 4096
 Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
 
 

@@ -24,5 +24,9 @@ class SleepWatch:
 
 
 def _asleep_s() -> float:
-    """Since boot; whoever is held up between the two clocks finds too little, never too much."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+    """Since boot. Whoever is held up between the two clocks reads them again."""
+    while True:
+        before_s = time.monotonic()
+        asleep_s = time.clock_gettime(time.CLOCK_BOOTTIME) - before_s
+        if time.monotonic() - before_s < LEAST_S / 2:
+            return asleep_s

@@ -31,7 +31,7 @@ def choose_device(name: str, group: Group = ALONE) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         first = str(error).strip().splitlines()[0]
         raise InputError(f"device {name!r} is not here ({first}): try --device cpu") from None
-    if device.index is not None:
+    if device.type == "cuda" and device.index is not None:
         # Torch answers for the current device what it can multiply.
         torch.cuda.set_device(device)
     return device

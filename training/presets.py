@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from training.budget import Budget
 from training.errors import InputError
 
 Prediction = Literal["noise", "image"]
@@ -103,12 +104,20 @@ EDGE = "edge"
 NAMES = (EDGE, *PRESETS)
 
 
-def resolve(name: str) -> str:
+# On a CPU, a step of edge-m takes three times as long as one of edge-s. On the magnetic tiles 12
+# minutes of one core gave it an image AUROC of 0.932, edge-s 0.954; an hour of two gave it 0.975.
+SHORT_S = 40 * 60.0
+
+
+def resolve(name: str, budget: Budget, *, on_gpu: bool) -> str:
     """The preset that a name in `NAMES` stands for: `edge` is the one that a station is built for.
 
-    edge-s runs in less than half of its time, where a station has to be as fast as that.
+    That is edge-m, but edge-s where a CPU has little time.
     """
-    return "edge-m" if name == EDGE else name
+    if name != EDGE:
+        return name
+    short = budget.seconds is not None and budget.seconds < SHORT_S
+    return "edge-s" if short and not on_gpu else "edge-m"
 
 
 def preset(name: str) -> Preset:

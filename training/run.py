@@ -13,6 +13,7 @@ resume.safetensors     the trainer's last state
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -36,6 +37,20 @@ from training.view import View, ViewSettings
 SETTINGS, WEIGHTS = "settings.json", "weights.safetensors"
 CALIBRATION, FRAMES, METRICS = "calibration.txt", "frames.npz", "metrics.jsonl"
 IGNORE_MASK = "ignore_mask.png"
+
+
+# What a bundle's product may be called: it ends up in topics, logs and on terminals.
+PRODUCT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,128}")
+
+
+def check_product(name: str) -> str:
+    """The name, if a bundle of that product can be written; raises InputError if not."""
+    if not PRODUCT.fullmatch(name):
+        raise InputError(
+            f"{name[:128]!a} cannot name a product: give --product of 1 to 128 characters, none of "
+            "them a control character"
+        )
+    return name
 
 
 class RunSettings(BaseModel):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 
-# A station at work grows by a few MB, and by the pictures that wait to be kept as evidence: eight,
-# of 60 MB each with a camera of 20 megapixels.
-MARGIN = 512_000_000
+# A station at work grows by the pictures that wait, of 60 MB each with a camera of 20 megapixels:
+# eight to be kept as evidence, as many to be inspected; and by verdicts for a disk that takes none.
+MARGIN = 1_500_000_000
 # ZeroMQ lets go of an ended connection's messages within LINGER, half a second.
 SETTLING_LOOKS = 10
 

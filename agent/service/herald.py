@@ -47,6 +47,7 @@ class Herald:
         self._watchdog = watchdog
         self._calibration = record.sha256
         self._drifting = False
+        self._journal_failing = False
         self._evidence = evidence
         self._next_beat_s = time.monotonic()
 
@@ -83,6 +84,11 @@ class Herald:
         if now_s < self._next_beat_s:
             return
         self._next_beat_s = now_s + HEARTBEAT_S
+        journal_fault = self._journal.fault or self._journal.alarm
+        if journal_fault is not None and not self._journal_failing:
+            # A disk that hangs gives no error that somebody else could log.
+            log.warning("journal fault: %s", journal_fault)
+        self._journal_failing = journal_fault is not None
         heartbeat = Heartbeat(
             epoch=self._journal.epoch,
             sent_at=utc(),
@@ -104,7 +110,7 @@ class Herald:
             closed=self._door.closed,
             calibration=self._calibration,
             drift=None if drift is None else self._drift_state(drift),
-            journal_fault=self._journal.fault or self._journal.alarm,
+            journal_fault=journal_fault,
             journal_lost=self._journal.lost,
             journal_forgotten=self._journal.forgotten,
             evidence_fault=self._evidence.fault if self._evidence else None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,20 @@ import zmq
 from agent.journal import Journal
 from agent.messaging.door import Door
 
+# Below those that Linux gives to connections.
+PORTS = range(20_000, 32_000)
+
 
 def free_endpoint() -> str:
-    """A loopback endpoint that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    """A loopback endpoint that nothing listens on.
+
+    None of the ports that connections begin at: another test's could take it before it is bound.
+    """
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return f"tcp://127.0.0.1:{port}"
 
 
 @pytest.fixture

@@ -215,7 +215,10 @@ def test_a_picture_that_was_being_written_at_a_power_cut_does_not_lie_there_for_
         patch.setattr("os.replace", lambda *_: os._exit(9))
         pid = os.fork()
         if pid == 0:
-            write_atomically(tmp_path / "kept" / "5-0000000002-REJECT.png", b"half")
+            try:
+                write_atomically(tmp_path / "kept" / "5-0000000002-REJECT.png", b"half")
+            finally:
+                os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
     assert len(kept(tmp_path)) == 2
     open_store()

@@ -13,20 +13,26 @@ from agent.sleep import SleepWatch
 def test_a_sleep_is_told_once_and_a_slow_look_at_the_clocks_is_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    boot_s, awake_s = 100.0, 100.0
+    awake_s, asleep_s = 100.0, 0.0
+    held_up: list[float] = []  # for how long after each look at a clock
+
+    def monotonic() -> float:
+        nonlocal awake_s
+        awake_s += held_up.pop(0) if held_up else 0.0
+        return awake_s
+
     clocks = SimpleNamespace(
-        CLOCK_BOOTTIME="boot", clock_gettime=lambda _: boot_s, monotonic=lambda: awake_s
+        CLOCK_BOOTTIME="boot", clock_gettime=lambda _: monotonic() + asleep_s, monotonic=monotonic
     )
     monkeypatch.setattr(sleep, "time", clocks)
+    held_up += [0.0, 5.0]
     watch = SleepWatch()
-    boot_s, awake_s = 200.0, 200.0
     assert not watch.has_slept()
-    boot_s = 203.0  # three seconds of it asleep
+    asleep_s = 3.0
     assert watch.has_slept()
     assert not watch.has_slept()
-    awake_s = 201.0  # held up between the two clocks
+    held_up += [0.0, 5.0, 0.0, 0.0, 0.0, 7.0]
     assert not watch.has_slept()
-    awake_s = 200.0
     assert not watch.has_slept()
-    boot_s = 203.2
+    asleep_s = 3.2
     assert watch.has_slept()

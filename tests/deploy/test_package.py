@@ -160,6 +160,17 @@ def test_a_tuned_model_is_judged_by_frames_that_it_was_not_tuned_on(
     assert untuned is exact and len(tuned_on) == 3
 
 
+def test_equal_frames_are_in_one_half(exact: package.Exact) -> None:
+    """Nine good frames, taken twice, were all in both: a tuned model was judged by what it knew."""
+    frames = np.concatenate([random_frames(9)] * 2 + [random_frames(27)[9:]])
+    said = Said(np.arange(36.0), np.zeros((36, 8, 8), np.float32))
+    both = package.Exact(frames, np.arange(36) >= 18, said)
+    halves = [both.every_second(first) for first in (0, 1)]
+    assert not any((a == b).all() for a in halves[0].frames for b in halves[1].frames)
+    assert [sum(~half.anomalous) for half in halves] == [10, 8]
+    assert sum(len(half.frames) for half in halves) == 36
+
+
 def test_more_frames_of_the_same_parts_stand_behind_those_that_were_asked_about(
     exact: package.Exact,
 ) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
+from agent.names import Identifier
 from training.errors import InputError
-from training.run import load_frames, save_frames
+from training.run import check_product, load_frames, save_frames
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99], ids=["empty", "half", "nearly whole"])
@@ -31,3 +33,16 @@ def test_frames_with_a_flipped_byte_are_named(tmp_path: Path) -> None:
     path.write_bytes(bytes(data))
     with pytest.raises(InputError, match=r"frames\.npz cannot be read"):
         load_frames(path)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 129, "tile\x1b[2J", "tile\x85"])
+def test_a_product_that_no_bundle_could_be_of_is_refused_before_the_training(name: str) -> None:
+    """An hour later the export would refuse it, and nothing could be done."""
+    with pytest.raises(InputError, match="cannot name a product"):
+        check_product(name)
+    with pytest.raises(ValidationError):
+        TypeAdapter(Identifier).validate_python(name)
+
+
+def test_any_other_name_is_a_products(name: str = "Gehäuse 7/b") -> None:
+    assert check_product(name) == TypeAdapter(Identifier).validate_python(name) == name

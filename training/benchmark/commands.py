@@ -144,13 +144,15 @@ def _order(
     device: str,
 ) -> Any:
     # Imported here: torch takes seconds, and a mistyped option should not.
+    from training.device import is_gpu
     from training.order import Order
     from training.wish import ViewWish
 
+    budget = parse_budget(steps, time_budget)
     return Order(
         out=out,
-        preset=resolve(preset),
-        budget=parse_budget(steps, time_budget),
+        preset=resolve(preset, budget, on_gpu=is_gpu(device)),
+        budget=budget,
         input_size=parse_size(size),
         view=ViewWish(),
         seed=seed,

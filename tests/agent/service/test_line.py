@@ -339,3 +339,20 @@ def test_the_heartbeat_tells_all_that_an_operator_has_to_know(
         "late_in_a_row": 2,
     }
     assert {name: beat[name] for name in told} == told
+
+
+def test_a_disk_that_hangs_is_in_the_log_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It raises no error, so nobody else would say anything for as long as it hangs."""
+
+    def beat() -> None:
+        rig.line._equipment.herald._next_beat_s = 0.0
+        rig.line.turn()
+
+    beat()
+    for seconds in (5, 6, 7):
+        monkeypatch.setattr(Journal, "fault", f"the disk has taken nothing for {seconds} s")
+        beat()
+    told = [each.getMessage() for each in caplog.records if "journal fault" in each.message]
+    assert told == ["journal fault: the disk has taken nothing for 5 s"]
