@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 10.0
+NUMBER = re.compile(r"[\d.]+")
 
 
 class Trouble:
@@ -29,3 +31,8 @@ class Trouble:
         if now_s >= self._due_s:
             self._due_s = now_s + EVERY_S
             log.warning("%s, %d so far: %s", self._words, self.count, example)
+
+
+def kind(fault: str) -> str:
+    """A fault without its numbers, which differ from picture to picture."""
+    return NUMBER.sub("", fault)

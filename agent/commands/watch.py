@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from agent.client import Behind, Event, Gap, Position, Silence, Subscriber
 from agent.commands.options import key_option
 from agent.errors import InputError
 from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
+from agent.trouble import kind
 from agent.verdict import LateResult, Outcome, Verdict
 
 # Who watches wants to see what goes on, also when the replay endpoint does not answer.
@@ -30,7 +30,6 @@ COUNTS = (
     "journal_forgotten",
     "evidence_dropped",
 )
-NUMBER = re.compile(r"\d+")
 COLOURS = {Outcome.PASS: "green", Outcome.REJECT: "red", Outcome.NO_DECISION: "yellow"}
 
 
@@ -118,7 +117,7 @@ class Alarms:
         now["drift"] = "; ".join(drift.changes) or "found" if drift and drifts else None
         lines = []
         for name, fault in now.items():
-            if _kind(fault) != _kind(self._before.get(name)):
+            if kind(fault or "") != kind(self._before.get(name) or ""):
                 words = name.replace("_", " ")
                 text, colour = (f"{words}: {fault}", "red") if fault else (f"no {words}", "green")
                 lines.append(click.style(text, fg=colour))
@@ -128,11 +127,6 @@ class Alarms:
             if count > before:
                 lines.append(click.style(f"{name.replace('_', ' ')}: {count}", fg="yellow"))
         return [heartbeat.to_json().decode()] if lines and as_json else lines
-
-
-def _kind(fault: str | None) -> str | None:
-    """A fault without its numbers, which differ from picture to picture."""
-    return None if fault is None else NUMBER.sub("", fault)
 
 
 Shown = Verdict | LateResult | StateChange | DriftAlarm | Gap | Silence | Behind

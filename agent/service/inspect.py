@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
+from collections import defaultdict
+from functools import partial
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from agent.inspection import inspect
 from agent.picture import Glance, glance_at
 from agent.record import CalibrationRecord
 from agent.service.picture import PictureCheck
-from agent.trouble import Trouble
+from agent.trouble import Trouble, kind
 from agent.verdict import Durations, Reason, elapsed_ms
 from agent.view import View
 
@@ -27,7 +28,6 @@ log = logging.getLogger(__name__)
 
 # The name that the monitor's memory is noted under, and how many parts of it a restart may lose.
 DRIFT, NOTED_PARTS = "drift", 50
-NUMBER = re.compile(r"[\d.]+")
 
 
 class Notes(Protocol):
@@ -66,8 +66,9 @@ class Inspector:
         self._seen: tuple[float, Glance, tuple[int, int]] | None = None
         # Whatever it is judged by: a picture that stays is a camera that has stopped.
         self._previous: NDArray[Any] | None = None
-        # By what is wrong, without its numbers: those differ from picture to picture.
-        self._unusable: dict[str, Trouble] = {}
+        self._unusable = defaultdict[str, Trouble](
+            partial(Trouble, "a picture cannot be inspected")
+        )
         self.failed_in_a_row = 0
         self.adopt(record)
 
@@ -131,8 +132,5 @@ class Inspector:
         )
 
     def _none(self, frame: Frame, fault: str) -> Decision:
-        trouble = Trouble("a picture cannot be inspected")
-        self._unusable.setdefault(NUMBER.sub("", fault), trouble).came(
-            f"frame {frame.name}: {fault}"
-        )
+        self._unusable[kind(fault)].came(f"frame {frame.name}: {fault}")
         return Decision.none(Reason.CAMERA_FAULT, fault)
