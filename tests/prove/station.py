@@ -16,6 +16,8 @@ import zmq
 
 from agent.camera import product
 from agent.client import Event, Gap, Position, ReplayClient, Subscriber
+from agent.client.connection import connect
+from agent.keys import ClientKey
 from agent.messaging.status import Heartbeat
 from agent.picture import encode_thumbnail, look_at
 from agent.record import Picture, Spread, read_record, write_record
@@ -65,8 +67,12 @@ def add_normal_look(record_path: Path, images: list[np.ndarray]) -> None:
 class Follower:
     """A subscriber in a thread of its own; what it has seen, in order of arrival."""
 
-    def __init__(self, publish: dict[str, str], position: Position = BEGINNING) -> None:
-        self._subscriber = Subscriber(publish["verdicts"], publish["replay"], position=position)
+    def __init__(
+        self, publish: dict[str, str], position: Position = BEGINNING, key: Path | None = None
+    ) -> None:
+        self._subscriber = Subscriber(
+            publish["verdicts"], publish["replay"], position=position, key=key
+        )
         self._stop = threading.Event()
         self._news = threading.Condition()
         self.verdicts: list[Verdict] = []
@@ -117,10 +123,14 @@ class Follower:
 class Driver:
     """A PLC that triggers without waiting for the answer, and notes what was accepted."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
-        self._socket = context.socket(zmq.DEALER)
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        key: ClientKey | None = None,
+    ) -> None:
+        self._socket = connect(context, zmq.DEALER, endpoint, key)
         self._socket.set(zmq.LINGER, 0)
-        self._socket.connect(endpoint)
         self.triggered: dict[str, float] = {}
         self.accepted: set[str] = set()
         self.refused: dict[str, str] = {}
@@ -164,10 +174,10 @@ class Driver:
             self.refused[answer["part_id"]] = answer["reason"]
 
 
-def stored_verdicts(publish: dict[str, str]) -> list[Verdict]:
+def stored_verdicts(publish: dict[str, str], key: ClientKey | None = None) -> list[Verdict]:
     """All that a running station's journal holds, as its replay endpoint gives it."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    client = ReplayClient(context, publish["replay"], 30.0)
+    client = ReplayClient(context, publish["replay"], 30.0, key)
     position, found, more = BEGINNING, [], True
     try:
         while more:
