@@ -3,19 +3,29 @@
 A verdict is published before the disk has it; a commit takes milliseconds, and a process can be
 killed in any of them. So every change is first copied into a mapped file: that takes microseconds
 and no system call, and the kernel has it from then on. Only a power loss can take it.
+
+On a disk that hangs, even that copy may wait, as the kernel holds back a store into a page of which
+the disk has to be told. A service therefore maps a file in memory, which outlives the process but
+not the machine, and the disk gets what it has when a commit has failed, and at an end that leaves
+something unwritten.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import mmap
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 # Two halves are written in turn; what is in one must be committed before it is used again. A half
 # holds about four thousand verdicts, two minutes of a fast line.
@@ -33,38 +43,64 @@ class Entry:
     content: list[Any]
 
 
-class AheadLog:
-    """The mapped file. For one thread."""
+def read_entries(path: Path) -> list[Entry]:
+    """All that a log ahead holds; nothing where there is none.
 
-    def __init__(self, path: Path) -> None:
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    return [*_entries(data[:HALF_BYTES]), *_entries(data[HALF_BYTES:])]
+
+
+class AheadLog:
+    """The mapped file. For one thread, but for `is_full` and `save`."""
+
+    def __init__(self, disk: Path, memory: Path | None = None) -> None:
         """Open it, made when missing, with all the room that it will ever take.
+
+        Args:
+            disk: the file on the disk.
+            memory: the file to map in its place, in a folder in memory. Where that is not to be
+                had, the one on the disk is mapped after all.
 
         Raises:
             OSError: the disk is full, or cannot be written.
         """
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            os.posix_fallocate(descriptor, 0, 2 * HALF_BYTES)
-            # All of it in memory at once: no page is waited for later, and memory does not grow.
-            self._map = mmap.mmap(descriptor, 2 * HALF_BYTES, mmap.MAP_SHARED | mmap.MAP_POPULATE)
-        finally:
-            os.close(descriptor)
+        os.close(_reserve(disk))
+        self._disk: Path | None = None
+        if memory is not None:
+            try:
+                self._map = _map(memory)
+                self._disk = disk
+            except OSError as error:
+                log.error(
+                    "cannot keep %s in memory, and on the disk instead it holds up the line when "
+                    "that hangs: %s",
+                    memory,
+                    error.strerror,
+                )
+        if self._disk is None:
+            self._map = _map(disk)
         self._half = 0
-        self._at = 0
+        # Of each half how often it was begun, and where what it holds ends; the same of the disk's.
+        self._written = [(0, 0), (0, 0)]
+        self._saved = [(0, 0), (0, 0)]
+        self._saving = threading.Lock()
         self._last_ticket = [0, 0]
         self._refused = False
 
-    def entries(self) -> list[Entry]:
-        """All that the file holds, oldest first."""
-        found = [*self._read(0), *self._read(1)]
-        return sorted(found, key=lambda entry: (entry.epoch, entry.ticket))
-
     def clear(self) -> None:
-        """Forget all; it has been committed."""
-        for half in (0, 1):
+        """Forget all; it has been committed. Waits for the disk."""
+        for half, (begun, _) in enumerate(self._written):
             self._end(half * HALF_BYTES)
-        self._half = self._at = 0
+            self._written[half] = (begun + 1, 0)
+        self._half = 0
         self._refused = False
+        self.save()
 
     def is_full(self, committed: int) -> bool:
         """Whether nothing is kept until the disk has taken the older half; for any thread."""
@@ -87,21 +123,47 @@ class AheadLog:
         needed = HEADER.size + len(body) + HEADER.size
         if needed > HALF_BYTES:
             return False
-        fits = self._at + needed + spare <= HALF_BYTES
+        begun, at = self._written[self._half]
+        fits = at + needed + spare <= HALF_BYTES
         if not fits or (self._refused and not vital):
             if self._last_ticket[1 - self._half] > committed:
                 self._refused = True
                 return False
-            self._half, self._at, self._refused = 1 - self._half, 0, False
-        start = self._half * HALF_BYTES + self._at
+            self._half, self._refused = 1 - self._half, False
+            begun, at = self._written[self._half][0] + 1, 0
+        start = self._half * HALF_BYTES + at
         end = start + HEADER.size + len(body)
         # The header last: until it is there, the record before is the last one.
         self._end(end)
         self._map[start + HEADER.size : end] = body
         HEADER.pack_into(self._map, start, len(body), zlib.crc32(body))
-        self._at += HEADER.size + len(body)
+        self._written[self._half] = (begun, at + HEADER.size + len(body))
         self._last_ticket[self._half] = entry.ticket
         return True
+
+    def save(self) -> None:
+        """Let the disk have all of it, and wait for that; for the threads that may.
+
+        What a disk does not take, the next call tries again. Where the mapped file is the disk's
+        there is nothing to do.
+        """
+        if self._disk is None:
+            return
+        # ValueError: it was closed while the disk was waited for.
+        with self._saving, suppress(OSError, MemoryError, ValueError):
+            written = list(self._written)
+            if written == self._saved:
+                return
+            with open(self._disk, "r+b") as file:
+                for half, (begun, end) in enumerate(written):
+                    saved, at = self._saved[half]
+                    start = half * HALF_BYTES
+                    file.seek(start + (at if begun == saved else 0))
+                    file.write(self._map[file.tell() : start + end])
+                    file.write(HEADER.pack(0, 0))
+                file.flush()
+                os.fsync(file.fileno())
+            self._saved = written
 
     def close(self) -> None:
         """Let go of the file."""
@@ -110,15 +172,35 @@ class AheadLog:
     def _end(self, at: int) -> None:
         HEADER.pack_into(self._map, at, 0, 0)
 
-    def _read(self, half: int) -> Iterator[Entry]:
-        at, end = half * HALF_BYTES, (half + 1) * HALF_BYTES
-        while at + HEADER.size <= end:
-            length, checksum = HEADER.unpack_from(self._map, at)
-            at += HEADER.size
-            body = self._map[at : at + length]
-            # After a power loss a record may be there in part.
-            if length == 0 or at + length > end or zlib.crc32(body) != checksum:
-                return
-            epoch, ticket, *content = json.loads(body)
-            yield Entry(epoch, ticket, content)
-            at += length
+
+def _reserve(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.posix_fallocate(descriptor, 0, 2 * HALF_BYTES)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _map(path: Path) -> mmap.mmap:
+    descriptor = _reserve(path)
+    try:
+        # All of it in memory at once: no page is waited for later, and memory does not grow.
+        return mmap.mmap(descriptor, 2 * HALF_BYTES, mmap.MAP_SHARED | mmap.MAP_POPULATE)
+    finally:
+        os.close(descriptor)
+
+
+def _entries(half: bytes) -> Iterator[Entry]:
+    at = 0
+    while at + HEADER.size <= len(half):
+        length, checksum = HEADER.unpack_from(half, at)
+        at += HEADER.size
+        body = half[at : at + length]
+        # After a power loss a record may be there in part.
+        if length == 0 or len(body) < length or zlib.crc32(body) != checksum:
+            return
+        epoch, ticket, *content = json.loads(body)
+        yield Entry(epoch, ticket, content)
+        at += length

@@ -101,13 +101,14 @@ def acknowledgement(client: str, epoch: int, seq: int) -> Change:
 
 
 def unwritten(connection: sqlite3.Connection, entries: Iterable[Entry]) -> list[Change]:
-    """The changes that the log ahead of a journal has and its file has not, oldest first."""
+    """The changes that the logs ahead of a journal have and its file has not, oldest first."""
     epoch, done = connection.execute("SELECT epoch, ticket FROM committed").fetchone()
-    return [
-        _redo(entry.epoch, entry.content)
+    missing = {
+        entry.ticket: entry.content
         for entry in entries
         if entry.epoch == epoch and entry.ticket > done
-    ]
+    }
+    return [_redo(epoch, content) for _, content in sorted(missing.items())]
 
 
 def _redo(epoch: int, content: Content) -> Change:

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from agent.journal import changes
-from agent.journal.ahead import AheadLog
 from agent.journal.database import JournalUnusable, connect
 from agent.journal.files import ENDS, beside, hold
+from agent.journal.runtime import left_ahead
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +46,8 @@ class Former:
             self._connection = connect(path)
             half_open.callback(self._connection.close)
             try:
-                ahead = AheadLog(beside(path, ".ahead"))
-                self._unwritten = changes.unwritten(self._connection, ahead.entries())
-                ahead.close()
+                left = left_ahead(self._connection, path, None)
+                self._unwritten = changes.unwritten(self._connection, left)
                 (epoch,) = self._connection.execute("SELECT epoch FROM committed").fetchone()
             except (sqlite3.Error, OSError) as error:
                 raise JournalUnusable(

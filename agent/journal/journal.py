@@ -19,6 +19,7 @@ from agent.journal.files import beside, hold, last_epoch
 from agent.journal.former import Former
 from agent.journal.reader import JournalReader
 from agent.journal.retention import Retention
+from agent.journal.runtime import ahead_in, left_ahead, note_folder
 from agent.journal.writer import JournalWriter
 
 # Half of it must last while the disk takes nothing: more than two hours at 60 parts a second.
@@ -59,6 +60,7 @@ class Journal:
         path: Path,
         retention: Retention | None = None,
         *,
+        folder: Path | None = None,
         alarm: str | None = None,
         after: int = 0,
         former: Former | None = None,
@@ -68,6 +70,8 @@ class Journal:
         Args:
             path: the SQLite file, made when missing; `<path>.lock` and `<path>.ahead` lie beside.
             retention: what to forget.
+            folder: one in memory, which outlives the process, to keep the log ahead in: a disk
+                that hangs holds up the line otherwise.
             alarm: what the station has to say of this journal.
             after: an epoch of another journal that this one takes the place of.
             former: a journal that took the place of this one, whose content becomes this one's.
@@ -83,8 +87,11 @@ class Journal:
         try:
             connection = connect(path)
             try:
-                self._ahead = AheadLog(beside(path, ".ahead"))
-                self.epoch, self.first_seq = _begin_epoch(connection, self._ahead, after, former)
+                left = left_ahead(connection, path, folder)
+                memory = ahead_in(folder, path) if folder else None
+                self._ahead = AheadLog(beside(path, ".ahead"), memory)
+                self.epoch, self.first_seq = _begin_epoch(connection, left, folder, after, former)
+                self._ahead.clear()
                 rows = connection.execute(
                     "SELECT part_id, deadline_ms FROM open_parts ORDER BY rowid"
                 )
@@ -109,7 +116,7 @@ class Journal:
         # Tickets must reach the ahead log and the writer in their order.
         self._submitting = threading.Lock()
         self._writer = JournalWriter(
-            connection, self.epoch, self.first_seq - 1, retention or Retention()
+            connection, self.epoch, self.first_seq - 1, retention or Retention(), self._ahead.save
         )
 
     @property
@@ -222,8 +229,11 @@ class Journal:
             return True
         self._submit(changes.release(self.last_seq))
         done = self._writer.close(CLOSE_S)
-        if done:
-            self._ahead.clear()
+        if not done:
+            # A disk that hangs would hold up the end.
+            saving = threading.Thread(target=self._ahead.save, name="last save", daemon=True)
+            saving.start()
+            saving.join(CLOSE_S)
         self._ahead.close()
         self._lock.close()
         return done
@@ -264,14 +274,20 @@ class Journal:
 
 
 def _begin_epoch(
-    connection: sqlite3.Connection, ahead: AheadLog, after: int, former: Former | None
+    connection: sqlite3.Connection,
+    left: list[Entry],
+    folder: Path | None,
+    after: int,
+    former: Former | None,
 ) -> tuple[int, int]:
     connection.execute("BEGIN IMMEDIATE")
-    for change in changes.unwritten(connection, ahead.entries()):
+    for change in changes.unwritten(connection, left):
         for sql, values in change.statements:
             connection.execute(sql, values)
     if former is not None:
         former.copy_to(connection)
+    if folder is not None:
+        note_folder(connection, folder)
     (last,) = connection.execute("SELECT COALESCE(MAX(epoch), 0) FROM epochs").fetchone()
     (reserved,) = connection.execute("SELECT seq FROM reserved").fetchone()
     epoch = max(last + 1, after + 1, int(time.time()))
@@ -279,5 +295,4 @@ def _begin_epoch(
     connection.execute("UPDATE reserved SET seq = ?", (reserved + BLOCK,))
     connection.execute("UPDATE committed SET epoch = ?, ticket = 0", (epoch,))
     connection.execute("COMMIT")
-    ahead.clear()
     return epoch, reserved + 1

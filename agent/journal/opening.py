@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import tempfile
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +19,7 @@ from agent.journal.files import ENDS, beside, last_epoch
 from agent.journal.former import Former
 from agent.journal.journal import Journal
 from agent.journal.retention import Retention
+from agent.journal.runtime import ahead_in, runtime_folder
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ def open_journal(path: Path, retention: Retention, on_fault: OnFault) -> Journal
     or read-only the journal lies in a temporary folder, as a service in its RUNTIME_DIRECTORY,
     where a station that is started again goes on with it, or takes it over once the disk can be
     written: what is stored there is gone with the machine's next start. In both cases the journal's
-    `alarm` says so.
+    `alarm` says so. A service's log ahead is in that folder in any case.
 
     Raises:
         JournalUnusable: it is at fault, and `on_fault` is "stop", or nothing else can be used.
@@ -58,20 +61,23 @@ def open_journal(path: Path, retention: Retention, on_fault: OnFault) -> Journal
 
 def _permanent(path: Path, retention: Retention, alarm: str | None = None) -> Journal:
     """The journal at `path`, with what was kept elsewhere while it could not be used."""
-    kept = _in_runtime_folder()
-    if kept is None or not kept.exists() or kept.resolve() == path.resolve():
+    folder = runtime_folder()
+    kept = folder / NAME if folder else None
+    if kept is None or kept.resolve() == path.resolve():
         return Journal(path, retention, alarm=alarm)
+    journal = partial(Journal, path, retention, folder=folder)
+    if not os.path.exists(kept):  # False also in a folder that is closed to us
+        return journal(alarm=alarm)
     try:
         former = Former(kept)
     except InputError as error:
         log.error("%s", error)
         unread = f"{error}; what was kept there is not taken over"
-        alarm = f"{alarm}; {unread}" if alarm else unread
-        return Journal(path, retention, alarm=alarm, after=last_epoch(kept))
+        return journal(alarm=f"{alarm}; {unread}" if alarm else unread, after=last_epoch(kept))
     with closing(former):
-        journal = Journal(path, retention, alarm=alarm, after=former.epoch, former=former)
+        opened = journal(alarm=alarm, after=former.epoch, former=former)
         former.remove()
-    return journal
+    return opened
 
 
 def _set_aside(path: Path) -> Path:
@@ -82,13 +88,29 @@ def _set_aside(path: Path) -> Path:
                 part.rename(beside(part, suffix))
             except OSError as error:
                 raise InputError(f"cannot set {part} aside: {error.strerror}") from error
+    folder = runtime_folder()
+    if folder is not None:
+        _save_aside(ahead_in(folder, path), path, suffix)
     return beside(path, suffix)
+
+
+def _save_aside(memory: Path, path: Path, suffix: str) -> None:
+    """The same for the log ahead in memory, on the disk: the machine's next start takes memory."""
+    try:
+        # First where it takes no room: a new journal would write over it.
+        aside = memory.rename(beside(memory, suffix))
+        shutil.move(aside, beside(path, f".memory.ahead{suffix}"))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        log.error("cannot move %s%s to the disk: %s", memory, suffix, error.strerror)
 
 
 def _temporary(path: Path, fault: JournalUnusable, retention: Retention) -> Journal:
     # In memory, as often as not.
     retention = replace(retention, max_mb=min(retention.max_mb, TEMPORARY_MB))
-    kept = _in_runtime_folder()
+    folder = runtime_folder()
+    kept = folder / NAME if folder else None
     after = max(last_epoch(each) for each in (path, kept) if each is not None)
 
     def journal_at(place: Path) -> Journal:
@@ -105,17 +127,7 @@ def _temporary(path: Path, fault: JournalUnusable, retention: Retention) -> Jour
             log.error("%s", second)
     try:
         # Not removed at the end: it may be all that is left of these verdicts.
-        folder = Path(tempfile.mkdtemp(prefix="normline-journal-"))
+        made = Path(tempfile.mkdtemp(prefix="normline-journal-"))
     except OSError as error:
         raise fault from error
-    return journal_at(folder / NAME)
-
-
-def _in_runtime_folder() -> Path | None:
-    """Where a service keeps what its disk does not take; None for who runs it by hand.
-
-    The folder is systemd's and outlives the process; its /tmp is the service's own, and ends with
-    it.
-    """
-    folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    return Path(folder) / NAME if folder else None
+    return journal_at(made / NAME)

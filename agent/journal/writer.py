@@ -8,6 +8,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from agent.journal.changes import Change
@@ -37,12 +38,23 @@ class JournalWriter:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, epoch: int, durable_seq: int, retention: Retention
+        self,
+        connection: sqlite3.Connection,
+        epoch: int,
+        durable_seq: int,
+        retention: Retention,
+        on_failure: Callable[[], None],
     ) -> None:
-        """Take over the connection; `durable_seq` is what counts as durable from the start."""
+        """Take over the connection.
+
+        Args:
+            durable_seq: what counts as durable from the start.
+            on_failure: called by the writer's thread after each commit that has failed.
+        """
         self._connection = connection
         self._epoch = epoch
         self._retention = retention
+        self._on_failure = on_failure
         self._queue: queue.SimpleQueue[tuple[int, Change] | None] = queue.SimpleQueue()
         self._tickets = 0
         self._committed = 0
@@ -126,6 +138,7 @@ class JournalWriter:
     def _write(self) -> None:
         while (batch := self._next_batch()) is not None:
             while not self._commit(batch):
+                self._on_failure()
                 if self._closing.wait(RETRY_S):
                     log.error("ended with %d changes unwritten: %s", len(batch), self.fault)
                     return

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.journal import ahead as ahead_module
-from agent.journal.ahead import AheadLog, Entry
+from agent.journal.ahead import AheadLog, Entry, read_entries
 
 HALF = 1000
 
@@ -32,10 +32,7 @@ def entry(ticket: int, size: int = 50) -> Entry:
 
 def tickets(path: Path) -> list[int]:
     """What a process that starts after a kill would find."""
-    other = AheadLog(path)
-    found = [each.ticket for each in other.entries()]
-    other.close()
-    return found
+    return sorted(each.ticket for each in read_entries(path))
 
 
 def test_what_was_added_is_found_by_the_next_process(log: AheadLog, path: Path) -> None:
@@ -43,7 +40,7 @@ def test_what_was_added_is_found_by_the_next_process(log: AheadLog, path: Path) 
     for ticket in (1, 2, 3):
         assert log.add(entry(ticket), committed=0)
     assert tickets(path) == [1, 2, 3]
-    assert log.entries()[1] == entry(2)
+    assert read_entries(path)[1] == entry(2)
 
 
 def test_the_newest_are_always_there_while_commits_follow(log: AheadLog, path: Path) -> None:
@@ -84,3 +81,57 @@ def test_cleared_it_is_empty(log: AheadLog, path: Path) -> None:
     assert tickets(path) == []
     log.add(entry(2), committed=1)
     assert tickets(path) == [2]
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Path:
+    """Of the file that is mapped in place of the disk's."""
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run" / "memory.ahead"
+
+
+def test_in_memory_it_writes_to_the_disk_no_more_than_it_is_told_to(
+    path: Path, memory: Path
+) -> None:
+    log = AheadLog(path, memory)
+    empty = path.read_bytes()
+    assert log.add(entry(1), committed=0)
+    assert (tickets(memory), path.read_bytes()) == ([1], empty)
+    log.save()
+    assert tickets(memory) == tickets(path) == [1]
+    log.clear()
+    assert tickets(memory) == tickets(path) == []
+    log.close()
+
+
+def test_however_often_it_is_saved_the_disk_has_what_is_not_committed(
+    path: Path, memory: Path
+) -> None:
+    """Through many turns of both halves."""
+    log = AheadLog(path, memory)
+    for ticket in range(1, 200):
+        assert log.add(entry(ticket), committed=ticket - 3)
+        if ticket % 7 in (0, 1, 4):
+            log.save()
+            assert read_entries(path) == read_entries(memory)
+    log.close()
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), MemoryError()])
+def test_what_the_disk_did_not_take_is_saved_the_next_time(
+    path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_: int) -> None:
+        raise error
+
+    log = AheadLog(path, memory)
+    log.add(entry(1), committed=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(ahead_module.os, "fsync", fail)
+        log.save()
+    # What an error of fsync leaves on a disk is anybody's guess.
+    path.write_bytes(bytes(2 * HALF))
+    log.add(entry(2), committed=0)
+    log.save()
+    assert tickets(path) == [1, 2]
+    log.close()

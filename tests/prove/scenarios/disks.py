@@ -1,7 +1,8 @@
-"""Disk full, read-only, journal corrupt: it goes on or refuses as told, and says so."""
+"""Disk full, hanging, read-only, journal corrupt: it goes on or refuses as told, and says so."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import zmq
 
 from agent.verdict import Outcome
+from tests.agent.journal.freezing import disk_that_freezes, frozen
 from tests.agent.service.process import ROOT, StationProcess, change_station, write_station
 from tests.prove.scenario import Check, Work
 from tests.prove.station import Driver, Follower, picture_folder, stored_verdicts
@@ -43,6 +45,65 @@ def prove(work: Work) -> Iterator[Check]:
         yield from _full(station_file, disk, work, "stop")
         yield from _read_only(station_file, disk)
         yield from _corrupt(station_file, disk)
+    with disk_that_freezes(work.folder / "hanging") as disk:
+        if disk is None:
+            yield Check("a disk of our own to freeze", "not proven: mounting one needs root", False)
+            return
+        change_station(
+            station_file,
+            journal={"path": str(disk / "journal.db"), "on_fault": "continue"},
+            evidence={"path": str(disk / "evidence")},
+        )
+        with _as_a_service(work.folder / "run"):
+            yield from _hangs(station_file, disk, work)
+
+
+@contextmanager
+def _as_a_service(runtime: Path) -> Iterator[None]:
+    """With a folder that systemd would give it."""
+    runtime.mkdir(exist_ok=True)
+    os.environ["RUNTIME_DIRECTORY"] = str(runtime)
+    try:
+        yield
+    finally:
+        del os.environ["RUNTIME_DIRECTORY"]
+
+
+def _hangs(station_file: Path, disk: Path, work: Work) -> Iterator[Check]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        with StationProcess(station_file) as station, Follower(station.publish) as follower:
+            driver = Driver(context, station.publish["commands"])
+            before = _pass(driver, follower, "before", work.count)
+            with frozen(disk):
+                during = _pass(driver, follower, "during", work.count)
+                alarmed = follower.wait_for(
+                    lambda: follower.beats[-1].journal_fault is not None, PATIENCE_S
+                )
+            after = _pass(driver, follower, "after", work.count)
+            recovered = follower.wait_for(
+                lambda: (
+                    follower.beats[-1].journal_fault is None
+                    and follower.beats[-1].durable_seq == follower.verdicts[-1].seq
+                ),
+                PATIENCE_S,
+            )
+            stored = {(v.epoch, v.seq) for v in stored_verdicts(station.publish)}
+            lost = sum((v.epoch, v.seq) not in stored for v in follower.verdicts)
+            driver.close()
+    finally:
+        context.destroy(linger=0)
+    yield Check(
+        "disk hangs: inspection goes on, alarm",
+        f"passed {before} before, {during} while it hung, {after} after, of {work.count} each; "
+        f"alarm {'raised' if alarmed else 'MISSING'}",
+        alarmed and before == during == after == work.count,
+    )
+    yield Check(
+        "disk hangs: once it goes on, every verdict is durable",
+        f"{len(follower.verdicts)} published, {lost} of them not stored",
+        recovered and lost == 0,
+    )
 
 
 @contextmanager
