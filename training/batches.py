@@ -49,7 +49,7 @@ class BatchMaker(Dataset[Batch]):
     """Makes batch number `step` from (seed, step) alone: a resumed training sees the same ones.
 
     Args:
-        normals: uint8 [N, H, W, 3] BGR.
+        normals: uint8 [N, H, W, 3] BGR; a `shared_array`, or every worker gets a copy.
         flips: names in `symmetry.FLIPS` that leave a good part good.
         synthesizer: built on the same normals.
         size: images a batch; three of four get anomalies.

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from training.errors import InputError
 from training.images import MASK_LEVEL, list_images, read_image, read_mask
+from training.shared import shared_array
 
 GOOD = "good"
 MINIMUM_IMAGES = 8
@@ -119,7 +120,7 @@ def load_images(paths: Sequence[Path], view: Framing) -> NDArray[np.uint8]:
     that is inspected of it is of one colour (that is no part, and a model that learns it takes a
     dead camera for a good part), and where a few images are of another size than all the others.
     """
-    images = np.empty((len(paths), *view.canvas_size, 3), np.uint8)
+    images = shared_array((len(paths), *view.canvas_size, 3), np.uint8)
     sizes = []
     for index, path in enumerate(tqdm(paths, desc="reading images", disable=None)):
         image = read_image(path)

@@ -14,6 +14,7 @@ from training.errors import InputError
 from training.framing import choose_view
 from training.images import list_images, read_image
 from training.order import Order
+from training.shared import shared_array
 from training.synthesis.parts import Parts, cut_parts
 from training.view import View
 
@@ -85,5 +86,7 @@ def _read_textures(order: Order) -> tuple[NDArray[np.uint8] | None, str | None]:
     if not paths:
         raise InputError(f"--textures {order.textures} is no folder, or holds no images")
     whole = View(order.input_size)
-    textures = np.stack([whole.canvas(read_image(path), str(path)) for path in paths])
+    textures = shared_array((len(paths), *order.input_size, 3), np.uint8)
+    for texture, path in zip(textures, paths, strict=True):
+        texture[:] = whole.canvas(read_image(path), str(path))
     return textures, data_digest(paths)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
+from dataclasses import fields
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
+import torch
 
-from training.batches import _augment
+from training.batches import Batch, BatchMaker, _augment
+from training.budget import Budget
+from training.material import gather
+from training.order import Order
+from training.synthesis import Synthesizer
+from training.wish import ViewWish
 
 
 def test_a_moved_and_turned_image_is_as_sharp_as_the_camera_made_it() -> None:
@@ -42,3 +53,38 @@ def test_a_worker_ends_without_the_interpreter_that_would_abort() -> None:
     begins = "from training.batches import _begin_worker; _begin_worker(0)"
     ended = subprocess.run([sys.executable, "-c", f"{ends}; {begins}"], capture_output=True)
     assert (ended.returncode, ended.stdout) == (0, b"")
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (1, 2)], ids=["whole images", "tiles"])
+def test_a_worker_holds_no_copy_of_the_images(grid: tuple[int, int], tmp_path: Path) -> None:
+    """Twelve did, each of gigabytes. It makes the same batches from what its parent holds."""
+    rng = np.random.default_rng(0)
+    good, textures = tmp_path / "good", tmp_path / "textures"
+    for folder, count in ((good, 12), (textures, 4)):
+        folder.mkdir()
+        for index in range(count):
+            image = rng.integers(20, 25, (64, 128, 3), np.uint8)
+            cv2.circle(image, (64 + index % 3, 32), 24, (90, 120, 160), -1)
+            cv2.imwrite(str(folder / f"{index:02}.png"), image)
+    order = Order(
+        out=tmp_path / "run",
+        preset="edge-s",
+        budget=Budget(steps=1),
+        input_size=(64, 64),
+        view=ViewWish(align=False, grid=grid),
+        seed=0,
+        device="cpu",
+        product="disc",
+        textures=textures,
+        resume=False,
+    )
+    material = gather(order, sorted(good.iterdir()), lambda line: None)
+    assert material.parts.is_object
+    synthesizer = Synthesizer(material.parts, material.textures, np.random.default_rng(0))
+    maker = BatchMaker(material.parts.tiles, synthesizer, ["left-right"], 8, seed=0)
+    sent = ForkingPickler.dumps(maker)
+    # One of its images alone is more.
+    assert len(sent) < 64 * 64 * 3
+    here, there = maker[1], pickle.loads(sent)[1]
+    for field in fields(Batch):
+        assert torch.equal(getattr(here, field.name), getattr(there, field.name))

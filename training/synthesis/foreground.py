@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.images import some
+from training.shared import shared_array
 
 BORDER_SHARE = 0.03
 # Nine border pixels of ten lie this close to one colour, of the deviation of the whole picture.
@@ -48,30 +49,46 @@ def find_foregrounds(
     background = background_colour(images) if colour is None else colour
     if background is None:
         return None
-    size = images.shape[2], images.shape[1]
-    distance = _apart(_small(images, FOUND_SIDE, min), background)
-    cut = outlining_cut(some(distance, SAMPLE))
-    masks = np.stack([_solid(d > cut) for d in distance])
+    masks = _outlined(images, background)
     area = masks.mean(axis=(1, 2))
     plausible = np.mean((area > PLAUSIBLE_AREA[0]) & (area < PLAUSIBLE_AREA[1]))
     if plausible <= 0.95:
         return None
     reach = 2 * round(RIM * images.shape[1]) + 1
     rim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    whole = (cv2.resize(255 * mask.astype(np.uint8), size) >= 128 for mask in masks)
-    return np.stack([cv2.dilate(mask.astype(np.uint8), rim) > 0 for mask in whole])
+    size = images.shape[2], images.shape[1]
+    found = shared_array(images.shape[:3], np.bool_)
+    for whole, mask in zip(found, masks, strict=True):
+        enlarged = cv2.resize(255 * mask.astype(np.uint8), size) >= 128
+        whole[:] = cv2.dilate(enlarged.astype(np.uint8), rim) > 0
+    return found
+
+
+def _outlined(images: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Masks of the part, bool [N, h, w], of images brought down to `FOUND_SIDE`."""
+    distance = _apart(images, background)
+    cut = outlining_cut(some(distance, SAMPLE))
+    masks = np.empty(distance.shape, np.bool_)
+    for mask, each in zip(masks, distance, strict=True):
+        mask[:] = _solid(each > cut)
+    return masks
 
 
 def _apart(images: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """How far pixels [N, H, W, 3] are from the background, 0 to 255, by ratio: [N, H, W].
+    """How far pixels are from the background, 0 to 255, by ratio: [N, h, w], brought down.
 
     Light is reflected, and shadowed, as a share of itself. By difference, the highlights of a dark
     part stand out from it further than it does from a dark ground, and were taken for the part.
     """
     scale = 255 / np.log((255 + DARK) / DARK)
     levels = (np.log(np.arange(256) + DARK) * scale).astype(np.float32)
-    distance = [np.abs(levels[image] - levels[list(background)]).max(axis=-1) for image in images]
-    return np.stack(distance).astype(np.uint8)
+    # One by one: as real numbers, thousands of images are more than a machine holds.
+    distances = []
+    for image in images:
+        light = levels[_small(image, FOUND_SIDE, min)]
+        distance = np.abs(light - levels[list(background)]).max(axis=-1)
+        distances.append(distance.astype(np.uint8))
+    return np.stack(distances)
 
 
 def outlining_cut(distance: NDArray[np.uint8]) -> float:
@@ -97,7 +114,7 @@ def outlining_cut(distance: NDArray[np.uint8]) -> float:
 
 def background_colour(images: NDArray[np.uint8]) -> tuple[int, int, int] | None:
     """BGR, of images [N, H, W, 3]; None where their borders are not of one colour."""
-    images = _small(some(images, SAMPLE), GROUND_SIDE, max)
+    images = np.stack([_small(image, GROUND_SIDE, max) for image in some(images, SAMPLE)])
     border = _border_pixels(images)
     colour = np.median(border, axis=0)
     near = np.abs(border - colour).max(axis=-1)
@@ -108,14 +125,12 @@ def background_colour(images: NDArray[np.uint8]) -> tuple[int, int, int] | None:
     return blue, green, red
 
 
-def _small(
-    images: NDArray[np.uint8], side: int, of: Callable[[int, int], int]
-) -> NDArray[np.uint8]:
-    """Images [N, H, W, 3], their longer (`of` is max) or shorter side brought down to `side`."""
-    height, width = images.shape[1:3]
+def _small(image: NDArray[np.uint8], side: int, of: Callable[[int, int], int]) -> NDArray[np.uint8]:
+    """An image, its longer (`of` is max) or shorter side brought down to `side`."""
+    height, width = image.shape[:2]
     zoom = min(1.0, side / of(height, width))
     size = max(1, round(width * zoom)), max(1, round(height * zoom))
-    return np.stack([cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in images])
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _border_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.images import is_grey
+from training.shared import shared_array
 from training.synthesis.foreground import find_foregrounds
 from training.view import View
 
@@ -38,7 +40,7 @@ class Parts:
     @cached_property
     def is_grey(self) -> bool:
         """Whether no tile has any colour."""
-        return is_grey(self.tiles) if self.grey is None else self.grey
+        return all(map(is_grey, self.tiles)) if self.grey is None else self.grey
 
     def split(self, count: int) -> tuple[Parts, Parts]:
         """The first `count` and the rest, of one kind and colour."""
@@ -66,12 +68,30 @@ def cut_parts(canvases: NDArray[np.uint8], view: View) -> Parts:
     alignment = view.settings.alignment
     foregrounds = find_foregrounds(canvases, alignment.background if alignment else None)
     ignored = view.ignored_on_canvas
+    is_object = foregrounds is not None
     if foregrounds is None and ignored is None:
-        return Parts(view.cut(canvases), None, is_object=False)
-    everywhere = np.ones(canvases.shape[:3], np.bool_)
-    defectable = view.cut(everywhere if foregrounds is None else foregrounds)
+        return Parts(_cut(canvases, view), None, is_object)
+    if foregrounds is None:
+        foregrounds = shared_array(canvases.shape[:3], np.bool_)
+        foregrounds[:] = True
+    # Whole foregrounds go before the tiles come: here the most memory is needed.
+    defectable = foregrounds = _cut(foregrounds, view)
     background = defectable.mean(axis=(1, 2)) < LEAST_PART
     defectable[background] = True
     if ignored is not None:
-        defectable &= ~view.cut(np.broadcast_to(ignored, canvases.shape[:3]))
-    return Parts(view.cut(canvases), defectable, is_object=foregrounds is not None)
+        inspected = ~view.cut(ignored[None])
+        of_images = defectable.reshape(-1, *inspected.shape)
+        of_images &= inspected
+    return Parts(_cut(canvases, view), defectable, is_object)
+
+
+def _cut(pictures: NDArray[Any], view: View) -> NDArray[Any]:
+    """Tiles of pictures [N, H, W, …], those of one together; where one tile is all, the same."""
+    if view.canvas_size == view.input_size:
+        return pictures
+    each = len(view.places)
+    size = (len(pictures) * each, *view.input_size, *pictures.shape[3:])
+    tiles = shared_array(size, pictures.dtype)
+    for index, picture in enumerate(pictures):
+        tiles[index * each : (index + 1) * each] = view.cut(picture[None])
+    return tiles

@@ -52,8 +52,9 @@ class Synthesizer:
     def __init__(self, parts: Parts, textures: NDArray[np.uint8] | None, rng: Generator) -> None:
         normals = parts.tiles
         height, width = normals.shape[1:3]
-        drawn = procedural_bank(height, width, rng)
-        self.textures = drawn if textures is None else np.concatenate((drawn, textures))
+        self.textures = [*procedural_bank(height, width, rng)]
+        if textures is not None:
+            self.textures.extend(textures)
         # On grey images a coloured anomaly would be no test: foreign colour goes.
         self.grey = parts.is_grey
         self.is_object = parts.is_object

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from training.shared import shared_array
 from training.synthesis.noise import perlin
 
 Image = NDArray[np.uint8]
@@ -18,8 +19,10 @@ BANK_SIZE = 48
 def procedural_bank(height: int, width: int, rng: Generator) -> Image:
     """Draw textures of assorted kinds: uint8 [BANK_SIZE, height, width, 3]."""
     kinds = (_fractal, _stripes, _checker, _cells, _grain)
-    drawn = [_coloured(kinds[i % len(kinds)], height, width, rng) for i in range(BANK_SIZE)]
-    return np.stack(drawn)
+    drawn = shared_array((BANK_SIZE, height, width, 3), np.uint8)
+    for index, texture in enumerate(drawn):
+        texture[:] = _coloured(kinds[index % len(kinds)], height, width, rng)
+    return drawn
 
 
 def vary(texture: Image, rng: Generator) -> NDArray[np.float32]:
