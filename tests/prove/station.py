@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -62,6 +65,17 @@ def add_normal_look(record_path: Path, images: list[np.ndarray]) -> None:
     )
     record = read_record(record_path)
     write_record(record_path, record.model_copy(update={"schema_version": 2, "picture": picture}))
+
+
+@contextmanager
+def as_a_service(folder: Path) -> Iterator[None]:
+    """Stations that are started meanwhile have a folder in memory, as systemd would give them."""
+    folder.mkdir(exist_ok=True)
+    os.environ["RUNTIME_DIRECTORY"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["RUNTIME_DIRECTORY"]
 
 
 class Follower:

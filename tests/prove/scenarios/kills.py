@@ -1,16 +1,20 @@
-"""SIGKILL at random moments under 30 parts a second: one durable verdict for every part."""
+"""SIGKILL at random moments under 30 parts a second: one durable verdict for every part.
+
+Every other station has a folder in memory, as a service has: each finds what its predecessor left.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import zmq
 
 from tests.agent.service.process import StationProcess, write_station
 from tests.prove.judgement import judge
 from tests.prove.scenario import Check, Work
-from tests.prove.station import Driver, Follower, picture_folder, stored_verdicts
+from tests.prove.station import Driver, Follower, as_a_service, picture_folder, stored_verdicts
 
 COUNT = 20
 PARTS_A_SECOND = 30
@@ -28,7 +32,8 @@ def prove(work: Work) -> Iterator[Check]:
     follower: Follower | None = None
     try:
         for kill in range(work.count):
-            with StationProcess(station_file) as station:
+            service = as_a_service(work.folder / "run") if kill % 2 else nullcontext()
+            with service, StationProcess(station_file) as station:
                 if follower is None:
                     follower = Follower(station.publish).__enter__()
                 driver = Driver(context, station.publish["commands"])
