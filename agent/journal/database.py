@@ -11,6 +11,12 @@ VERSION = 2
 # Came later, and asks nothing of those who do not know it.
 NOTES = "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, content BLOB NOT NULL)"
 BUSY_MS = 2000
+# The WAL index lies on the heap, as no other process may open the file meanwhile. In a mapped file,
+# a store of the writer's may wait for a disk that hangs, and older kernels then let every thread of
+# the process wait that takes or gives back memory.
+OWN = "vfs=unix-excl"
+# Which SQLite says of a file that another process has open.
+LOCKED = "database is locked"
 
 TABLES = """
 CREATE TABLE epochs (epoch INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL);
@@ -53,14 +59,20 @@ class JournalUnusable(InputError):
 def connect(path: Path) -> sqlite3.Connection:
     """Open the journal for writing, checked page by page; make it when it is missing.
 
+    No other process can read or write it until it is closed; other connections of this one can.
     synchronous=FULL: with NORMAL, a WAL database may forget its last commits at power loss.
 
     Raises:
-        JournalUnusable: it is corrupt, or its disk takes nothing.
+        JournalUnusable: it is corrupt, its disk takes nothing, or another program has it open.
         InputError: it is no journal, or of another version.
     """
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?{OWN}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
         try:
             _prepare(connection, path)
         except BaseException:
@@ -68,7 +80,8 @@ def connect(path: Path) -> sqlite3.Connection:
             raise
     except sqlite3.OperationalError as error:
         # Full, read-only, or not to be opened: the file itself may be as good as ever.
-        raise JournalUnusable(f"cannot use {path} as a journal: {error}", corrupt=False) from error
+        words = "another program has it open: end that" if str(error) == LOCKED else str(error)
+        raise JournalUnusable(f"cannot use {path} as a journal: {words}", corrupt=False) from error
     except sqlite3.DatabaseError as error:
         raise JournalUnusable(f"cannot use {path} as a journal: {error}", corrupt=True) from error
     return connection
@@ -95,7 +108,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write, for the thread that calls this."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    """A connection that cannot write, for the thread that calls this, beside one that can."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&{OWN}", uri=True)
     connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
     return connection

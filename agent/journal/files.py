@@ -9,7 +9,7 @@ from typing import IO
 from agent.errors import InputError
 from agent.journal.database import JournalUnusable
 
-# All that a journal consists of; its lock stays.
+# All that a journal consists of, its -shm only of earlier versions; its lock stays.
 ENDS = ("", "-wal", "-shm", ".ahead")
 
 

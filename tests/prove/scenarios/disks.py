@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -18,7 +17,7 @@ from agent.verdict import Outcome
 from tests.agent.journal.freezing import disk_that_freezes, frozen
 from tests.agent.service.process import ROOT, StationProcess, change_station, write_station
 from tests.prove.scenario import Check, Work
-from tests.prove.station import Driver, Follower, picture_folder, stored_verdicts
+from tests.prove.station import Driver, Follower, as_a_service, picture_folder, stored_verdicts
 
 # Parts that pass in each state of the disk.
 COUNT = 60
@@ -54,19 +53,8 @@ def prove(work: Work) -> Iterator[Check]:
             journal={"path": str(disk / "journal.db"), "on_fault": "continue"},
             evidence={"path": str(disk / "evidence")},
         )
-        with _as_a_service(work.folder / "run"):
+        with as_a_service(work.folder / "run"):
             yield from _hangs(station_file, disk, work)
-
-
-@contextmanager
-def _as_a_service(runtime: Path) -> Iterator[None]:
-    """With a folder that systemd would give it."""
-    runtime.mkdir(exist_ok=True)
-    os.environ["RUNTIME_DIRECTORY"] = str(runtime)
-    try:
-        yield
-    finally:
-        del os.environ["RUNTIME_DIRECTORY"]
 
 
 def _hangs(station_file: Path, disk: Path, work: Work) -> Iterator[Check]:
@@ -155,7 +143,7 @@ def _full(station_file: Path, disk: Path, work: Work, on_fault: str) -> Iterator
             )
             after = _pass(driver, follower, f"{on_fault}-after", work.count)
             follower.wait_for(
-                lambda: follower.beats[-1].durable_seq == follower.beats[-1].last_seq, PATIENCE_S
+                lambda: follower.beats[-1].durable_seq == follower.verdicts[-1].seq, PATIENCE_S
             )
             stored = {(v.epoch, v.seq) for v in stored_verdicts(station.publish)}
             lost = sum((v.epoch, v.seq) not in stored for v in follower.verdicts)

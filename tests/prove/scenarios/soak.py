@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
 
+from agent.capture.ring import BEAT
 from agent.client import Gap, Position, Subscriber
 from agent.messaging.status import Heartbeat
 from agent.verdict import Verdict
@@ -70,7 +72,7 @@ def prove(work: Work) -> Iterator[Check]:
     usage: list[Usage] = []
     began_s = time.monotonic()
     with StationProcess(station_file) as station, Line(station, progress.run) as line:
-        damage = Damage(station, line, faults, work.folder / "journal.db", work.chance)
+        damage = Damage(station, line, faults, work.chance)
         before = progress.done
         while progress.done < work.count:
             leg = min(LEG, work.count - progress.done)
@@ -225,18 +227,13 @@ class Damage:
     """The faults that a leg gets, at random parts of it."""
 
     def __init__(
-        self,
-        station: StationProcess,
-        line: Line,
-        faults: Path,
-        journal: Path,
-        chance: random.Random,
+        self, station: StationProcess, line: Line, faults: Path, chance: random.Random
     ) -> None:
         self._station = station
         self._line = line
         self._faults = faults
-        self._journal = journal
         self._chance = chance
+        self._file_size = resource.prlimit(station.pid, resource.RLIMIT_FSIZE)
         self._kinds = [
             self._kill_the_camera,
             self._stop_the_camera,
@@ -278,14 +275,14 @@ class Damage:
         threading.Timer(0.3, lambda: os.kill(self._station.pid, signal.SIGCONT)).start()
 
     def _block_the_disk(self) -> None:
-        def hold() -> None:
-            other = sqlite3.connect(self._journal, isolation_level=None, timeout=10)
-            other.execute("BEGIN IMMEDIATE")
-            time.sleep(1.0)
-            other.execute("ROLLBACK")
-            other.close()
+        """No file takes anything, nor does its log; a new camera process needs its beat."""
+        _, most = self._file_size
+        self._limit_files(BEAT.itemsize, most)
+        threading.Timer(1.0, lambda: self._limit_files(*self._file_size)).start()
 
-        threading.Thread(target=hold, daemon=True).start()
+    def _limit_files(self, size: int, most: int) -> None:
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            resource.prlimit(self._station.pid, resource.RLIMIT_FSIZE, (size, most))
 
     def _stop_the_subscriber(self) -> None:
         self._line.deaf.set()
