@@ -14,6 +14,7 @@ from importlib.util import find_spec
 import click
 
 from agent import __version__
+from agent.logs import flush_log
 
 GROUP = "normline.commands"
 # Whose commands need more than a station has.
@@ -87,5 +88,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, exit_code: int) -> None:
+    flush_log()
     click.echo(f"normline: error: {' '.join(message.split())}", err=True)
     sys.exit(exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -54,6 +55,44 @@ class StationName(Section):
 
 Content = TypeVar("Content", bound=Section)
 
+INT, FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+
+
+class _PlainYaml(yaml.SafeLoader):
+    """YAML that is what it shows: no key twice, the last of which would count, and no number of
+    another base, such as 0100, which is 64, and 1:30, which is 90. Those are text.
+    """
+
+    yaml_implicit_resolvers = {
+        first: [each for each in known if each[0] not in (INT, FLOAT)]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Not later: what is merged into a mapping may be in it already."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                name = SHOWN.repr(key.value)
+                raise ValueError(
+                    f"the key {name} is given twice (lines {lines[key.value]}, {line})"
+                )
+            lines[key.value] = line
+        return node
+
+
+WHOLE = r"[-+]?(?:0|[1-9][0-9]*)"
+_PlainYaml.add_implicit_resolver(INT, re.compile(f"{WHOLE}$"), list("-+0123456789"))
+_PlainYaml.add_implicit_resolver(
+    FLOAT,
+    re.compile(rf"(?:{WHOLE}\.[0-9]*|[-+]?\.[0-9]+)(?:[eE][-+][0-9]+)?$|[-+]?\.inf$|\.nan$"),
+    list("-+.0123456789"),
+)
+
 
 def read_yaml(path: Path, kind: type[Content], what: str) -> Content:
     """Read a file of a kind, called `what` in errors; relative paths in it are from its folder.
@@ -63,7 +102,7 @@ def read_yaml(path: Path, kind: type[Content], what: str) -> Content:
     """
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
+        content = yaml.load(path.read_text("utf-8"), _PlainYaml)
     except OSError as error:
         raise InputError(f"cannot read the {what} {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import count
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,10 +19,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.distributed import ALONE, Group, own_places
 from training.images import is_grey
+from training.shared import given_array
 from training.symmetry import FLIPS
 from training.synthesis import Synthesizer
 
+# OpenCV's import leaves an empty entry: a child process would load libraries from its folder.
+LIBRARY_PATH = "LD_LIBRARY_PATH"
+os.environ[LIBRARY_PATH] = ":".join(filter(None, os.environ.get(LIBRARY_PATH, "").split(":")))
+
 PREFETCH = 3
+# After so long without a batch it has been lost on its way; the first takes a minute at most.
+LOST_S = 600.0
 # Light and angle (degrees) vary a little more on the line than in the training set. Position and
 # distance vary there as they will on the line: moved further, the edges of a part might be
 # anywhere, mirrored pixels beside them, and what is broken there is missed.
@@ -118,12 +126,15 @@ class BatchMaker(Dataset[Batch]):
             batch_size=None,
             sampler=count(first),
             num_workers=self.workers,
+            collate_fn=_pack,  # type: ignore[arg-type]
+            timeout=LOST_S,
             prefetch_factor=PREFETCH,
             worker_init_fn=_begin_worker,
             # A forked child would wait for ever for the threads that OpenCV had in its parent.
             multiprocessing_context="spawn",
         )
-        yield from loader
+        for arrays in loader:
+            yield Batch(*map(torch.from_numpy, arrays))
 
     def _indices(self, step: int) -> list[int]:
         """Each normal once an epoch, epochs shuffled apart."""
@@ -145,6 +156,13 @@ def check_shares(size: int, group: Group) -> None:
 def _gets_anomaly(size: int) -> NDArray[np.bool_]:
     """Bool [size]: three of four."""
     return np.arange(size) % 4 != 0
+
+
+def _pack(batch: Batch) -> list[NDArray[Any]]:
+    """A batch to be sent. Torch itself would put it into /dev/shm, which may have 64 MB: beyond
+    that, batches are lost.
+    """
+    return [given_array(getattr(batch, field.name).numpy()) for field in fields(batch)]
 
 
 def _begin_worker(worker: int) -> None:

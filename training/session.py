@@ -203,6 +203,14 @@ def _run_to_the_end(
             f"the memory of {trainer.device} does not hold a batch of {trainer.batches.size} "
             "images: give a smaller --batch-size and another --out"
         ) from None
+    except RuntimeError as error:
+        # So begins what is said of a worker that was killed, and of a batch that does not come.
+        if not str(error).startswith("DataLoader "):
+            raise
+        raise InputError(
+            f"the processes that make the images of a step have failed ({str(error).strip()}): "
+            "this machine's memory may be full; go on with --resume"
+        ) from None
     if chosen is not None:
         say(
             f"{trainer.step} steps in {trainer.elapsed_s / 60:.1f} minutes, "

@@ -1,4 +1,4 @@
-"""Arrays that a training's processes hold in common: a worker is sent where one is, not what it is.
+"""Arrays that a training's processes hold in common: one is sent where it is, not what it is.
 
 Their memory has no name that a kill could leave behind: it is gone with the last process that has
 it. And it is none of /dev/shm, which has 64 MB in a container; writing beyond that is a crash.
@@ -25,9 +25,13 @@ _CLOSE_ON_EXEC = 1
 
 
 class _Memory(mmap.mmap):
-    """Memory by its file descriptor, which a process that is being started inherits."""
+    """Memory by its file descriptor, which another process is sent.
+
+    access: of who is sent it.
+    """
 
     descriptor: int
+    access = mmap.ACCESS_READ
 
     @classmethod
     def of(cls, size: int) -> _Memory:
@@ -43,11 +47,11 @@ class _Memory(mmap.mmap):
         return memory
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return _received, (DupFd(self.descriptor), len(self))
+        return _received, (DupFd(self.descriptor), len(self), self.access)
 
 
 def shared_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """An array of zeros; who gets it, or a view of it, as a process starts can only read it.
+    """An array of zeros; a process that is sent it, or a view of it, can only read it.
 
     Raises InputError where this machine has less memory than that.
     """
@@ -62,11 +66,20 @@ def shared_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return np.ndarray(shape, dtype, _Memory.of(size))
 
 
-def _received(descriptor: Any, size: int) -> mmap.mmap:
+def given_array(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy to be sent to one other process, whose own it is then."""
+    memory = _Memory.of(array.nbytes)
+    memory.access = mmap.ACCESS_WRITE
+    given = np.ndarray(array.shape, array.dtype, memory)
+    given[...] = array
+    return given
+
+
+def _received(descriptor: Any, size: int, access: int) -> mmap.mmap:
     """The memory, in the process that was sent it."""
     own = descriptor.detach()
     try:
-        return mmap.mmap(own, size, access=mmap.ACCESS_READ)
+        return mmap.mmap(own, size, access=access)
     finally:
         os.close(own)
 

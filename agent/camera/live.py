@@ -6,12 +6,14 @@ because drivers round and ignore what they are asked, and no stale frames after 
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import cv2
 from pydantic import Field
 
+from agent.camera import decoder
 from agent.camera.base import Camera, CameraFault, Frame, Settings
 from agent.camera.opencv import as_uint8, first_image, open_capture, told_period_s
 from agent.camera.rate import measured_period_s
@@ -28,6 +30,8 @@ MOST_STALE = 300
 USUAL_PERIOD_S = 0.2
 # V4L2 waits so long for a frame; then there was none, which is no fault where each is a part.
 V4L2_WAITS_S = 10.0
+# FFmpeg's name for a picture that is told as the change since others.
+CHANGES = (ord("P"), ord("B"))
 # Drivers round to what the sensor can do; a request is met within this share of it.
 READ_BACK_TOLERANCE = 0.02
 
@@ -83,6 +87,7 @@ class LiveCamera(Camera):
                 self.period_s = self._fresh_s = 0.0
             else:
                 self._size = first_image(capture, uri).shape
+                _reach_a_whole_picture(capture)
                 told_s = told_period_s(capture)
                 usual_s = told_s or measured_period_s(capture, uri)
                 self.period_s = told_s or max(usual_s, USUAL_PERIOD_S)
@@ -98,6 +103,12 @@ class LiveCamera(Camera):
         there, image = self._capture.retrieve()
         if not there:
             raise CameraFault(f"camera {self._uri.shown}: a frame could not be decoded")
+        damage = decoder.damage()
+        if damage is not None:
+            raise CameraFault(
+                f"camera {self._uri.shown}: a damaged picture (the decoder says: {damage}): check "
+                "its cable and network"
+            )
         if image.shape != self._size:
             raise CameraFault(f"camera {self._uri.shown}: the size of its frames has changed")
         frame = Frame(as_uint8(image), self._frame_id, str(self._frame_id), captured_ns)
@@ -174,6 +185,8 @@ def open_rtsp(uri: CameraUri, *, every_frame: bool = False) -> Camera:
             f"camera {uri.shown} is a stream, not a picture for each part: use mode triggered "
             "or free_run"
         )
+    # What UDP loses is made up from the picture before.
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;tcp"
     params = [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
         OPEN_TIMEOUT_MS,
@@ -181,6 +194,17 @@ def open_rtsp(uri: CameraUri, *, every_frame: bool = False) -> Camera:
         READ_TIMEOUT_MS,
     ]
     return LiveCamera(uri, open_capture(uri, uri.text, cv2.CAP_FFMPEG, params), {})
+
+
+def _reach_a_whole_picture(capture: cv2.VideoCapture) -> None:
+    """Where the first picture was damaged, as with many a camera, read on to one that is not.
+
+    Of a stream that was joined between two key pictures, the first of them is the next such one.
+    """
+    damaged = decoder.damage() is not None
+    while damaged and capture.read()[0]:
+        changes = capture.get(cv2.CAP_PROP_FRAME_TYPE) in CHANGES
+        damaged = decoder.damage() is not None or changes
 
 
 def _announced_size(capture: cv2.VideoCapture, uri: CameraUri) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.camera import decoder
 from agent.camera.uri import CameraUri
 from agent.errors import InputError
 from agent.imaging import quiet
@@ -16,7 +17,10 @@ from agent.imaging import quiet
 def open_capture(uri: CameraUri, source: str, backend: int, params: list[int]) -> cv2.VideoCapture:
     """Open `source` with one backend of OpenCV; raises InputError, without the source's secrets."""
     # FFmpeg prints addresses, and with them passwords.
-    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = decoder.ffmpeg_level()
+    if backend == cv2.CAP_FFMPEG:
+        # With n threads it hands over a picture that n - 1 others have followed.
+        params = [*params, cv2.CAP_PROP_N_THREADS, 1]
     with quiet():
         capture = cv2.VideoCapture(source, backend, params)
     if not capture.isOpened():

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from agent.camera import decoder
 from agent.camera.base import Camera, EndOfStream, Frame, Pace, Settings
 from agent.camera.opencv import as_uint8, first_image, open_capture, told_period_s
 from agent.camera.uri import CameraUri, Options
@@ -51,6 +52,12 @@ class VideoFile(Camera):
         image, self._first = self._first, None
         if image is None:
             image = self._next_image()
+        damage = decoder.damage()
+        if damage is not None:
+            raise InputError(
+                f"camera {self._uri.shown}: its picture {self._frame_id} is damaged (the decoder "
+                f"says: {damage}): record the film anew or cut it there"
+            )
         frame = Frame(image, self._frame_id, str(self._frame_id), time.monotonic_ns())
         self._frame_id += 1
         return frame

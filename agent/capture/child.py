@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 
 import cv2
 
-from agent.camera import Camera, CameraFault, EndOfStream, Frame, open_camera
+from agent.camera import Camera, CameraFault, EndOfStream, Frame, decoder, open_camera
 from agent.capture.contract import (
     Ended,
     Failed,
@@ -40,8 +40,11 @@ IDLE_BEAT_S = 0.05
 
 def run(uri: str, mode: Mode, connection: Connection, ring: Ring) -> None:
     """Be the capture process until the pipe to the line ends."""
-    # Ctrl-C reaches every process of a terminal; the line decides when its camera stops.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, and the end of a terminal, reach all its processes; the line decides when its camera
+    # stops.
+    for each in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    decoder.listen()
     # The cores are the engine's.
     cv2.setNumThreads(1)
     recorder = Recorder(uri, mode, connection, ring)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -13,8 +14,12 @@ from agent.capture.child import run
 from agent.capture.contract import Failed, FromChild, Mode, Opened, Ready, Release, ToChild
 from agent.capture.ring import Ring
 
+# OpenCV's import leaves an empty entry: a child process would load libraries from its folder.
+LIBRARY_PATH = "LD_LIBRARY_PATH"
+os.environ[LIBRARY_PATH] = ":".join(filter(None, os.environ.get(LIBRARY_PATH, "").split(":")))
 # A server that has loaded what a capture process needs and forks one on demand: most of the time
-# that a camera would take to come back goes into loading. It has no thread that a fork could hurt.
+# that a camera would take to come back goes into loading. It has no thread that a fork could hurt:
+# OpenBLAS ends its own before a fork.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["agent.capture.child"])
 # As long as it lives no other is started, also when nobody reaches it: its socket was tidied away.

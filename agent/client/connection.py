@@ -9,6 +9,11 @@ from agent.messaging.endpoint import check_endpoint
 from agent.messaging.sockets import open_socket
 
 
+def client_context() -> zmq.Context[zmq.Socket[bytes]]:
+    """A context in which `connect` keeps the SUB socket apart from all others."""
+    return zmq.Context(io_threads=2)
+
+
 def connect(
     context: zmq.Context[zmq.Socket[bytes]],
     kind: int,
@@ -35,7 +40,10 @@ def connect(
         socket.set(zmq.CURVE_SERVERKEY, key.station_key.encode())
         socket.set(zmq.CURVE_PUBLICKEY, key.public_key.encode())
         socket.set(zmq.CURVE_SECRETKEY, key.secret_key.get_secret_value().encode())
-    # ZeroMQ looks at it when it connects.
+    # ZeroMQ looks at these when it connects. Its thread that looks up a name hears nothing until
+    # it is found: seconds, where the name server is away.
+    threads = context.get(zmq.IO_THREADS)
+    socket.set(zmq.AFFINITY, 1 if kind == zmq.SUB else 1 << (threads - 1))
     socket.set(zmq.IMMEDIATE, immediate)
     socket.connect(endpoint)
     return socket

@@ -12,7 +12,7 @@ from types import TracebackType
 import zmq
 
 from agent.client.acknowledge import Acknowledger
-from agent.client.connection import connect
+from agent.client.connection import client_context, connect
 from agent.client.events import MESSAGES, Behind, Event, Gap, Silence
 from agent.client.position import Position, read_position, write_position
 from agent.client.replay import ReplayClient, ReplayUnavailable
@@ -109,7 +109,7 @@ class Subscriber:
         self._epochs: set[int] = set()
 
     def __enter__(self) -> Subscriber:
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context = client_context()
         self._connect()
         return self
 

@@ -18,6 +18,7 @@ from agent.engine.base import ALL_LEVELS
 from agent.engine.unsigned import levels
 from agent.files import check_writable, write_atomically
 from agent.record import read_record
+from agent.signals import on_end, own_handlers
 
 # Parts that pass after the last one that is shown. They give the subscriber the time to fetch
 # what it missed, and end a line whose demo was killed.
@@ -92,10 +93,10 @@ def run_demo(kit: Kit, parts: int, keep: Path | None, json_file: Path | None) ->
 def _follow(kit: Kit, runtime: str, tally: Tally, parts: int) -> str | None:
     """Show every verdict; returns why not all came, None when they did."""
     endpoints = free_endpoints()
-    # Whatever asks the demo to end, its processes are to end with it.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with tempfile.TemporaryDirectory(prefix="normline-demo-") as folder:
+        with own_handlers(), tempfile.TemporaryDirectory(prefix="normline-demo-") as folder:
+            # Whatever asks the demo to end, its processes are to end with it.
+            on_end(signal.default_int_handler)
             station = write_station(Path(folder), kit, runtime, endpoints, parts + SPARE_PARTS)
             with DemoLine(station, endpoints) as line:
                 click.echo(f"starting the line on {runtime} ...")
@@ -105,6 +106,4 @@ def _follow(kit: Kit, runtime: str, tally: Tally, parts: int) -> str | None:
         return "interrupted"
     except LineStopped as stopped:
         return str(stopped)
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return None

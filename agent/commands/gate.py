@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,6 +32,7 @@ def reject_gate(gate: Path) -> None:
     from agent.gate import RejectGate, load_gate
     from agent.gate.wires import open_output, open_position, open_sensor
     from agent.service.notify import Notifier
+    from agent.signals import on_end
 
     log_to_stderr()
     settings = load_gate(gate)
@@ -51,8 +51,7 @@ def reject_gate(gate: Path) -> None:
         stack.callback(loop.close)
         notifier = Notifier()
         stack.callback(notifier.close)
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, end)
+        on_end(end)
         notifier.ready()
         click.echo(f"normline: the gate is ready and rejects: {settings.output.uri}")
         told_s = 0.0
@@ -62,4 +61,5 @@ def reject_gate(gate: Path) -> None:
             if time.monotonic() - told_s > ALIVE_S:
                 told_s = time.monotonic()
                 notifier.alive()
-        click.echo(f"normline: {loop.counts}")
+    # Now that it rejects: whoever reads this may be stuck.
+    click.echo(f"normline: {loop.counts}")

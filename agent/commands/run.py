@@ -15,8 +15,9 @@ from agent.logs import log_to_stderr
 def run(station: Path) -> None:
     """Run the station that the file STATION describes, until it is told to end.
 
-    One line on stdout says when it is ready; logs go to stderr, one JSON object a line. SIGTERM
-    and Ctrl-C end it cleanly: open parts get no decision, and the journal is complete.
+    One line on stdout says when it is ready; logs go to stderr, one JSON object a line. SIGTERM,
+    Ctrl-C and a terminal that closes end it cleanly: open parts get no decision, and the journal
+    is complete.
 
     \b
     Example:

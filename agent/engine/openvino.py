@@ -43,8 +43,13 @@ def core() -> ov.Core:
     A core gives the thread that first compiles with it a signal stack, and puts the one before back
     when it ends (2026.4). Of two that end in the order in which they began, the second puts back
     one that is gone: the next signal, such as Ctrl-C, then kills the process without a word.
+
+    What is loaded from a cache is read, not mapped: a disk that hangs or fails later would stop a
+    frame, or kill the process, and who writes to the file would change the scores.
     """
-    return ov.Core()
+    made = ov.Core()
+    made.set_property({"ENABLE_MMAP": False})
+    return made
 
 
 def version() -> str:

@@ -8,7 +8,7 @@ import time
 import zmq
 from pydantic import BaseModel, ValidationError
 
-from agent.client.connection import connect
+from agent.client.connection import client_context, connect
 from agent.gate.belt import Belt
 from agent.gate.config import GateFile
 from agent.gate.wires import Output, Position, Sensor
@@ -63,13 +63,14 @@ class RejectGate:
         self._key = read_secret_file(gate.key, ClientKey) if gate.key else None
         travel = gate.travel
         self._belt = Belt(travel.distance, travel.window, counted=travel.encoder is not None)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context = client_context()
         # Nothing was heard yet.
         self._heard_at_s = -SILENT_S
         self._silent = True
         self._sleep = SleepWatch()
         self.malformed = Trouble("a verdict cannot be read (is the station newer than the gate?)")
         self.refused = Trouble("the station does not accept a trigger")
+        self._unheard = Trouble("the station does not hear a trigger")
         self._connect()
 
     @property
@@ -125,7 +126,7 @@ class RejectGate:
         try:
             self._commands.send_json({"op": "trigger", "part_id": part_id}, zmq.NOBLOCK)
         except zmq.Again:
-            log.warning("part %s: the station does not hear the trigger", part_id)
+            self._unheard.came(f"part {part_id}")
 
     def _listen(self) -> None:
         while self._commands.poll(0):

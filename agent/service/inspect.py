@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import defaultdict
 from functools import partial
@@ -22,9 +21,6 @@ from agent.service.picture import PictureCheck
 from agent.trouble import Trouble, kind
 from agent.verdict import Durations, Reason, elapsed_ms
 from agent.view import View
-
-log = logging.getLogger(__name__)
-
 
 # The name that the monitor's memory is noted under, and how many parts of it a restart may lose.
 DRIFT, NOTED_PARTS = "drift", 50
@@ -69,6 +65,7 @@ class Inspector:
         self._unusable = defaultdict[str, Trouble](
             partial(Trouble, "a picture cannot be inspected")
         )
+        self._unscored = Trouble("the engine does not score a picture")
         self.failed_in_a_row = 0
         self.adopt(record)
 
@@ -116,7 +113,7 @@ class Inspector:
         try:
             inspection = inspect(self._engine, self._view, seen.canvas)
         except EngineFault as error:
-            log.error("frame %s: %s", frame.name, error)
+            self._unscored.came(f"frame {frame.name}: {error}")
             self.failed_in_a_row += 1
             return Decision.none(Reason.ENGINE_FAULT), Durations(queue=queue_ms)
         self.failed_in_a_row = 0

@@ -17,6 +17,7 @@ from agent.service.parts import OpenParts, Part
 from agent.service.worker import Finding
 from agent.sleep import SleepWatch
 from agent.states import State, StateMachine
+from agent.trouble import Trouble
 from agent.verdict import Durations, Reason, Verdict, elapsed_ms
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Line:
         self._waiting: deque[tuple[str, Captured]] = deque()
         # The verdict on the part that is still being inspected, when that came too late.
         self._overdue: dict[str, Verdict] = {}
+        self._unneeded = Trouble("a frame came for a part that was answered already")
         self._camera_parts = 0
         self._ready_ns = 0
         self._started = False
@@ -220,7 +222,7 @@ class Line:
         token = captured.token
         if token is not None:
             if not self._open.holds_token(token):
-                log.info("a frame came for a part that is already answered")
+                self._unneeded.came(f"frame {captured.frame.name}")
                 return
         elif not self._started or self.state is State.ERROR:
             if self._equipment.mode == "camera_triggered":

@@ -53,6 +53,7 @@ class Results:
         # Of pictures that cannot be judged the first is evidence; a night of them would take the
         # room of what was judged.
         self._was_faulty = False
+        self._late = Trouble("a part was inspected too late")
         self._undecided = {reason: Trouble(f"no decision, {reason.value}") for reason in Reason}
 
     def adopt(self, threshold: float) -> None:
@@ -138,4 +139,4 @@ class Results:
         payload = late.to_json()
         self._journal.record_late(verdict.seq, payload)
         self._send(self._recipe.late_topic, payload)
-        log.warning("part %s: %s, too late", late.part_id, late.found.value)
+        self._late.came(f"part {late.part_id}: {late.found.value}")

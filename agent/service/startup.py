@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 import cv2
 import zmq
@@ -38,6 +37,7 @@ from agent.service.notify import Notifier
 from agent.service.results import Recipe, Results
 from agent.service.watchdog import Watchdog
 from agent.service.worker import Worker
+from agent.signals import on_end, own_handlers
 from agent.view import View
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ EIGHT_BITS = frozenset({"v4l2", "rtsp", "rtsps", "file"})
 
 
 def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
-    """Run a station until SIGTERM, SIGINT, or the end of its camera's frames.
+    """Run a station until it is asked to end, or the end of its camera's frames.
 
     Args:
         path: the station file.
@@ -61,6 +61,8 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
     # wants; what a picture takes before it, even of five megapixels, takes no longer without.
     cv2.setNumThreads(1)
     with ExitStack() as stack:
+        # The last to be undone: who is asked to end again still has a journal to close.
+        stack.enter_context(own_handlers())
         bundle, scheme = open_bundle(station.product.bundle), parse(station.camera.uri).scheme
         if bundle.manifest.window is not None and scheme in EIGHT_BITS:
             raise InputError(
@@ -134,6 +136,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
         def alive() -> bool:
             return replay.alive and door.alive and journal.alive
 
+        on_end(lambda number, _: line.halt(signal.Signals(number).name))
         _run(line, desk, alive, calibration, lambda: on_ready(station))
 
 
@@ -201,11 +204,6 @@ def _run(
     on_ready: Callable[[], None],
 ) -> None:
     cause = "a defect of normline"
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        line.halt(signal.Signals(number).name)
-
-    before = {each: signal.signal(each, on_signal) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         line.begin()
         on_ready()
@@ -221,8 +219,6 @@ def _run(
         raise
     finally:
         line.end(cause)
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def _open_journal(station: Station) -> Journal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import errno
+import logging
 import re
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent import cli
+from agent.errors import InputError
 
 
 def test_a_path_that_may_not_be_looked_at_is_one_line_and_exit_code_2(
@@ -26,6 +28,27 @@ def test_a_path_that_may_not_be_looked_at_is_one_line_and_exit_code_2(
         cli.main(["calibrate"])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "normline: error: /root/parts: Permission denied\n"
+
+
+def test_an_error_is_the_last_line_whatever_was_logged(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever runs a station reads there why it does not start; lines of the log came after."""
+    written_after: list[str] = []
+
+    class Behind(logging.Handler):
+        def flush(self) -> None:
+            written_after.append(capsys.readouterr().err)
+
+    def refuse(**_: object) -> None:
+        raise InputError("no such camera")
+
+    monkeypatch.setattr(logging.getLogger("agent"), "handlers", [Behind()])
+    monkeypatch.setattr(cli.cli, "main", refuse)
+    with pytest.raises(SystemExit):
+        cli.main(["run"])
+    assert written_after == [""]
+    assert capsys.readouterr().err == "normline: error: no such camera\n"
 
 
 def test_a_defect_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

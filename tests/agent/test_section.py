@@ -1,4 +1,4 @@
-"""Paths in a file that a person has written."""
+"""What a person has written in a file is what it shows, or is refused."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from agent.section import FilePath, Section, read_yaml
 
 class Product(Section):
     bundle: FilePath
+
+
+class Camera(Section):
+    deadline_ms: float = 0.0
+    name: str = ""
+
+
+class Station(Section):
+    camera: Camera
+    second: Camera = Camera()
 
 
 def read(folder: Path, bundle: str) -> Path:
@@ -43,3 +53,50 @@ def test_an_error_repeats_no_more_of_a_file_than_a_line(tmp_path: Path) -> None:
 def test_the_home_of_a_user_who_is_not_here_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="bundle: ~nosuchuser/x.nlb: there is no such user here"):
         read(tmp_path, "~nosuchuser/x.nlb")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "camera:\n  deadline_ms: 80\n  name: a\n  deadline_ms: 8000\n",
+            r"is not a station: the key 'deadline_ms' is given twice \(lines 2, 4\)$",
+        ),
+        ("camera: {name: a}\ncamera: {deadline_ms: 9}\n", "the key 'camera' is given twice"),
+    ],
+)
+def test_a_key_given_twice_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """The last one counted: a deadline of 8 s, or a section without what the first one says."""
+    path = tmp_path / "station.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_yaml(path, Station, "station")
+
+
+def test_what_is_merged_into_a_section_may_be_said_otherwise_there(tmp_path: Path) -> None:
+    path = tmp_path / "station.yaml"
+    path.write_text(
+        "camera: &one\n  <<: {deadline_ms: 9}\n  deadline_ms: 80\nsecond: {<<: *one, name: b}\n"
+    )
+    station = read_yaml(path, Station, "station")
+    assert (station.camera.deadline_ms, station.second.deadline_ms) == (80, 80)
+
+
+@pytest.mark.parametrize("number", ["0100", "1:30", "0x50", "0b11", "1:30.5", "1_0", "010.5"])
+def test_a_number_that_is_not_what_it_shows_is_refused(tmp_path: Path, number: str) -> None:
+    """A deadline of 0100 was 64 ms, and one of 1:30 was 90."""
+    path = tmp_path / "station.yaml"
+    path.write_text(f"camera: {{deadline_ms: {number}}}")
+    with pytest.raises(InputError, match=f"deadline_ms: input should be .*, got '{number}'"):
+        read_yaml(path, Station, "station")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("80", 80), ("-7", -7), ("+0", 0), ("0.5", 0.5), (".5", 0.5), ("8.", 8), ("1.5e+3", 1500)],
+)
+def test_decimal_numbers_are_read(tmp_path: Path, text: str, number: float) -> None:
+    path = tmp_path / "station.yaml"
+    path.write_text(f"camera: {{deadline_ms: {text}, name: 0100}}")
+    camera = read_yaml(path, Station, "station").camera
+    assert (camera.deadline_ms, camera.name) == (number, "0100")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.batches import Batch, BatchMaker, _augment
+from training.batches import Batch, BatchMaker, _augment, _pack
 from training.budget import Budget
 from training.material import gather
 from training.order import Order
@@ -53,6 +54,28 @@ def test_a_worker_ends_without_the_interpreter_that_would_abort() -> None:
     begins = "from training.batches import _begin_worker; _begin_worker(0)"
     ended = subprocess.run([sys.executable, "-c", f"{ends}; {begins}"], capture_output=True)
     assert (ended.returncode, ended.stdout) == (0, b"")
+
+
+def test_a_worker_takes_no_library_from_the_folder_it_is_started_in() -> None:
+    """A stray file beside the images was loaded as one of Python's."""
+    here = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+    code = "import os, training.batches; print(os.environ['LD_LIBRARY_PATH'])"
+    said = subprocess.run([sys.executable, "-c", code], env=here, capture_output=True, text=True)
+    path = said.stdout.removesuffix("\n")
+    assert said.returncode == 0 and (path == "" or all(path.split(":")))
+
+
+def test_a_batch_needs_no_room_in_dev_shm() -> None:
+    """A container gives it 64 MB: some batches were lost, and the trainer waited for ever."""
+    images = torch.randint(256, (4, 64, 64, 3), dtype=torch.uint8)
+    mask = images[..., 0] > 100
+    anomalous = torch.tensor([True, False, True, True])
+    batch = Batch(images, images // 2, mask, mask.float(), anomalous, torch.arange(4))
+    sent = ForkingPickler.dumps(_pack(batch))
+    assert len(sent) < images[0].nbytes and b"torch" not in bytes(sent)
+    arrived = pickle.loads(sent)
+    for field, array in zip(fields(Batch), arrived, strict=True):
+        assert torch.equal(torch.from_numpy(array), getattr(batch, field.name))
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (1, 2)], ids=["whole images", "tiles"])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from training.errors import InputError
-from training.shared import shared_array
+from training.shared import given_array, shared_array
 
 
 def sent(what: Any) -> tuple[Any, int]:
@@ -51,6 +51,15 @@ def test_a_process_cannot_change_what_it_was_sent() -> None:
     other, _ = sent(shared_array((4,), np.uint8))
     with pytest.raises(ValueError, match="read-only"):
         other[0] = 1
+
+
+def test_what_is_given_away_is_its_receivers_own() -> None:
+    """Torch warns of every array that it could not write to."""
+    array = np.arange(6.0).reshape(2, 3)
+    arrived, _ = sent(given_array(array))
+    np.testing.assert_array_equal(arrived, array)
+    arrived[0] = 9
+    assert array[0].tolist() == [0, 1, 2]
 
 
 def test_the_memory_goes_with_the_last_view() -> None:

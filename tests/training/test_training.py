@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tests.training.exact import WITH_A_SECOND_PROCESS
 from tests.training.small import STEPS, order, run_train
-from training import trainer
+from training import batches, trainer
 from training.batches import BatchMaker
 from training.commands import train
 from training.errors import InputError
@@ -91,6 +91,17 @@ def test_one_seed_gives_one_model_whatever_the_images_set_aside_show(
     first = load_file(trained / "weights.safetensors")
     second = load_file(tmp_path / "again" / "weights.safetensors")
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_batch_that_does_not_come_ends_the_training_by_name(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was waited for, for ever."""
+    monkeypatch.setattr(BatchMaker, "stream", WITH_A_SECOND_PROCESS)
+    # Before a process can have begun.
+    monkeypatch.setattr(batches, "LOST_S", 0.001)
+    with pytest.raises(InputError, match="timed out .* memory may be full; go on with --resume"):
+        run_train(parts, tmp_path / "run", "--steps", "1")
 
 
 def test_another_seed_gives_another(trained: Path, parts: Path, tmp_path: Path) -> None:

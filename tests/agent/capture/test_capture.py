@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import cv2
@@ -171,3 +172,14 @@ def test_a_line_that_was_held_up_is_not_shown_the_past():
         fresh = take_frame(capture).frame
         assert asked_ns - fresh.captured_ns < LEAST_STALL_S * 1e9
         assert capture.status.stale == 1
+
+
+def test_the_server_that_forks_loads_no_library_from_the_folder_it_is_started_in():
+    """OpenCV's import had left that open, to all that the station starts."""
+    with make_capture("synthetic://?rate=50") as capture:
+        capture.start()
+        server = Path(f"/proc/{forkserver._forkserver._forkserver_pid}")
+        environment = dict(
+            line.split("=", 1) for line in (server / "environ").read_text().split("\0") if line
+        )
+    assert "" not in environment["LD_LIBRARY_PATH"].split(":")

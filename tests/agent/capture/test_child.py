@@ -44,8 +44,9 @@ def test_a_process_whose_line_goes_while_it_answers_ends(
     monkeypatch.setattr(child, "Recorder", Recorder)
     monkeypatch.setattr(child, "os", SimpleNamespace(_exit=ends.append))
     # This process goes on with its own.
-    deaf = SimpleNamespace(signal=lambda *_: None, SIGINT=None, SIG_IGN=None)
+    deaf = SimpleNamespace(signal=lambda *_: None, SIGINT=None, SIGHUP=None, SIG_IGN=None)
     monkeypatch.setattr(child, "signal", deaf)
+    monkeypatch.setattr(child.decoder, "listen", lambda: None)
     monkeypatch.setattr(child, "cv2", SimpleNamespace(setNumThreads=lambda _: None))
     here, there = multiprocessing.Pipe()
     here.send(Want())

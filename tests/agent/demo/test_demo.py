@@ -56,7 +56,7 @@ def test_an_unwritable_summary_is_found_out_before_the_run(kit: Kit, tmp_path: P
         run_demo(kit, 5, None, tmp_path / "nowhere" / "summary.json")
 
 
-@pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_ends_everything_and_shows_what_came(
     kit: Kit, tmp_path: Path, request_to_end: signal.Signals
 ):

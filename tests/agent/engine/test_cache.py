@@ -36,6 +36,18 @@ def test_the_second_start_finds_what_the_first_compiled(tmp_path: Path, cache: P
     assert (folder / SEAL).is_file()
 
 
+def test_an_engine_from_the_cache_needs_its_disk_no_more(tmp_path: Path, cache: Path) -> None:
+    """Mapped, a page that had to be read again stood in a frame, or killed the process."""
+    bundle = open_bundle(write_tiny_bundle(tmp_path / "tiny.nlb"))
+    load_engine(bundle, runtime="openvino", precision="fp32").close()
+    (blob,) = cache.glob("*/*.blob")
+    engine = load_engine(bundle, runtime="openvino", precision="fp32")
+    mapped = Path("/proc/self/maps").read_text().splitlines()
+    engine.close()
+    assert blob.is_file()
+    assert [line for line in mapped if str(cache) in line] == []
+
+
 def test_a_damaged_engine_is_compiled_anew_and_never_scores(
     tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

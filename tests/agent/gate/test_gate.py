@@ -152,6 +152,12 @@ def open_at(rig: Rig, count: int) -> bool:
     return rig.is_open
 
 
+def test_the_name_that_triggers_go_to_is_looked_up_beside_the_verdicts(rig: Rig) -> None:
+    """ZeroMQ's thread that looks up a name hears nothing while the name server is away."""
+    threads = [rig.gate._verdicts.get(zmq.AFFINITY), rig.gate._commands.get(zmq.AFFINITY)]
+    assert threads == [1, 2]
+
+
 def test_a_pass_for_the_part_opens_the_gate_while_the_part_is_there(rig: Rig) -> None:
     rig.enter("A17")
     rig.say("A17")
@@ -324,6 +330,20 @@ def test_a_station_that_takes_no_triggers_is_told_and_does_not_fill_the_log(
     assert rig.gate._commands.poll(LIMIT_S * 1000)
     rig.gate.turn()
     assert rig.gate.refused.count == 3  # of the one that was accepted nothing is said
+
+
+def test_a_station_that_hears_no_triggers_is_told_and_does_not_fill_the_log(
+    rig: Rig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unheard(*_: object) -> None:
+        raise zmq.Again
+
+    monkeypatch.setattr(rig.gate, "_commands", SimpleNamespace(send_json=unheard))
+    rig.gate._enter("A1")
+    rig.gate._enter("A2")
+    assert told(caplog, "does not hear") == [
+        "the station does not hear a trigger, 1 so far: part A1"
+    ]
 
 
 @pytest.mark.parametrize("answer", [{"op": "error", "reason": "part A1 is open"}, {"a": 1}])

@@ -45,6 +45,32 @@ def test_a_slow_engine_is_answered_for_at_the_deadline_and_its_finding_is_kept_a
     reader.close()
 
 
+def test_a_line_that_is_always_late_does_not_fill_the_log(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each part had a line for its result, or for its frame."""
+    for part in "AB":
+        rig.line.trigger(part, 0.001)
+        rig.turn()
+        rig.camera.deliver()
+        rig.turn()
+    rig.line.start()  # so many in a row are a fault
+    for number, part in enumerate("CD", start=3):
+        rig.engine.goes_on.clear()
+        rig.line.trigger(part, 500)
+        rig.camera.deliver()
+        while len(rig.verdicts) < number:
+            rig.line.turn()
+        rig.engine.goes_on.set()
+        rig.turn()
+    assert len(rig.late_results) == 2
+    told = [each.getMessage() for each in caplog.records]
+    (frame,) = [each for each in told if "answered already" in each]
+    assert "frame 000000" in frame
+    (result,) = [each for each in told if "inspected too late" in each]
+    assert "part C: PASS" in result
+
+
 def be_late(rig: Rig, part: str) -> None:
     rig.line.trigger(part, 0.001)
     rig.turn()

@@ -100,11 +100,14 @@ def test_a_night_in_the_dark_does_not_fill_the_log(
     (picture,) = told("cannot be inspected")
     assert "frame 000000: " in picture
     assert told("CAMERA_FAULT") == ["no decision, CAMERA_FAULT, 1 so far: part 000000"]
-    # Another reason is told at once.
-    rig.engine.scores.append(None)
-    rig.camera.deliver(triggered=False)
-    rig.turn()
+    # Another reason is told at once, and no more often.
+    for _ in range(2):
+        rig.engine.scores.append(None)
+        rig.camera.deliver(triggered=False)
+        rig.turn()
     assert told("ENGINE_FAULT") == ["no decision, ENGINE_FAULT, 1 so far: part 000005"]
+    (fault,) = told("does not score a picture")
+    assert "frame 000005: scripted" in fault
 
 
 def test_more_triggers_than_the_camera_takes_are_answered_at_once(rig: Rig) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from agent.journal import Journal
 from agent.journal.writer import JournalWriter
 from agent.messaging.status import StateChange
 from agent.service import run_station
+from agent.signals import own_handlers
 from agent.states import State
 from agent.verdict import Outcome, Reason, Verdict
 from tests.agent.journal.filling import settle, stored_in
@@ -154,6 +157,30 @@ def test_told_to_end_it_answers_what_is_open_and_says_goodbye(
         )
         assert [verdict.reason for verdict in verdicts_in(events)] == [Reason.INTERRUPTED]
         assert "Traceback" not in station.stderr()
+
+
+def test_a_station_whose_terminal_closes_ends_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed; and a terminal says so twice, the second time while the journal is closed."""
+    ready, closed = [], []
+
+    def close(journal: Journal) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        closed.append(journal.close())
+
+    def unheard(*_: object) -> None:
+        raise AssertionError("the signal is not heard")
+
+    def hang_up(_: object) -> None:
+        ready.append(True)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    monkeypatch.setattr("agent.service.startup._close_journal", close)
+    with own_handlers():
+        signal.signal(signal.SIGHUP, unheard)
+        run_station(write_station(tmp_path, FAST), hang_up)
+    assert ready and closed == [True]
 
 
 def test_when_nothing_writes_the_journal_any_more_the_station_ends_and_loses_nothing(

@@ -71,6 +71,7 @@ def verdicts_of(station_file: Path, count: int) -> list[Verdict]:
             assert event is not None, station.stderr()
             if isinstance(event, Verdict):
                 verdicts.append(event)
+        station.terminate()  # whatever it has logged is there
     return verdicts
 
 
