@@ -14,6 +14,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # A shell starts what runs in its background deaf to Ctrl-C, and children inherit that; the tests
 # that interrupt one would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# And nohup deaf to the end of its terminal, which these tests themselves may go on to ignore.
+signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 # Small tensors gain nothing from threads, and machines that run tests have other work, beside which
