@@ -42,8 +42,10 @@ class Site:
     """The machine, and what is done at it as root.
 
     `wheels` is the version that is installed first, `newer` another one, `broken` one whose station
-    does not start.
+    does not start. `said` is what the installer said last.
     """
+
+    said = ""
 
     def __init__(self, machine: Machine) -> None:
         """Put onto the machine what somebody without a network there brings along."""
@@ -135,7 +137,9 @@ class Site:
         return took_s
 
     def _installer(self, *arguments: str) -> int:
-        return self.machine.run(PYTHON, f"/{HOME}/deploy/install.py", *arguments).returncode
+        done = self.machine.run(PYTHON, f"/{HOME}/deploy/install.py", *arguments)
+        self.said = (done.stderr or done.stdout).strip()
+        return done.returncode
 
     def _wheel(self, folder: str) -> Path:
         (wheel,) = (self.machine.files / HOME / folder).glob("normline-*.whl")
