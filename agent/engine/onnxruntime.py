@@ -32,8 +32,6 @@ PROVIDERS = {
     "TensorRT": "TensorrtExecutionProvider",
 }
 ERRORS_ONLY = 3
-# A station does not report to the maker of its runtime.
-ort.disable_telemetry_events()
 # ONNX Runtime's exceptions share no base class but Exception.
 FAILURES: tuple[type[Exception], ...] = (
     RuntimeError,
