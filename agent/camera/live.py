@@ -26,6 +26,8 @@ READ_TIMEOUT_MS = 1500
 # good part of a period to arrive.
 FRESH_SHARE = 0.25
 MOST_STALE = 300
+# As many as there are between two key pictures, ten seconds apart at 30 a second.
+MOST_DAMAGED = 300
 # A camera that does not tell its rate is not taken for lost before three times as long.
 USUAL_PERIOD_S = 0.2
 # V4L2 waits so long for a frame; then there was none, which is no fault where each is a part.
@@ -87,7 +89,7 @@ class LiveCamera(Camera):
                 self.period_s = self._fresh_s = 0.0
             else:
                 self._size = first_image(capture, uri).shape
-                _reach_a_whole_picture(capture)
+                _reach_a_whole_picture(capture, uri)
                 told_s = told_period_s(capture)
                 usual_s = told_s or measured_period_s(capture, uri)
                 self.period_s = told_s or max(usual_s, USUAL_PERIOD_S)
@@ -196,15 +198,24 @@ def open_rtsp(uri: CameraUri, *, every_frame: bool = False) -> Camera:
     return LiveCamera(uri, open_capture(uri, uri.text, cv2.CAP_FFMPEG, params), {})
 
 
-def _reach_a_whole_picture(capture: cv2.VideoCapture) -> None:
+def _reach_a_whole_picture(capture: cv2.VideoCapture, uri: CameraUri) -> None:
     """Where the first picture was damaged, as with many a camera, read on to one that is not.
 
     Of a stream that was joined between two key pictures, the first of them is the next such one.
+
+    Raises:
+        InputError: none comes.
     """
-    damaged = decoder.damage() is not None
-    while damaged and capture.read()[0]:
+    damage = decoder.damage()
+    for _ in range(MOST_DAMAGED):
+        if damage is None or not capture.read()[0]:
+            return
         changes = capture.get(cv2.CAP_PROP_FRAME_TYPE) in CHANGES
-        damaged = decoder.damage() is not None or changes
+        damage = decoder.damage() or (damage if changes else None)
+    raise InputError(
+        f"camera {uri.shown} gives damaged pictures alone (the decoder says: {damage}): check its "
+        "cable and network, or have it send another format"
+    )
 
 
 def _announced_size(capture: cv2.VideoCapture, uri: CameraUri) -> tuple[int, ...]:

@@ -96,6 +96,15 @@ def test_opening_without_a_first_frame_is_refused_and_lets_go_of_the_device(open
     assert driver.released
 
 
+def test_a_camera_whose_pictures_are_all_damaged_says_so(open_driver, monkeypatch):
+    """It read on for a whole one for ever, and was taken for one that does not open."""
+    monkeypatch.setattr(live.decoder, "damage", lambda: "premature end of JPEG file")
+    driver = Driver(frames=1_000_000)
+    with pytest.raises(InputError, match=r"damaged pictures alone .*premature end of JPEG file"):
+        open_driver(driver)
+    assert driver.grabbed < 1000 and driver.released
+
+
 def test_another_picture_size_under_way_is_a_fault(open_driver):
     camera = open_driver(Driver(images=[IMAGE, IMAGE[:240]]))
     with pytest.raises(CameraFault, match="size"):
