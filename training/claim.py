@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +21,41 @@ RECIPE = ("t_normal", "t_noisier", "learning_rate", "painting_share", "score_wei
 UNTOLD = {"painting_share": 1.0}
 
 
-def claim(order: Order, settings: RunSettings) -> None:
-    """Write what is begun in `order.out`, or find there that it has been begun the same way.
+@contextmanager
+def claim(order: Order, settings: RunSettings) -> Iterator[None]:
+    """Hold `order.out`: what is begun there is written, or found to be begun the same way.
 
-    Raises InputError where the folder holds a run that is not to be resumed, or another one.
+    Raises InputError where the folder holds a run that is not to be resumed, or another one, or
+    where another training holds it.
     """
-    if not has_begun(order.out):
-        order.out.mkdir(parents=True, exist_ok=True)
-        write_settings(order.out, settings)
-        return
+    order.out.mkdir(parents=True, exist_ok=True)
+    folder = os.open(order.out, os.O_RDONLY)
+    try:
+        _lock(folder, order.out)
+        if has_begun(order.out):
+            _check_begun(order, settings)
+        else:
+            write_settings(order.out, settings)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _lock(folder: int, path: Path) -> None:
+    """The kernel lets go of it however the process ends."""
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"another training is at work in {path}: wait for it or end it, or give another --out"
+        ) from None
+    except OSError as error:
+        # Shares of other machines may know no locks for folders.
+        if error.errno not in (errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
+            raise
+
+
+def _check_begun(order: Order, settings: RunSettings) -> None:
     if not order.resume:
         raise InputError(
             f"{order.out} already holds a run: add --resume to go on, or give another --out"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,8 @@ def train_run(
     `say` gets one line per decision. Started by `torchrun`, every process calls this with the
     same order, and the first of them writes the run.
     """
-    with training_group() as group:
-        _train(order, good, say if group.leads else _say_nothing, variant, group)
+    with training_group() as group, ExitStack() as held:
+        _train(order, good, say if group.leads else _say_nothing, variant, group, held)
 
 
 def _train(
@@ -59,6 +60,7 @@ def _train(
     say: Callable[[str], None],
     variant: Variant,
     group: Group,
+    held: ExitStack,
 ) -> None:
     recipe, device = variant.recipe(preset(order.preset)), choose_device(order.device, group)
     batch_size = order.batch_size or recipe.images_a_step(device.type == "cuda")
@@ -72,7 +74,8 @@ def _train(
     if not group.alike(int(settings.data_digest[:12], 16)):
         raise InputError("the machines train on different images: give all the same")
     if group.leads:
-        _begin(order, settings, material.calibration)
+        held.enter_context(claim(order, settings))
+        _prepare(order, material.calibration)
 
     batches = _batches(order, variant, material, batch_size, device, group, say)
     torch.manual_seed(order.seed)
@@ -128,9 +131,8 @@ def _settings(
     )
 
 
-def _begin(order: Order, settings: RunSettings, calibration: Sequence[Path]) -> None:
-    """Take the folder of the run, and leave in it what training never looks at."""
-    claim(order, settings)
+def _prepare(order: Order, calibration: Sequence[Path]) -> None:
+    """Leave in the folder of the run what training never looks at."""
     lines = "".join(f"{path.resolve()}\n" for path in calibration)
     replace_text(order.out / CALIBRATION, lines)
     if order.view.ignore_mask is not None:

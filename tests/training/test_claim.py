@@ -19,7 +19,9 @@ from training.claim import same_recipe
 from training.distributed import Group
 from training.errors import InputError
 from training.run import IGNORE_MASK, METRICS, SETTINGS, WEIGHTS, load_run, read_settings
+from training.selection import SelectionScore
 from training.state import STATE, load_state, save_state
+from training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("no_second_process")
 
@@ -161,3 +163,27 @@ def test_a_resume_takes_the_ignore_mask_that_lies_in_the_run(parts: Path, tmp_pa
     run_train(parts, out, "--steps", "1", "--ignore-mask", str(tmp_path / "mask.png"))
     run_train(parts, out, "--resume", "--ignore-mask", str(out / IGNORE_MASK))
     assert (out / IGNORE_MASK).read_bytes() == (tmp_path / "mask.png").read_bytes()
+
+
+def test_a_run_that_is_being_trained_is_not_gone_on_with_by_another(
+    trained: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--resume of a training thought dead: both wrote its state, in turns."""
+    out = tmp_path / "held"
+    shutil.copytree(trained, out)
+    train = Trainer.train
+    refused: list[str] = []
+
+    def train_beside_another(self: Trainer) -> SelectionScore | None:
+        if not refused:
+            with pytest.raises(InputError) as error:
+                run_train(parts, out, "--resume")
+            refused.append(str(error.value))
+        return train(self)
+
+    monkeypatch.setattr(Trainer, "train", train_beside_another)
+    run_train(parts, out, "--resume")
+    assert refused == [
+        f"another training is at work in {out}: wait for it or end it, or give another --out"
+    ]
+    run_train(parts, out, "--resume")
