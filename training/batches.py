@@ -1,4 +1,4 @@
-"""Training batches: good images, three of four with synthetic anomalies."""
+"""Training batches: good images, most with synthetic anomalies."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ class BatchMaker(Dataset[Batch]):
         normals: uint8 [N, H, W, 3] BGR; a `shared_array`, or every worker gets a copy.
         flips: names in `symmetry.FLIPS` that leave a good part good.
         synthesizer: built on the same normals.
-        size: images a batch; three of four get anomalies.
+        size: images a batch.
+        good_every: one of so many gets no anomaly.
         group: the processes that share each batch; this one makes its own part alone.
         workers: processes that make batches ahead of time.
     """
@@ -72,6 +73,7 @@ class BatchMaker(Dataset[Batch]):
         flips: list[str],
         size: int,
         seed: int,
+        good_every: int,
         group: Group = ALONE,
         workers: int = 1,
     ) -> None:
@@ -80,14 +82,15 @@ class BatchMaker(Dataset[Batch]):
         self.synthesizer = synthesizer
         self.size = size
         self.seed = seed
+        self.good_every = good_every
         self.group = group
-        check_shares(size, group)
+        check_shares(size, good_every, group)
         self.workers = workers
 
     def __getitem__(self, step: int) -> Batch:
         """Batch number `step`."""
         rng = np.random.default_rng((self.seed, step))
-        wanted = rng.permutation(_gets_anomaly(self.size))
+        wanted = rng.permutation(_gets_anomaly(self.size, self.good_every))
         places = own_places(wanted, self.group.rank, self.group.size)
         indices = self._indices(step)
         images: list[NDArray[np.uint8]] = []
@@ -148,14 +151,14 @@ class BatchMaker(Dataset[Batch]):
         return indices
 
 
-def check_shares(size: int, group: Group) -> None:
+def check_shares(size: int, good_every: int, group: Group) -> None:
     """Raises InputError where a batch of `size` images cannot be shared evenly by the group."""
-    own_places(_gets_anomaly(size), group.rank, group.size)
+    own_places(_gets_anomaly(size, good_every), group.rank, group.size)
 
 
-def _gets_anomaly(size: int) -> NDArray[np.bool_]:
-    """Bool [size]: three of four."""
-    return np.arange(size) % 4 != 0
+def _gets_anomaly(size: int, good_every: int) -> NDArray[np.bool_]:
+    """Bool [size]."""
+    return np.arange(size) % good_every != 0
 
 
 def _pack(batch: Batch) -> list[NDArray[Any]]:

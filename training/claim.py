@@ -16,9 +16,10 @@ from training.order import Order
 from training.run import SETTINGS, RunSettings, read_settings, write_settings
 
 # What of a recipe is its own and not a user's to give.
-RECIPE = ("t_normal", "t_noisier", "learning_rate", "painting_share", "score_weight")
-# Runs of earlier versions do not tell: their reconstruction network learnt to the end.
-UNTOLD = {"painting_share": 1.0}
+RECIPE = ("t_normal", "t_noisier", "learning_rate", "painting_share", "score_weight", "good_every")
+# Runs of earlier versions do not tell: their reconstruction network learnt to the end, and one of
+# four images of a step was left good.
+UNTOLD = {"painting_share": 1.0, "good_every": 4}
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def implicit_x0(
     Song et al., "Denoising Diffusion Implicit Models" (arXiv 2010.02502), eq. 12. A stride above
     t is the one-step prediction. Returns [B, C, H, W] in [-1, 1].
     """
-    steps = list(range(t, -1, -stride))
+    steps = list(range(t, 0, -stride))
     for now, following in zip(steps, steps[1:], strict=False):
         x0 = _predicted_x0(schedule, predict, x_t, now)
         # The noise that agrees with the clamped prediction.

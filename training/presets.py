@@ -27,6 +27,7 @@ class Preset:
         painting_share: of the budget, in which the reconstruction network learns. After it that
             network stays as it is, a step costs a third less, and the segmentation network goes on.
         score_weight: weight of the loss on the image score itself (0: none, as in the paper).
+        good_every: one of so many images of a step is left without an anomaly.
         colours: that the edge networks paint and compare; 1 where all images are grey.
     """
 
@@ -40,6 +41,7 @@ class Preset:
     learning_rate: tuple[float, float]
     painting_share: float
     score_weight: float
+    good_every: int
     colours: int = 3
 
     def images_a_step(self, on_gpu: bool) -> int:
@@ -67,6 +69,7 @@ def _edge(unet: dict[str, Any], segmentation: dict[str, Any]) -> Preset:
         learning_rate=(2e-3, 2e-3),
         painting_share=0.4,
         score_weight=0.05,
+        good_every=4,
     )
 
 
@@ -82,6 +85,7 @@ PRESETS: dict[str, Preset] = {
         learning_rate=(1e-4, 1e-5),
         painting_share=1.0,
         score_weight=0.0,
+        good_every=2,
     ),
     # For a slow station or a fast line, and the product of `normline demo`.
     "edge-s": _edge(

@@ -18,7 +18,7 @@ from training.dataset import data_digest
 from training.device import choose_device, has_fast_bfloat16, spare_cores
 from training.distributed import Group, share_statistics, training_group
 from training.errors import InputError
-from training.files import replace_bytes, replace_text
+from training.files import remove_half_written, replace_bytes, replace_text
 from training.material import Material, gather
 from training.model import FixedNoise
 from training.order import AS_PRESET, Order, Variant
@@ -64,7 +64,7 @@ def _train(
 ) -> None:
     recipe, device = variant.recipe(preset(order.preset)), choose_device(order.device, group)
     batch_size = order.batch_size or recipe.images_a_step(device.type == "cuda")
-    check_shares(batch_size, group)
+    check_shares(batch_size, recipe.good_every, group)
     twice = _must_checkpoint(recipe, batch_size // group.size, order.input_size, device)
     # Read before the folder is taken: a refused image can be replaced and the order repeated.
     material = gather(order, good, say)
@@ -75,9 +75,10 @@ def _train(
         raise InputError("the machines train on different images: give all the same")
     if group.leads:
         held.enter_context(claim(order, settings))
+        remove_half_written(order.out)
         _prepare(order, material.calibration)
 
-    batches = _batches(order, variant, material, batch_size, device, group, say)
+    batches = _batches(order, variant, material, recipe, batch_size, device, group, say)
     torch.manual_seed(order.seed)
     model = variant.build(recipe).to(device)
     share_statistics(model, group)
@@ -102,6 +103,12 @@ def _train(
     if chosen is not None:
         record = settings.training | _record(material, trainer, chosen, device)
         _leave_run(order.out, settings.model_copy(update={"training": record}), trainer)
+        say(
+            f"{trainer.step} steps in {trainer.elapsed_s / 60:.1f} minutes, "
+            f"{trainer.waiting:.1%} of them spent waiting for images; on held-out normals with "
+            f"synthetic anomalies: image AUROC {chosen.image_auroc:.4f}, "
+            f"pixel AP {chosen.pixel_ap:.4f}"
+        )
         say(f"pictures: {order.out / LOSSES}, {order.out / SAMPLES}")
 
 
@@ -143,6 +150,7 @@ def _batches(
     order: Order,
     variant: Variant,
     material: Material,
+    recipe: Preset,
     size: int,
     device: torch.device,
     group: Group,
@@ -156,7 +164,9 @@ def _batches(
     flips = find_flips(parts.tiles, len(material.view.places))
     say(f"a good part stays good under: {', '.join(flips) or 'no flip'}")
     workers = spare_cores(device, group)
-    return BatchMaker(parts.tiles, synthesizer, flips, size, order.seed, group, workers)
+    return BatchMaker(
+        parts.tiles, synthesizer, flips, size, order.seed, recipe.good_every, group, workers
+    )
 
 
 def _selection(order: Order, variant: Variant, material: Material) -> SelectionSet:
@@ -199,7 +209,7 @@ def _run_to_the_end(
             "--out must be one folder for all machines: they go on from different steps"
         )
     try:
-        chosen = trainer.train()
+        return trainer.train()
     except torch.OutOfMemoryError:
         raise InputError(
             f"the memory of {trainer.device} does not hold a batch of {trainer.batches.size} "
@@ -213,14 +223,6 @@ def _run_to_the_end(
             f"the processes that make the images of a step have failed ({str(error).strip()}): "
             "this machine's memory may be full; go on with --resume"
         ) from None
-    if chosen is not None:
-        say(
-            f"{trainer.step} steps in {trainer.elapsed_s / 60:.1f} minutes, "
-            f"{trainer.waiting:.1%} of them spent waiting for images; on held-out normals with "
-            f"synthetic anomalies: image AUROC {chosen.image_auroc:.4f}, "
-            f"pixel AP {chosen.pixel_ap:.4f}"
-        )
-    return chosen
 
 
 def _must_checkpoint(

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from training.batches import Batch, BatchMaker, _augment, _pack
+from training.batches import Batch, BatchMaker, _augment, _gets_anomaly, _pack
 from training.budget import Budget
 from training.material import gather
 from training.order import Order
+from training.presets import preset
 from training.synthesis import Synthesizer
 from training.wish import ViewWish
 
@@ -104,10 +105,17 @@ def test_a_worker_holds_no_copy_of_the_images(grid: tuple[int, int], tmp_path: P
     material = gather(order, sorted(good.iterdir()), lambda line: None)
     assert material.parts.is_object
     synthesizer = Synthesizer(material.parts, material.textures, np.random.default_rng(0))
-    maker = BatchMaker(material.parts.tiles, synthesizer, ["left-right"], 8, seed=0)
+    maker = BatchMaker(material.parts.tiles, synthesizer, ["left-right"], 8, seed=0, good_every=4)
     sent = ForkingPickler.dumps(maker)
     # One of its images alone is more.
     assert len(sent) < 64 * 64 * 3
     here, there = maker[1], pickle.loads(sent)[1]
     for field in fields(Batch):
         assert torch.equal(getattr(here, field.name), getattr(there, field.name))
+
+
+@pytest.mark.parametrize(("name", "good"), [("edge-m", 2), ("paper", 4)])
+def test_a_preset_says_how_many_images_of_a_step_stay_good(name: str, good: int) -> None:
+    """The paper's reconstruction learns from the good ones alone: half of all, not a quarter."""
+    wanted = _gets_anomaly(8, preset(name).good_every)
+    assert np.count_nonzero(~wanted) == good

@@ -49,6 +49,18 @@ def test_a_stride_beyond_t_is_the_one_step_prediction() -> None:
     assert torch.equal(implicit_x0(SCHEDULE, lambda *_: eps, x_t, 200, stride=201), one_step)
 
 
+def test_ten_steps_ask_the_network_ten_times() -> None:
+    """Eleven: the last was asked at t = 0 of what was painted already."""
+    asked: list[int] = []
+
+    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+        asked.append(int(t[0]))
+        return torch.zeros_like(x_t)
+
+    implicit_x0(SCHEDULE, predict, torch.randn(1, 3, 4, 4), 400, stride=40)
+    assert asked == list(range(400, 0, -40))
+
+
 @pytest.mark.parametrize("way", ["ancestral", "implicit"])
 def test_noise_becomes_the_distribution_of_the_data(way: str) -> None:
     """Too little or too much noise at any step ends in another deviation than the data's."""
