@@ -13,9 +13,10 @@ import click
 from agent.bundle import Bundle, open_bundle
 from agent.engine import PRECISIONS, RUNTIMES, installed_runtimes, load_engine, self_test
 from agent.errors import InputError, NoPart
-from agent.files import check_writable, write_atomically
+from agent.files import check_apart, check_writable, write_atomically
 from agent.record import CalibrationRecord, check_record, read_record
 from agent.view import View
+from training.say import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +61,7 @@ def export(run: Path, out: Path, frames: Path | None, finetune: str | None) -> N
         trained,
         *kept,
         out,
-        lambda line: click.echo(line, err=True),
+        say,
         Budget(seconds=parse_seconds(finetune, "--finetune")) if finetune else None,
     )
     click.echo(
@@ -113,6 +114,7 @@ def evaluate(
 
     if json_file:
         check_writable(json_file)
+        check_apart([json_file], [bundle, *calibration])
     opened = open_bundle(bundle)
     view = View.of(opened)
     items = read_dataset(data).test
@@ -120,9 +122,7 @@ def evaluate(
     names = runtime or [name for name in HERE if evaluation.has_device(name, device)] or HERE
     chosen = [(name, device, each) for name in names for each in precision or PRECISIONS]
     records = evaluation.by_engine([read_record(path) for path in calibration], opened, chosen)
-    items, canvases, masks = load_labelled_images(
-        items, view, NoPart, lambda line: click.echo(line, err=True)
-    )
+    items, canvases, masks = load_labelled_images(items, view, NoPart, say)
     evaluation.check_test_set(items, set(apart) & {item.kind for item in items})
     reference, found, failed = None, {}, None
     # What all are compared with goes first, and nobody's maps are kept longer than they are needed.
@@ -131,7 +131,7 @@ def evaluate(
             outcome = _outcome(opened, key, records.get(key), view, canvases)
         except InputError as error:
             failed = error
-            click.echo(f"left out: {error}", err=True)
+            say(f"left out: {error}")
             continue
         reference = reference or replace(outcome, maps=outcome.maps[:0].copy())
         found[key] = evaluation.report(
@@ -141,10 +141,10 @@ def evaluate(
     if failed is not None and not found:
         raise failed
     reports = [found[key] for key in chosen if key in found]
-    click.echo(evaluation.table(reports, set(apart)))
     if json_file:
         rows = [asdict(report) for report in reports]
         write_atomically(json_file, (json.dumps(rows, indent=1) + "\n").encode())
+    click.echo(evaluation.table(reports, set(apart)))
     judged = {name for name, _, _ in found}
     for key in set(chosen) - set(found):
         # fp32 is not missed on an NPU, which has none, unless somebody asked for it.
@@ -172,5 +172,5 @@ def _outcome(
         outcome = inspect_all(engine, view, canvases, limit)
     finally:
         engine.close()
-    click.echo(f"inspected {len(canvases)} images on {engine.fingerprint}", err=True)
+    say(f"inspected {len(canvases)} images on {engine.fingerprint}")
     return outcome

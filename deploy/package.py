@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from agent.bundle import GOLDEN, Golden, model_member, open_bundle, write_bundle
+from agent.bundle import GOLDEN, Bundle, Golden, model_member, open_bundle, write_bundle
 from agent.engine import PRECISIONS, EngineFault, installed_runtimes, load_engine, self_test
 from agent.errors import InputError
+from agent.files import write_atomically
 from deploy.equalise import equalise
 from deploy.finetune import finetune
 from deploy.folded import FoldedInspector
@@ -106,15 +107,11 @@ def build_bundle(
     models["int8"], judged = _int8(line, exact, size, tuning, say)
     for precision, model in models.items():
         check_rules(model, precision)
-    candidate = out.with_name(out.name + ".candidate")
-    _write(candidate, run, models, exact)
+    candidate, content = _packed(run, models, exact, out.parent)
     say("comparing every precision on every runtime here with the trained model")
-    try:
-        advice = "; try --finetune 10m" if tunable and not tuning else ""
-        results += gate(candidate, exact, judged.seen_again(run.inspector), advice)
-        os.replace(candidate, out)
-    finally:
-        candidate.unlink(missing_ok=True)
+    advice = "; try --finetune 10m" if tunable and not tuning else ""
+    results += gate(candidate, exact, judged.seen_again(run.inspector), advice)
+    write_atomically(out, content)
     return results
 
 
@@ -148,17 +145,17 @@ class Exact:
         )
 
 
-def gate(path: Path, exact: Exact, more: Exact, advice: str = "") -> list[GateResult]:
+def gate(bundle: Bundle, exact: Exact, more: Exact, advice: str = "") -> list[GateResult]:
     """Run every precision on every runtime installed here against the trained model.
 
     Args:
+        bundle: what is judged.
         more: for INT8, of which one verdict in 200 may differ.
         advice: for when INT8 strays.
 
     Raises:
         InputError: with the figures of the first that strays too far, or has no answer at all.
     """
-    bundle = open_bundle(path)
     results = []
     for runtime in installed_runtimes():
         for precision in PRECISIONS:
@@ -202,12 +199,19 @@ def _int8(
     return quantise(graph, scales), exact
 
 
-def _write(path: Path, run: Run, models: dict[str, bytes], exact: Exact) -> None:
-    """Write a bundle that the gate has still to pass."""
+def _packed(run: Run, models: dict[str, bytes], exact: Exact, folder: Path) -> tuple[Bundle, bytes]:
+    """A bundle that the gate has still to pass, and its bytes.
+
+    It lies in `folder` for a moment only, under a name of its own: a killed export leaves none
+    that could be taken for one that has passed, and of two at once each judges its own.
+    """
     span = float(np.ptp(exact.trained.scores))
     members = {model_member(precision): model for precision, model in models.items()}
     members[GOLDEN] = _golden(exact, span).to_bytes()
-    write_bundle(path, _manifest_fields(run, span), members | view_members(run))
+    with TemporaryDirectory(prefix=".export.", dir=folder) as own:
+        path = Path(own) / "unjudged.nlb"
+        write_bundle(path, _manifest_fields(run, span), members | view_members(run))
+        return open_bundle(path), path.read_bytes()
 
 
 def _manifest_fields(run: Run, span: float) -> dict[str, Any]:

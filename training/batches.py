@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import count
 from typing import Any
@@ -136,7 +139,9 @@ class BatchMaker(Dataset[Batch]):
             # A forked child would wait for ever for the threads that OpenCV had in its parent.
             multiprocessing_context="spawn",
         )
-        for arrays in loader:
+        with _deaf_to_ctrl_c():
+            made = iter(loader)
+        for arrays in made:
             yield Batch(*map(torch.from_numpy, arrays))
 
     def _indices(self, step: int) -> list[int]:
@@ -149,6 +154,22 @@ class BatchMaker(Dataset[Batch]):
                 order = np.random.default_rng((self.seed, 1 << 32, epoch)).permutation(total)
             indices.append(int(order[place]))
         return indices
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """What processes inherit that are started meanwhile: to end them is this one's affair.
+
+    Interrupted while they import torch, each would show a traceback of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may ask for it
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def check_shares(size: int, good_every: int, group: Group) -> None:

@@ -11,6 +11,7 @@ from training.budget import Budget
 from training.duration import parse_seconds
 from training.errors import InputError
 from training.presets import EDGE, NAMES, resolve
+from training.say import say
 
 PATH = click.Path(path_type=Path)
 DEFAULT_BUDGET = "60m"
@@ -99,14 +100,14 @@ def train(
         raise InputError(f"{out} holds no run to go on with: leave --resume out, or mend --out")
     budget = parse_budget(steps, time_budget, begun)
     chosen = resolve(preset, budget, on_gpu=is_gpu(device))
-    if os.environ.get("RANK", "0") == "0":
+    leads = os.environ.get("RANK", "0") == "0"
+    if leads:
         given = "" if steps or time_budget or begun else " (no --time-budget was given)"
-        click.echo(f"training for {budget.in_words}{given}", err=True)
+        say(f"training for {budget.in_words}{given}")
         if preset == EDGE and chosen == "edge-s":
-            click.echo(
+            say(
                 "edge is edge-s here: a CPU teaches edge-m too little in that time "
-                "(--preset edge-m overrules this)",
-                err=True,
+                "(--preset edge-m overrules this)"
             )
     order = Order(
         out=out,
@@ -121,8 +122,14 @@ def train(
         textures=textures,
         resume=resume,
     )
-    train_run(order, read_dataset(data).train_good, lambda line: click.echo(line, err=True))
-    click.echo(f"run in {out}; next: normline export {out} --out {order.product}.nlb", err=True)
+    try:
+        train_run(order, read_dataset(data).train_good, say)
+    except KeyboardInterrupt:
+        if leads and has_begun(out):
+            # Below the bar, which ends without a line's end.
+            say(f"\ninterrupted; the same command with --resume goes on with {out}")
+        raise
+    say(f"run in {out}; next: normline export {out} --out {order.product}.nlb")
 
 
 @click.command(
@@ -136,10 +143,7 @@ def import_checkpoint(checkpoint: Path, out: Path) -> None:
     from training import official
 
     official.import_checkpoint(checkpoint, out)
-    click.echo(
-        f"run in {out}; next: normline export {out} --frames FOLDER_OF_GOOD_IMAGES --out FILE.nlb",
-        err=True,
-    )
+    say(f"run in {out}; next: normline export {out} --frames FOLDER_OF_GOOD_IMAGES --out FILE.nlb")
 
 
 def parse_budget(steps: int | None, time_budget: str | None, begun: Budget | None = None) -> Budget:

@@ -13,6 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from training.files import replacing
 from training.model import T_NOISIER, T_NORMAL, FixedNoise, to_images
 from training.selection import SelectionSet
 
@@ -42,7 +43,7 @@ def draw_losses(metrics: Path, out: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend()
-    figure.savefig(out, dpi=110)
+    _save(figure, out, dpi=110)
 
 
 @torch.inference_mode()
@@ -85,7 +86,12 @@ def draw_samples(inspector: FixedNoise, held_out: SelectionSet, out: Path) -> No
             _show(axes[row, column], pictures[row], MAP_LIMITS if title == "map" else (0.0, 1.0))
     for row, score in enumerate(scores.tolist()):
         axes[row, 0].set_ylabel(f"score {score:.1f}", fontsize=9)
-    figure.savefig(out, dpi=160)
+    _save(figure, out, dpi=160)
+
+
+def _save(figure: Figure, out: Path, dpi: int) -> None:
+    with replacing(out) as temporary:
+        figure.savefig(temporary, dpi=dpi, format="png")
 
 
 def _show(axes: Any, picture: torch.Tensor, limits: tuple[float, float]) -> None:

@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from training.errors import InputError
-from training.files import replace_text, replacing, save_tensors
+from training.files import check_readable, replace_text, replacing, save_tensors
 from training.images import read_mask
 from training.model import DiffusionAD, FixedNoise
 from training.presets import Prediction
@@ -108,6 +108,7 @@ def load_run(folder: Path) -> Run:
 def load_weights(model: DiffusionAD, folder: Path, settings: RunSettings) -> None:
     """Give a model the weights of the run in `folder`; InputError where it has none that fit."""
     try:
+        check_readable(folder / WEIGHTS)
         model.load_state_dict(load_file(folder / WEIGHTS))
     except FileNotFoundError:
         raise InputError(f"{folder} has no {WEIGHTS}: training has not finished there") from None

@@ -75,7 +75,8 @@ def _train(
         raise InputError("the machines train on different images: give all the same")
     if group.leads:
         held.enter_context(claim(order, settings))
-        remove_half_written(order.out)
+        if order.resume:
+            remove_half_written(order.out)
         _prepare(order, material.calibration)
 
     batches = _batches(order, variant, material, recipe, batch_size, device, group, say)

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from training.errors import InputError
-from training.files import replace_text, save_tensors
+from training.files import check_readable, replace_text, save_tensors
 from training.run import METRICS
 
 STATE = "resume.safetensors"
@@ -25,7 +25,9 @@ def save_state(folder: Path, tensors: dict[str, Tensor], counters: dict[str, Any
 def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """Read what `save_state` wrote; None where there is nothing yet."""
     path = folder / STATE
-    if not path.is_file():
+    try:
+        check_readable(path)
+    except FileNotFoundError:
         return None
     try:
         with safe_open(path, framework="pt") as file:

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
+from training.bar import Bar
 from training.batches import Batch, BatchMaker
 from training.budget import Budget
 from training.device import autocast
@@ -101,7 +101,7 @@ class Trainer:
         self.model.train()
         last_save = time.monotonic()
         progress = self.budget.progress(self.step, self.elapsed_s)
-        bar = tqdm(
+        bar = Bar(
             total=100,
             # Of a resumed training: else what was done before counts as done in no time.
             initial=min(100, round(100 * progress, 1)),

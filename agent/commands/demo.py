@@ -37,7 +37,7 @@ INTERRUPTED = 130
 @click.option(
     "--keep",
     type=click.Path(path_type=Path),
-    help="Leave the station file, bundle and calibration in this folder.",
+    help="Leave the station file, bundle and calibration in this new or empty folder.",
 )
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the summary to this file."

@@ -81,12 +81,12 @@ def check_keepable(folder: Path) -> None:
     """See before the demo runs whether its files may be left in `folder`.
 
     Raises:
-        InputError: it is not a folder, or holds something other than an earlier demo.
+        InputError: it is not a folder, or not an empty one: a station may run from its files.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is not a folder: give a new one to keep the demo in")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / STATION).is_file():
-        raise InputError(f"{folder} holds other files: give a new folder to keep the demo in")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"{folder} holds files already: give a new folder to keep the demo in")
 
 
 def write_station(

@@ -6,7 +6,7 @@ import os
 import re
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -55,9 +55,10 @@ class Role(str, Enum):
 
 
 class KeyFile(BaseModel):
-    """Strict, and silent about its content when that is wrong."""
+    """Strict, and silent about its content when that is wrong; `remedy` says what to do then."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    remedy: ClassVar[str]
 
 
 class _WithSecret(KeyFile):
@@ -71,6 +72,10 @@ class _WithSecret(KeyFile):
 class StationKey(_WithSecret):
     """A station's own pair."""
 
+    remedy = (
+        "remove station.key from the folder of keys, run normline keys create, and make a new key "
+        "for every client"
+    )
     schema_id: Literal["normline/station-key/1"] = Field("normline/station-key/1", alias="schema")
     public_key: PublicKey
 
@@ -78,6 +83,7 @@ class StationKey(_WithSecret):
 class ClientKey(_WithSecret):
     """All that a client needs: its own pair, and the key by which it knows the station."""
 
+    remedy = "make another with normline keys create"
     schema_id: Literal["normline/client-key/1"] = Field("normline/client-key/1", alias="schema")
     name: ClientName
     public_key: PublicKey
@@ -100,6 +106,10 @@ class Client(KeyFile):
 class AllowList(KeyFile):
     """The clients that a station admits; it holds no secret."""
 
+    remedy = (
+        "put a copy back, or remove it, run normline keys create, and make a new key for every "
+        "client"
+    )
     schema_id: Literal["normline/clients/1"] = Field("normline/clients/1", alias="schema")
     clients: tuple[Client, ...] = ()
 
@@ -129,7 +139,7 @@ def read_key_file(path: Path, kind: type[File]) -> File:
         return kind.model_validate_json(content)
     except ValidationError as error:
         # The cause would carry the content into a traceback.
-        raise InputError(f"{path} is damaged: {first_problem(error)}") from None
+        raise InputError(f"{path} is damaged: {first_problem(error)}: {kind.remedy}") from None
 
 
 def read_secret_file(path: Path, kind: type[File]) -> File:
@@ -148,26 +158,16 @@ def read_secret_file(path: Path, kind: type[File]) -> File:
 
 
 def write_secret_file(path: Path, content: KeyFile) -> None:
-    """Make a file that only its owner can read, from its first moment on.
+    """Make a file that only its owner can read, from its first moment on, whole or not at all.
 
     Raises:
         InputError: it exists or cannot be made.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError as error:
-        raise InputError(f"{path} exists already: give another name") from error
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(_text(content))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        # Half a key, or none, would stand in the way of the next try.
-        path.unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
+    if os.path.lexists(path):
+        raise InputError(
+            f"{path} exists already: give another name, or remove it if no station lists who has it"
+        )
+    write_atomically(path, _text(content), mode=0o600)
 
 
 def write_public_file(path: Path, content: KeyFile) -> None:

@@ -69,7 +69,7 @@ class KeyFolder:
             Whether the station's pair was made.
 
         Raises:
-            InputError: they cannot be made.
+            InputError: they cannot be made, or the station's pair is there and damaged.
         """
         try:
             self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -82,6 +82,8 @@ class KeyFolder:
                 write_secret_file(
                     self.folder / STATION_KEY, StationKey(public_key=public, secret_key=secret)
                 )
+            else:
+                read_key_file(self.folder / STATION_KEY, StationKey)
             if not self.clients_file.exists():
                 write_public_file(self.clients_file, AllowList())
         return made

@@ -49,11 +49,11 @@ def measure_cameras(
     failures: list[Exception] = []
     begin = threading.Barrier(cameras + 1)
     end = threading.Event()
+    threads = [
+        threading.Thread(target=_camera, args=(shared, frames, begin, end, mine, failures))
+        for mine in taken
+    ]
     try:
-        threads = [
-            threading.Thread(target=_camera, args=(shared, frames, begin, end, mine, failures))
-            for mine in taken
-        ]
         for thread in threads:
             thread.start()
         begin.wait()
@@ -64,6 +64,12 @@ def measure_cameras(
             thread.join()
         elapsed = time.monotonic() - started
     finally:
+        # After Ctrl-C the cameras end too, and no engine is closed while one of them asks it.
+        begin.abort()
+        end.set()
+        for thread in threads:
+            if thread.is_alive():
+                thread.join()
         shared.close()
     if failures:
         raise InputError(f"{engine.fingerprint} failed: {failures[0]}") from failures[0]
@@ -87,7 +93,10 @@ def _camera(
     except Exception as error:
         failures.append(error)
         end.set()
-    begin.wait()
+    try:
+        begin.wait()
+    except threading.BrokenBarrierError:
+        return
     while not end.is_set() or not milliseconds:
         started_ns = time.perf_counter_ns()
         try:

@@ -13,7 +13,7 @@ import click
 
 from agent.bundle import Bundle, open_bundle
 from agent.engine import RUNTIMES, installed_runtimes
-from agent.files import check_writable, write_atomically
+from agent.files import check_apart, check_writable, write_atomically
 from agent.view import View
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def bench(
     from deploy.bench import measure
     from deploy.bench.accuracy import accuracies
     from deploy.bench.family import family_contestants, members
-    from deploy.bench.picture import draw
+    from deploy.bench.picture import FORMATS, draw
     from deploy.bench.rounds import run_rounds
     from deploy.evaluate import has_device
 
@@ -86,11 +86,14 @@ def bench(
         raise click.UsageError("--family is timed on the CPU: leave --device out")
     if data and not bundles:
         raise click.UsageError("--data needs a bundle: random weights have no accuracy")
-    for path in (json_file, picture):
-        if path:
-            check_writable(path)
+    outputs = [path for path in (json_file, picture) if path]
+    for path in outputs:
+        check_writable(path)
+    check_apart(outputs, bundles)
     if picture and not data:
         raise click.UsageError("--picture needs --data: without accuracy there is nothing to draw")
+    if picture and picture.suffix.lower() not in FORMATS:
+        raise click.UsageError(f"--picture {picture}: the name must end in {' or '.join(FORMATS)}")
     opened = {name: open_bundle(path) for name, path in _named(bundles).items()}
     here = installed_runtimes()
     having = [name for name in here if has_device(name, device)] or here

@@ -8,16 +8,17 @@ from agent.errors import InputError
 from deploy.bench.measure import Row
 
 MARKERS = {"openvino": "o", "onnxruntime": "s"}
+FORMATS = (".png", ".svg", ".pdf")
 COLOURS = {"fp32": "tab:grey", "fp16": "tab:blue", "int8": "tab:red"}
 # Less is no difference that a picture should make look like one.
 LEAST_SPAN = 0.02
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Write a picture (the ending names the format) of every row whose accuracy is known.
+    """Write a picture of every row whose accuracy is known; `path` ends in one of FORMATS.
 
     Raises:
-        InputError: an unknown format.
+        InputError: it cannot be written.
     """
     import matplotlib
 
@@ -47,7 +48,7 @@ def draw(rows: list[Row], path: Path) -> None:
     axes.grid(alpha=0.3)
     try:
         figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise InputError(f"cannot write the picture {path}: {error}") from error
     finally:
         pyplot.close(figure)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import InputError
-from agent.files import check_writable, write_atomically
+from agent.files import check_apart, check_writable, write_atomically
 
 
 def test_the_content_is_replaced_and_others_may_read_it(tmp_path: Path) -> None:
@@ -47,3 +47,37 @@ def test_a_path_that_cannot_be_written_is_refused(name: str, tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write"):
         check_writable(tmp_path / name)
+
+
+def test_a_pipe_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    """Root, who could, would so take /dev/null from every program of the machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for write in (check_writable, lambda path: write_atomically(path, b"x")):
+        with pytest.raises(InputError, match="pipe: it is no regular file"):
+            write(pipe)
+    assert pipe.is_fifo()
+
+
+def test_the_output_of_the_program_is_no_file_wherever_it_leads() -> None:
+    """Under `> figures.txt` /dev/stdout is a link to a regular file."""
+    with pytest.raises(InputError, match="/dev/stdout: it is no regular file"):
+        check_writable(Path("/dev/stdout"))
+
+
+def test_a_result_is_never_written_over_what_is_read(tmp_path: Path) -> None:
+    model = tmp_path / "part.nlb"
+    model.touch()
+    (tmp_path / "symbolic").symlink_to(model)
+    (tmp_path / "hard").hardlink_to(model)
+    (tmp_path / "below").mkdir()
+    for name in ("part.nlb", "symbolic", "hard", "below/../part.nlb"):
+        with pytest.raises(InputError, match=f"{name}: it is read here"):
+            check_apart([tmp_path / "new.json", tmp_path / name], [model])
+    check_apart([tmp_path / "new.json"], [model])
+
+
+def test_two_results_are_never_written_to_one_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="another result is written there"):
+        check_apart([tmp_path / "a.json", tmp_path / "." / "a.json"])
+    check_apart([tmp_path / "a.json", tmp_path / "b.json"])

@@ -117,3 +117,12 @@ class Overflowing:
 def test_an_engine_without_an_answer_is_named() -> None:
     with pytest.raises(InputError, match=r"onnxruntime .* fp16 gave no usable answer .*not finite"):
         inspect_all(Overflowing(), View((64, 64)), np.zeros((1, 64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize("name", ["tiny.nlb", "part.cal.json"])
+def test_the_figures_are_never_written_over_what_is_judged(name: str, tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "tiny.nlb")
+    arguments = [str(bundle), str(tmp_path), "--calibration", str(tmp_path / "part.cal.json")]
+    arguments += ["--json", str(tmp_path / name)]
+    result = CliRunner().invoke(commands.evaluate, arguments)
+    assert f"{name}: it is read here" in str(result.exception)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import training.errors
-from agent.bundle import open_bundle
+from agent.bundle import Bundle, open_bundle
 from agent.engine import PRECISIONS, RUNTIMES, EngineFault, load_engine
 from agent.errors import InputError
 from deploy import package
@@ -116,6 +116,37 @@ def test_a_precision_that_strays_is_refused_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_only_what_the_gate_has_passed_ever_has_a_name(
+    run: Run, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed export left `plate.nlb.candidate`, whole and unjudged; two at once wrote it both."""
+    exported, out = open_bundle(bundle), tmp_path / "plate.nlb"
+    monkeypatch.setattr(package, "export_graph", lambda *given: exported.model(given[-1]))
+    monkeypatch.setattr(package, "check_half", lambda *_: None)
+    monkeypatch.setattr(package, "_int8", lambda _, exact, *more: (exported.model("int8"), exact))
+    frames, anomalous = np.load(run.folder / "frames.npz").values()
+    judged: list[str] = []
+
+    def build(product: str) -> None:
+        settings = run.settings.model_copy(update={"product": product})
+        other = replace(run, settings=settings)
+        package.build_bundle(other, frames, anomalous, out, lambda line: None)
+
+    def gate(candidate: Bundle, *_: object) -> list[package.GateResult]:
+        assert not list(tmp_path.iterdir())
+        judged.append(candidate.manifest.product)
+        if len(judged) == 1:
+            build("second")
+            out.unlink()
+        return []
+
+    monkeypatch.setattr(package, "gate", gate)
+    build("first")
+    assert judged == ["first", "second"]
+    assert open_bundle(out).manifest.product == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["plate.nlb"]
+
+
 def test_too_few_good_frames_to_tune_and_to_judge_by_are_refused(run: Run, tmp_path: Path) -> None:
     """Of one good frame, taken several times, the tuned model had seen all that judged it."""
     frames, anomalous = np.load(run.folder / "frames.npz").values()
@@ -192,7 +223,7 @@ def test_a_precision_without_an_answer_is_refused_in_one_line(
     frames, answers = np.zeros((1, 64, 64, 3), np.uint8), Said(np.zeros(1), np.zeros((1, 64, 64)))
     one = package.Exact(frames, np.zeros(1, bool), answers)
     with pytest.raises(InputError, match=r"the fp32 model on .* no usable answer .*not finite"):
-        package.gate(write_tiny_bundle(tmp_path / "tiny.nlb"), one, one)
+        package.gate(open_bundle(write_tiny_bundle(tmp_path / "tiny.nlb")), one, one)
 
 
 def test_weights_that_are_no_numbers_are_refused(run: Run, tmp_path: Path) -> None:

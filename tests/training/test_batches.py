@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from training import batches
 from training.batches import Batch, BatchMaker, _augment, _gets_anomaly, _pack
 from training.budget import Budget
 from training.material import gather
@@ -64,6 +69,26 @@ def test_a_worker_takes_no_library_from_the_folder_it_is_started_in() -> None:
     said = subprocess.run([sys.executable, "-c", code], env=here, capture_output=True, text=True)
     path = said.stdout.removesuffix("\n")
     assert said.returncode == 0 and (path == "" or all(path.split(":")))
+
+
+def test_a_worker_that_is_starting_leaves_ctrl_c_to_the_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Interrupted in its imports, each showed a traceback beside what the training said."""
+    heard: list[Any] = []
+
+    class Loader:
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def __iter__(self) -> Iterator[Any]:
+            heard.append(signal.getsignal(signal.SIGINT))
+            return iter([()])
+
+    monkeypatch.setattr(batches, "DataLoader", Loader)
+    monkeypatch.setattr(batches, "Batch", lambda: heard.append(signal.getsignal(signal.SIGINT)))
+    list(BatchMaker.stream(cast(BatchMaker, SimpleNamespace(workers=1)), 0))
+    assert heard == [signal.SIG_IGN, signal.default_int_handler]
 
 
 def test_a_batch_needs_no_room_in_dev_shm() -> None:

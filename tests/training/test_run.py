@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.names import Identifier
 from training.errors import InputError
-from training.run import check_product, load_frames, save_frames
+from training.run import WEIGHTS, check_product, load_frames, load_run, save_frames
+from training.state import STATE, load_state
+
+pytestmark = pytest.mark.usefixtures("no_second_process")
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99], ids=["empty", "half", "nearly whole"])
@@ -33,6 +38,19 @@ def test_frames_with_a_flipped_byte_are_named(tmp_path: Path) -> None:
     path.write_bytes(bytes(data))
     with pytest.raises(InputError, match=r"frames\.npz cannot be read"):
         load_frames(path)
+
+
+@pytest.mark.parametrize(("name", "load"), [(WEIGHTS, load_run), (STATE, load_state)])
+def test_a_file_that_cannot_be_read_is_not_said_to_be_missing(
+    name: str, load: Callable[[Path], object], trained: Path, tmp_path: Path
+) -> None:
+    """A colleague's run: "training has not finished there"; on --resume a traceback."""
+    path = Path(shutil.copytree(trained, tmp_path / "run")) / name
+    path.unlink()
+    # Its mode would hold nobody off who runs these tests as root.
+    path.symlink_to(path)
+    with pytest.raises(InputError, match=f"cannot read {path}: Too many levels"):
+        load(path.parent)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 129, "tile\x1b[2J", "tile\x85"])

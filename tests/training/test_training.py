@@ -15,9 +15,10 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from torch import Tensor
 
+from agent.cli import main
 from tests.training.exact import WITH_A_SECOND_PROCESS
 from tests.training.small import STEPS, order, run_train
-from training import batches, trainer
+from training import batches, commands, session, trainer
 from training.batches import BatchMaker
 from training.commands import train
 from training.errors import InputError
@@ -60,6 +61,57 @@ def test_grey_parts_have_a_model_of_one_colour_and_coloured_ones_of_three(
     assert picture.shape == (1, 64, 64, 3)
 
 
+def test_a_run_is_written_before_its_result_is_told(
+    trained: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What then went wrong with the telling cost the weights; and a kill had left half a file."""
+    out = Path(shutil.copytree(trained, tmp_path / "run"))
+    (out / WEIGHTS).unlink()
+    (out / ".tmpa1B2c3").write_bytes(bytes(9))
+    written: list[bool] = []
+
+    def say(line: str) -> None:
+        if "image AUROC" in line:
+            written.append((out / WEIGHTS).is_file())
+
+    monkeypatch.setattr(commands, "say", say)
+    run_train(parts, out, "--resume")
+    assert written == [True]
+    assert not (out / ".tmpa1B2c3").exists()
+
+
+def test_an_interrupted_training_says_how_to_go_on(
+    parts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer.Trainer, "_train_step", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main(["train", *order(parts, tmp_path / "run", "--steps", "1")])
+    assert end.value.code == 130
+    said = f"\ninterrupted; the same command with --resume goes on with {tmp_path / 'run'}\n"
+    assert said in capsys.readouterr().err
+
+
+def test_a_training_interrupted_before_it_began_has_nothing_to_go_on_with(
+    parts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "gather", interrupted)
+    with pytest.raises(SystemExit):
+        main(["train", *order(parts, tmp_path / "run", "--steps", "1")])
+    assert "--resume" not in capsys.readouterr().err
+
+
 def test_some_images_are_set_aside_for_the_threshold(trained: Path, parts: Path) -> None:
     kept = (trained / "calibration.txt").read_text().split()
     assert kept and all(Path(path).parent == parts for path in kept)
@@ -86,7 +138,7 @@ def test_one_seed_gives_one_model_whatever_the_images_set_aside_show(
     monkeypatch.setattr(BatchMaker, "stream", WITH_A_SECOND_PROCESS)
     copied = Path(shutil.copytree(parts, tmp_path / "parts"))
     for path in (trained / "calibration.txt").read_text().split():
-        (copied / Path(path).name).write_text("no image")
+        (copied / Path(path).name).write_text(f"no image {path}")
     run_train(copied, tmp_path / "again", "--steps", str(STEPS))
     first = load_file(trained / "weights.safetensors")
     second = load_file(tmp_path / "again" / "weights.safetensors")
@@ -204,6 +256,6 @@ def test_a_batch_that_the_device_cannot_hold_is_refused_in_one_line(
 
 def test_flat_images_are_refused(tmp_path: Path) -> None:
     for index in range(10):
-        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((64, 64, 3), 90, np.uint8))
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((64, 64, 3), 90 + index, np.uint8))
     with pytest.raises(InputError, match="one colour"):
         CliRunner().invoke(train, order(tmp_path, tmp_path / "run"), catch_exceptions=False)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from training.benchmark.judge import Figures, check_test_images, judge
+from training.benchmark.kept import TEST_DIGEST, digest_of_test, figures_in, read_kept
 from training.benchmark.layouts import Benchmark
-from training.benchmark.models import trained_model
+from training.benchmark.models import is_trained, trained_model
 from training.benchmark.published import published
 from training.benchmark.table import benchmark_table
 from training.dataset import Dataset
@@ -18,11 +18,10 @@ from training.errors import InputError
 from training.files import replace_text
 from training.model import DiffusionAD, FixedNoise
 from training.order import Order
+from training.presets import preset
 from training.run import load_view, read_settings
 
 FIGURES, TABLE = "figures.json", "table.md"
-# Beside the figures: of the images and masks that they were taken on.
-TEST_DIGEST = "test_digest"
 
 
 def run_benchmark(
@@ -31,7 +30,7 @@ def run_benchmark(
     """Train and judge a model for each category below `order.out`; returns the table.
 
     `order.out` holds a run for each category with `figures.json` in it, and `table.md`, written
-    anew after every category.
+    anew after every category: of all whose figures hold, also of those that are not asked for.
     """
     if unknown := [name for name in categories if name not in benchmark.categories]:
         raise InputError(
@@ -41,7 +40,7 @@ def run_benchmark(
     wanted = {name: benchmark.categories[name]() for name in categories or benchmark.categories}
     for name, data in wanted.items():
         check_test_images(name, data.test)
-    found: dict[str, Figures] = {}
+    found = _held(benchmark, order)
     failed: list[InputError] = []
     table = ""
     for number, (name, data) in enumerate(wanted.items(), 1):
@@ -49,47 +48,42 @@ def run_benchmark(
         each = replace(order, out=order.out / name, product=name)
         try:
             model = trained_model(each, data.train_good, say)
-            found[name] = _figures(each.out, data) or _judged(model, data, each, say)
+            found[name] = found.get(name) or _judged(model, data, each, say)
         except InputError as error:
             # A night's run goes on with the next.
             if len(wanted) == 1:
                 raise
             say(f"{name}: {error}")
             failed.append(error)
+            found.pop(name, None)
             continue
+        rows = {each: found[each] for each in benchmark.categories if each in found}
         table = benchmark_table(
-            benchmark.name, found, len(benchmark.categories), published(benchmark.name)
+            benchmark.name, rows, len(benchmark.categories), published(benchmark.name)
         )
         replace_text(order.out / TABLE, table)
     if failed:
-        rest = f"; the table of the others is {order.out / TABLE}" if found else ""
+        rest = f"; the table of the others is {order.out / TABLE}" if table else ""
         raise InputError(
             f"{len(failed)} of {len(wanted)} categories have no figures, first: {failed[0]}{rest}"
         )
     return table
 
 
-def _figures(run: Path, data: Dataset) -> Figures | None:
-    """What was found before; None where nothing was, or on other test images or masks."""
-    path = run / FIGURES
-    if not path.is_file():
-        return None
-    fields = json.loads(path.read_text(encoding="utf-8"))
-    if fields.pop(TEST_DIGEST, None) != _test_digest(data):
-        return None
-    return Figures(**fields)
-
-
-def _test_digest(data: Dataset) -> str:
-    digest = hashlib.sha256()
-    for item in data.test:
-        digest.update(f"{item.kind} {item.mask_level}\n".encode())
-        for path in (item.path, item.mask_path):
-            try:
-                digest.update(path.read_bytes() if path else b"none")
-            except OSError as error:
-                raise InputError(f"cannot read {path}: {error.strerror}") from error
-    return digest.hexdigest()
+def _held(benchmark: Benchmark, order: Order) -> dict[str, Figures]:
+    """What was found before, of models of this order, on the images and masks that are there."""
+    held = {}
+    for name, read in benchmark.categories.items():
+        each = replace(order, out=order.out / name)
+        if not (kept := read_kept(each.out / FIGURES)):
+            continue
+        with suppress(InputError):
+            data = read()
+            if is_trained(each, data.train_good, preset(order.preset)):
+                figures = figures_in(kept, {TEST_DIGEST: digest_of_test(data)})
+                if figures is not None:
+                    held[name] = figures
+    return held
 
 
 def _judged(model: DiffusionAD, data: Dataset, order: Order, say: Callable[[str], None]) -> Figures:
@@ -97,6 +91,6 @@ def _judged(model: DiffusionAD, data: Dataset, order: Order, say: Callable[[str]
     device = next(model.parameters()).device
     inspector = FixedNoise(model, order.input_size, settings.noise_seed).eval().to(device)
     figures = judge(inspector, data, load_view(order.out, settings), say)
-    fields = {**asdict(figures), TEST_DIGEST: _test_digest(data)}
+    fields = {**asdict(figures), TEST_DIGEST: digest_of_test(data)}
     replace_text(order.out / FIGURES, json.dumps(fields) + "\n")
     return figures

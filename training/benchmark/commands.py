@@ -10,6 +10,7 @@ import click
 
 from training.commands import SEED, parse_budget, parse_size
 from training.presets import EDGE, NAMES, PRESETS, preset, resolve
+from training.say import say
 
 PATH = click.Path(path_type=Path)
 COMPARED = ("denoising", "scales", "w", "t", "synthesis", "contrast", "anomalies")
@@ -59,9 +60,9 @@ def benchmark(
 
     order = _order(out, preset, time_budget, steps, size, seed, device)
     found = find_benchmark(root)
-    _say(f"{root}: {found.name}, {len(found.categories)} categories")
-    click.echo(run_benchmark(found, list(category), order, _say), nl=False)
-    _say(f"table in {out / TABLE}")
+    say(f"{root}: {found.name}, {len(found.categories)} categories")
+    click.echo(run_benchmark(found, list(category), order, say), nl=False)
+    say(f"table in {out / TABLE}")
 
 
 @click.command(epilog="Example: normline compare scales data/tile --out results/tile")
@@ -93,7 +94,8 @@ def compare(
     One step against iterative denoising, one noise scale against two, the guidance weight w, the
     scales t, synthesis on and off, what stands out shown and not (contrast), what is pasted
     (anomalies); each also against no diffusion at all. Without --full or a budget, models are
-    trained for 300 steps: enough to see the command work, not to rank what it compares.
+    trained for 300 steps: enough to see the command work, not to rank what it compares. Started
+    again, it goes on where it stopped.
     """
     from training.benchmark.compare import run_comparison
     from training.dataset import read_dataset
@@ -102,8 +104,8 @@ def compare(
     if not full and time_budget is None and steps is None:
         steps = SMALL_STEPS
     order = _order(out, preset, time_budget, steps, size, seed, device)
-    click.echo(run_comparison(what, full, found, order, _say), nl=False)
-    _say(f"table in {out / what}.md")
+    click.echo(run_comparison(what, full, found, order, say), nl=False)
+    say(f"table in {out / what}.md")
 
 
 @click.command(epilog="Example: normline memory --preset paper --batch-size 16")
@@ -161,7 +163,3 @@ def _order(
         textures=None,
         resume=True,
     )
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)

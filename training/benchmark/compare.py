@@ -16,11 +16,12 @@ from training.benchmark.inspectors import (
     two_scales,
 )
 from training.benchmark.judge import Figures, check_test_images, judge
+from training.benchmark.kept import digest_of_test, digests, figures_in, read_kept
 from training.benchmark.models import trained_model
 from training.benchmark.table import COLUMNS, cells, markdown
 from training.dataset import Dataset
 from training.files import replace_text
-from training.model import T_NOISIER, T_NORMAL
+from training.model import T_NOISIER, T_NORMAL, DiffusionAD
 from training.order import Order, Variant
 from training.run import load_view, read_settings
 
@@ -155,26 +156,39 @@ def run_comparison(
 ) -> str:
     """Train what the comparison needs below `order.out` and judge its rows; returns the table.
 
-    Trainings are shared between comparisons and not repeated. The table is left in
-    `<name>.md`, its figures in `<name>.json`, both written anew after every row.
+    Trainings are shared between comparisons and not repeated, nor are rows that still hold. The
+    table is left in `<name>.md`, its figures in `<name>.json`, both written anew after every row.
     """
     check_test_images("a comparison", data.test)
-    found: dict[str, Figures] = {}
+    rows, path = (*COMPARISONS[name](full), BASELINE), order.out / f"{name}.json"
+    tested, kept, found = digest_of_test(data), read_kept(path), dict[str, Figures]()
+    for row in rows:
+        now = digests(order.out / row.training, tested)
+        if figures := figures_in(kept.get(row.label), now):
+            found[row.label] = figures
     table = ""
-    for row in (*COMPARISONS[name](full), BASELINE):
+    for row in rows:
         say(f"{name}: {row.label}")
         each = replace(order, out=order.out / row.training)
         model = trained_model(each, data.train_good, say, row.variant)
-        settings = read_settings(each.out)
-        inspector = Inspector(
-            model, order.input_size, settings.noise_seed, row.rebuild, row.segments
-        )
-        device = next(model.parameters()).device
-        view = load_view(each.out, settings)
-        found[row.label] = judge(inspector.eval().to(device), data, view, say)
-        lines = [[label, *cells(figures), f"{figures.ms:.1f}"] for label, figures in found.items()]
+        if row.label not in found:
+            figures = _judged(model, row, data, each, say)
+            found[row.label] = figures
+            kept[row.label] = {**asdict(figures), **digests(each.out, tested)}
+        shown = {row.label: found[row.label] for row in rows if row.label in found}
+        lines = [[label, *cells(figures), f"{figures.ms:.1f}"] for label, figures in shown.items()]
         table = markdown([name, *COLUMNS, "ms an image"], lines)
         replace_text(order.out / f"{name}.md", table)
-        records = {label: asdict(figures) for label, figures in found.items()}
-        replace_text(order.out / f"{name}.json", json.dumps(records, indent=1) + "\n")
+        records = {label: kept[label] for label in shown}
+        replace_text(path, json.dumps(records, indent=1) + "\n")
     return table
+
+
+def _judged(
+    model: DiffusionAD, row: Row, data: Dataset, order: Order, say: Callable[[str], None]
+) -> Figures:
+    settings = read_settings(order.out)
+    inspector = Inspector(model, order.input_size, settings.noise_seed, row.rebuild, row.segments)
+    device = next(model.parameters()).device
+    view = load_view(order.out, settings)
+    return judge(inspector.eval().to(device), data, view, say)

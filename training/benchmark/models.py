@@ -25,8 +25,7 @@ def trained_model(
     Raises InputError where `order.out` holds the run of another order, or of other images.
     """
     recipe = variant.recipe(preset(order.preset))
-    if (order.out / WEIGHTS).is_file():
-        _check_same(order, good, recipe)
+    if is_trained(order, good, recipe):
         say(f"{order.out}: trained before")
     else:
         train_run(order, good, say, variant)
@@ -38,7 +37,13 @@ def trained_model(
     return model.to(choose_device(order.device)).eval()
 
 
-def _check_same(order: Order, good: Sequence[Path], recipe: Preset) -> None:
+def is_trained(order: Order, good: Sequence[Path], recipe: Preset) -> bool:
+    """Whether the model of that order is there.
+
+    Raises InputError where `order.out` holds that of another order, or of other images.
+    """
+    if not (order.out / WEIGHTS).is_file():
+        return False
     settings = read_settings(order.out)
     # Another recipe may have had another batch size.
     if not same_recipe(settings, asdict(recipe)):
@@ -62,3 +67,4 @@ def _check_same(order: Order, good: Sequence[Path], recipe: Preset) -> None:
             )
     if settings.data_digest != data_digest(good):
         raise InputError(f"{order.out} was trained on other images: give another --out")
+    return True

@@ -49,14 +49,13 @@ def test_the_runtime_is_one_that_is_here_and_was_calibrated_on(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "refused"),
     [
-        # A new or an empty folder, and that of an earlier demo, may be used.
         (None, None),
         ([], None),
-        (["station.yaml", "flange.nlb"], None),
-        (["thesis.odt"], "holds other files"),
+        # Of a plant's station, or of an earlier demo that has become one.
+        (["station.yaml", "flange.nlb"], "holds files already"),
     ],
 )
-def test_only_a_folder_of_the_demos_own_is_used(
+def test_only_a_new_or_an_empty_folder_is_used(
     tmp_path: Path, content: list[str] | None, refused: str | None
 ):
     folder = tmp_path / "kept"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -47,6 +48,32 @@ def test_a_second_time_nothing_is_made(folder: KeyFolder) -> None:
     assert folder.station_key({}) == before
 
 
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_key_whose_writing_was_cut_off_is_made_the_next_time(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a key counted as there: the station could not start, and none was ever made."""
+
+    def cut_off(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = KeyFolder(tmp_path / "keys")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            folder.make()
+    assert folder.make()
+    folder.station_key({})
+
+
+def test_a_damaged_key_of_the_station_is_not_there_already(folder: KeyFolder) -> None:
+    (folder.folder / "station.key").write_bytes(b"")
+    with pytest.raises(InputError, match=r"station\.key is damaged: .*: remove station\.key from"):
+        folder.make()
+    (folder.folder / "station.key").unlink()
+    assert folder.make()
+
+
 def test_a_client_is_listed_until_it_is_revoked(folder: KeyFolder, tmp_path: Path) -> None:
     commands = frozenset({Role.TRIGGER, Role.CONTROL})
     folder.admit("mes", READ, tmp_path / "mes.key")
@@ -62,7 +89,7 @@ def test_what_cannot_be_done_changes_nothing(folder: KeyFolder, tmp_path: Path) 
     before = folder.clients(), (tmp_path / "mes.key").read_bytes()
     with pytest.raises(InputError, match="there is a client mes already"):
         folder.admit("mes", READ, tmp_path / "again.key")
-    with pytest.raises(InputError, match=r"mes\.key exists already"):
+    with pytest.raises(InputError, match=r"mes\.key exists already: .*, or remove it"):
         folder.admit("other", READ, tmp_path / "mes.key")
     with pytest.raises(InputError, match=r"no client plc \(listed: mes\)"):
         folder.revoke("plc")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,32 @@ def test_cameras_on_one_engine_are_counted_together(tmp_path: Path, runtime: str
     assert found.frames_per_s > 0 and found.p99_ms >= found.p50_ms > 0
 
 
+def test_ctrl_c_ends_the_cameras_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They waited for ever for the beginning: "interrupted", and the process stayed."""
+    made: list[threading.Barrier] = []
+
+    class Interrupted(threading.Barrier):
+        def __init__(self, parties: int) -> None:
+            super().__init__(parties)
+            made.append(self)
+
+        def wait(self, timeout: float | None = None) -> int:
+            if threading.current_thread() is threading.main_thread():
+                raise KeyboardInterrupt
+            return super().wait(timeout)
+
+    monkeypatch.setattr(threading, "Barrier", Interrupted)
+    before = set(threading.enumerate())
+    bundle = open_bundle(write_tiny_bundle(tmp_path / "tiny.nlb"))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            measure_cameras(bundle, RUNTIMES[0], "int8", "CPU", 2, 1, 60.0)
+        assert set(threading.enumerate()) <= before
+    finally:
+        for begin in made:
+            begin.abort()
+
+
 def test_the_command_times_every_engine_and_draws(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +193,19 @@ def test_a_picture_without_accuracy_is_refused(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "tiny.nlb")
     result = CliRunner().invoke(bench, [str(bundle), "--picture", str(tmp_path / "x.png")])
     assert result.exit_code == 2 and "--data" in result.output
+
+
+def test_results_that_cannot_be_written_are_refused_before_the_bench(tmp_path: Path) -> None:
+    """An unknown format was found out after an hour, and a bundle was lost to its figures."""
+    bundle = write_tiny_bundle(tmp_path / "tiny.nlb")
+    asked = [str(bundle), "--data", str(tmp_path)]
+    result = CliRunner().invoke(bench, [*asked, "--picture", str(tmp_path / "x.webp")])
+    assert result.exit_code == 2 and "must end in .png or .svg or .pdf" in result.output
+    result = CliRunner().invoke(bench, [*asked, "--json", str(bundle)])
+    assert "tiny.nlb: it is read here" in str(result.exception)
+    both = ["--json", str(tmp_path / "x.svg"), "--picture", str(tmp_path / "x.svg")]
+    result = CliRunner().invoke(bench, [*asked, *both])
+    assert "x.svg: another result is written there" in str(result.exception)
 
 
 def test_the_family_is_timed_before_anybody_trains_it(

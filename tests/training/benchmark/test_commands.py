@@ -116,6 +116,34 @@ def test_a_category_that_fails_does_not_end_a_nights_run(
     assert "Class2" in (tmp_path / "out" / "table.md").read_text()
 
 
+def test_one_category_more_keeps_the_others_in_the_table(
+    results: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """After the whole night, `--category` of one left a table of one line."""
+    out = Path(shutil.copytree(results[1], tmp_path / "results"))
+    table = run(benchmark, results[0], "--out", out, "--category", "Class2", *QUICK)
+    assert table == (out / "table.md").read_text()
+    assert [line.split()[1] for line in table.splitlines()[2:5]] == ["Class1", "Class2", "mean"]
+
+
+def test_categories_of_another_order_or_without_figures_are_in_no_table(
+    results: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(results[1], tmp_path / "results"))
+    settings = json.loads((out / "Class1" / SETTINGS).read_text())
+    settings["training"]["steps"] = 3
+    (out / "Class1" / SETTINGS).write_text(json.dumps(settings))
+    table = run(benchmark, results[0], "--out", out, "--category", "Class2", *QUICK)
+    assert "Class1" not in table and "mean of 1 of 2" in table
+
+
+def test_damaged_figures_are_taken_anew(results: tuple[Path, Path], tmp_path: Path) -> None:
+    out = Path(shutil.copytree(results[1], tmp_path / "results"))
+    (out / "Class1" / "figures.json").write_text("{")
+    run(benchmark, results[0], "--out", out, "--category", "Class1", *QUICK)
+    assert json.loads((out / "Class1" / "figures.json").read_text())["test_digest"]
+
+
 @pytest.mark.parametrize("command", [(train,), (benchmark,), (compare, "w")])
 def test_a_seed_that_torch_cannot_hold_is_refused_at_once(
     command: tuple[Any, ...], tmp_path: Path

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from tests.training.benchmark.trees import part
-from training.benchmark import variants
+from tests.training.benchmark.trees import mvtec_tree, part
+from training.benchmark import compare, variants
 from training.benchmark.compare import COMPARISONS, Row
 from training.benchmark.inspectors import (
     Inspector,
@@ -20,14 +23,19 @@ from training.benchmark.inspectors import (
     one_scale,
     two_scales,
 )
+from training.benchmark.judge import Figures
+from training.budget import Budget
+from training.dataset import read_dataset
 from training.iterative import implicit_x0
 from training.model import T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, to_images
-from training.order import AS_PRESET, Variant
+from training.order import AS_PRESET, Order, Variant
 from training.presets import preset
+from training.run import WEIGHTS
 from training.selection import inspect_frames
 from training.synthesis import Synthesizer
 from training.synthesis.parts import cut_parts
 from training.view import View
+from training.wish import ViewWish
 
 SIZE = (64, 64)
 FRAMES = np.stack([part(seed)[0][:64, :64] for seed in range(2)])
@@ -183,6 +191,75 @@ def test_textures_alone_draw_no_defects(monkeypatch: pytest.MonkeyPatch) -> None
     pasted(variants.TEXTURES_ALONE)
     with pytest.raises(AssertionError, match="a drawn defect"):
         pasted(variants.PRESET)
+
+
+class Judging:
+    """Stands for training and judging: which rows were judged, and after how many it is killed."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.data = read_dataset(mvtec_tree(folder, "nut") / "nut")
+        self.out = folder / "out"
+        self.rows: list[str] = []
+        self.left: int | None = None
+        monkeypatch.setattr(compare, "trained_model", self._train)
+        monkeypatch.setattr(compare, "_judged", self._judge)
+
+    def _train(self, order: Order, *_: object) -> None:
+        order.out.mkdir(parents=True, exist_ok=True)
+        if not (order.out / WEIGHTS).exists():
+            (order.out / WEIGHTS).write_text(order.out.name)
+
+    def _judge(self, model: None, row: Row, *_: object) -> Figures:
+        if self.left == 0:
+            raise KeyboardInterrupt
+        if self.left is not None:
+            self.left -= 1
+        self.rows.append(row.label)
+        return Figures(0.9, None, None, None, 1.5)
+
+    def start(self, kill_after: int | None = None) -> list[str]:
+        """Compare; returns the rows that were judged in this call."""
+        self.rows, self.left = [], kill_after
+        order = Order(self.out, "edge-s", Budget(2), SIZE, ViewWish(), 0, "cpu", "nut", None, True)
+        with suppress(KeyboardInterrupt):
+            compare.run_comparison("denoising", True, self.data, order, lambda line: None)
+        return self.rows
+
+    def table(self) -> list[str]:
+        lines = (self.out / "denoising.md").read_text().splitlines()[2:]
+        labels = [line.split("|")[1].strip() for line in lines]
+        assert list(json.loads((self.out / "denoising.json").read_text())) == labels
+        return labels
+
+
+ALL = [row.label for row in (*COMPARISONS["denoising"](True), compare.BASELINE)]
+
+
+@pytest.fixture
+def judging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judging:
+    return Judging(tmp_path, monkeypatch)
+
+
+def test_a_comparison_that_was_killed_keeps_the_rows_that_it_had(judging: Judging) -> None:
+    """Rows of 400 steps each: the next start threw them away first, and began again."""
+    assert judging.start(kill_after=4) == judging.table() == ALL[:4]
+    assert judging.start(kill_after=0) == []
+    assert judging.table() == ALL[:4]
+    assert judging.start() == ALL[4:]
+    assert judging.start() == []
+    assert judging.table() == ALL
+
+
+def test_a_row_that_does_not_hold_is_judged_anew_and_takes_no_other_with_it(
+    judging: Judging,
+) -> None:
+    judging.start()
+    (judging.out / "wide" / WEIGHTS).write_text("trained again")
+    assert judging.start(kill_after=1) == ALL[:1]
+    assert judging.table() == [ALL[0], ALL[-1]]
+    judging.start()
+    judging.data = judging.data.without({"hole"})
+    assert judging.start() == ALL
 
 
 @pytest.mark.parametrize("full", [False, True])
