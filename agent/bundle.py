@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from agent.errors import InputError, first_problem
+from agent.errors import InputError, first_problem, unknown_field
 from agent.files import write_atomically
 from agent.golden import Golden
 from agent.manifest import PRECISIONS, SCHEMA, Manifest
@@ -194,6 +194,10 @@ def _read_manifest(path: Path, text: bytes | None) -> Manifest:
     try:
         return Manifest.model_validate(fields)
     except ValidationError as error:
+        if (field := unknown_field(error)) is not None:
+            raise InputError(
+                f"{path} was made by a newer normline (its {MANIFEST} has {field}): update normline"
+            ) from error
         raise InputError(f"{path} has a wrong {MANIFEST}: {first_problem(error)}") from error
 
 

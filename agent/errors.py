@@ -30,3 +30,11 @@ def first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     where = ".".join(map(str, problem["loc"])) or "content"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def unknown_field(error: ValidationError) -> str | None:
+    """A field that pydantic does not know: in a file that is sealed, a newer normline's."""
+    for problem in error.errors():
+        if problem["type"] == "extra_forbidden":
+            return ".".join(map(str, problem["loc"]))
+    return None

@@ -28,15 +28,20 @@ from pydantic import (
 from agent.bundle import Bundle
 from agent.camera import Settings
 from agent.engine.base import Fingerprint
-from agent.errors import InputError, first_problem
+from agent.errors import InputError, first_problem, unknown_field
 from agent.files import write_atomically
 from agent.picture import decode_thumbnail
 
-SCHEMA = 3
+SCHEMA = 4
 # The last schema whose records need not have a seal.
 UNSEALED = 2
 # What of a fingerprint its name does not tell.
-EXPLAINED = {"levels": " (how finely INT8 is computed on this processor)"}
+EXPLAINED = {
+    "levels": " (how finely INT8 is computed on this processor)",
+    "view": " (how a picture becomes what the model is shown)",
+}
+# The last field that always counts for a record's name.
+NAMED = "confirmed_at"
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -176,8 +181,18 @@ class CalibrationRecord(BaseModel):
 
     @property
     def sha256(self) -> str:
-        """The identity of a record: of its content, whatever the file looks like."""
-        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
+        """The identity of a record: of its content, whatever the file looks like.
+
+        A field that comes after NAMED counts where it says something: a normline that adds one
+        renames no record, whose alarm of drift would end by it. What is added to a section is left
+        out where it says nothing, as in `Fingerprint`.
+        """
+        fields = list(type(self).model_fields.items())
+        first = [name for name, _ in fields].index(NAMED) + 1
+        empty = {name for name, field in fields[first:] if getattr(self, name) == field.default}
+        return hashlib.sha256(
+            self.model_dump_json(by_alias=True, exclude=empty).encode()
+        ).hexdigest()
 
     def to_json(self) -> str:
         """What its file holds: the fields, and a seal that shows when one was changed."""
@@ -219,6 +234,11 @@ def read_record(path: Path) -> CalibrationRecord:
     try:
         record = CalibrationRecord.model_validate(fields)
     except ValidationError as error:
+        field = unknown_field(error)
+        if field is not None and seal == _seal(fields):
+            raise InputError(
+                f"{path} was made by a newer normline (it has {field}): update normline"
+            ) from error
         raise InputError(
             f"{path} is not a calibration record ({first_problem(error)}): "
             "give a file from normline calibrate"
@@ -239,19 +259,18 @@ def write_record(path: Path, record: CalibrationRecord) -> None:
 def check_record(record: CalibrationRecord, bundle: Bundle, fingerprint: Fingerprint) -> None:
     """Refuse a threshold that was taken from another model or on another engine.
 
+    A record of before the view was noted is taken for one of the same.
+
     Raises:
         InputError: names exactly what differs.
     """
-    pairs: list[tuple[str, object, object]] = [("bundle", record.bundle_sha256, bundle.sha256)]
-    pairs += [
-        (name, getattr(record.engine, name), getattr(fingerprint, name))
-        for name in Fingerprint.model_fields
-    ]
-    differences = [
-        f"{name} {str(taken)[:12]} instead of {str(here)[:12]}{EXPLAINED.get(name, '')}"
-        for name, taken, here in pairs
-        if taken != here
-    ]
+    differences = []
+    if record.bundle_sha256 != bundle.sha256:
+        differences = [f"bundle {record.bundle_sha256[:12]} instead of {bundle.sha256[:12]}"]
+    for name in Fingerprint.model_fields:
+        taken, here = getattr(record.engine, name), getattr(fingerprint, name)
+        if taken != here and (name, taken) != ("view", ""):
+            differences.append(f"{name} {taken} instead of {here}{EXPLAINED.get(name, '')}")
     if differences:
         raise InputError(
             f"the calibration was made with {', '.join(differences)}: "

@@ -124,6 +124,12 @@ class Installation:
         now, before = _target(self.current), _target(self.unfinished) or _target(self.previous)
         if now is None or before is None or not (before / DONE).exists():
             raise Refused("there is no version to go back to")
+        # Of a change that was cut off this is the only way out.
+        if not (self.unfinished.is_symlink() or self._runs(before)):
+            raise Refused(
+                f"{before.name} does not run here any more (the system's Python may be another one "
+                f"since), {now.name} goes on: to go back, install that version anew"
+            )
         units = self._units_of(before)
         if not self.unfinished.is_symlink():
             # A gate that was installed since goes on, as that of the version that is back.

@@ -7,6 +7,7 @@ pipe; here is only the memory.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 from multiprocessing import reduction
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BEAT = np.dtype(np.int64)
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLOSE_ON_EXEC = 1
 
 
 class _Block:
@@ -48,7 +51,7 @@ class Ring:
         descriptors: list[int] = []
         try:
             for number in range(slots + 1):
-                descriptors.append(os.memfd_create(f"normline-{number}", os.MFD_CLOEXEC))
+                descriptors.append(_anonymous_file(f"normline-{number}"))
         except OSError:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -102,3 +105,13 @@ class Ring:
 
     def __setstate__(self, duplicates: list[object]) -> None:
         self._adopt([duplicate.detach() for duplicate in duplicates])  # type: ignore[attr-defined]
+
+
+def _anonymous_file(name: str) -> int:
+    """The descriptor of a file in memory that no folder holds."""
+    # Not os.memfd_create: many a Python that is downloaded was built for old systems without it.
+    descriptor: int = LIBC.memfd_create(name.encode(), CLOSE_ON_EXEC)
+    if descriptor < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return descriptor

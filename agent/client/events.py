@@ -11,7 +11,9 @@ from agent.verdict import LateResult, Verdict
 
 @dataclass(frozen=True)
 class Gap:
-    """Verdicts of an epoch that were published and that nobody has any more, first to last."""
+    """Verdicts of an epoch that were published, first to last, and that nobody has any more; or
+    that this client cannot read, as a newer normline made them: the station has those.
+    """
 
     epoch: int
     first: int

@@ -14,12 +14,16 @@ from agent.client.position import Position
 from agent.journal.reader import EpochRange
 from agent.keys import ClientKey
 from agent.states import State
+from agent.trouble import Trouble
 from agent.verdict import Verdict
 
 # Of verdicts, asked for at once. So many fit into the socket's queue: a client that stops to think
 # never holds up the station, and libzmq aborts (4.3.5, `_input_stopped`) where a queue that was
 # full is read on.
 PAGE = 500
+UNREAD = "a message cannot be read (is the station newer than this client?)"
+# Of a message, for the log.
+EXAMPLE_BYTES = 200
 
 
 class ReplayUnavailable(Exception):
@@ -64,9 +68,14 @@ class ReplayClient:
         endpoint: str,
         timeout_s: float,
         key: ClientKey | None = None,
+        malformed: Trouble | None = None,
     ) -> None:
-        """Connect; an answer that takes longer than `timeout_s` is ReplayUnavailable."""
+        """Connect; an answer that takes longer than `timeout_s` is ReplayUnavailable.
+
+        `malformed` counts what cannot be read; None for a count of its own.
+        """
         self._timeout_ms = int(timeout_s * 1000)
+        self._malformed = malformed or Trouble(UNREAD)
         self._socket = connect(context, zmq.DEALER, endpoint, key)
         # A client that has been revoked meanwhile has nobody to send to.
         self._socket.set(zmq.SNDTIMEO, self._timeout_ms)
@@ -89,8 +98,10 @@ class ReplayClient:
     def replay(self, epoch: int, first: int, last: int) -> Iterator[Verdict]:
         """The verdicts that the station has stored of this range, in order.
 
+        One that cannot be read, as a newer normline stored it, is passed over.
+
         Raises:
-            ReplayUnavailable: the station falls silent, refuses, or sends what is no verdict.
+            ReplayUnavailable: the station falls silent, or refuses.
         """
         for start in range(first, last + 1, PAGE):
             yield from self._page(epoch, start, min(start + PAGE - 1, last))
@@ -99,9 +110,11 @@ class ReplayClient:
         self._send({"op": "replay", "epoch": epoch, "from": first, "to": last})
         while len(frames := self._receive()) == 2:
             try:
-                yield Verdict.model_validate_json(frames[1])
-            except ValidationError as error:
-                raise ReplayUnavailable(f"a verdict could not be read: {error}") from error
+                verdict = Verdict.model_validate_json(frames[1])
+            except ValidationError:
+                self._malformed.came(frames[1][:EXAMPLE_BYTES])
+                continue
+            yield verdict
 
     def close(self) -> None:
         """Close the socket; an answer still on its way is dropped."""

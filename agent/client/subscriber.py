@@ -15,7 +15,8 @@ from agent.client.acknowledge import Acknowledger
 from agent.client.connection import client_context, connect
 from agent.client.events import MESSAGES, Behind, Event, Gap, Silence
 from agent.client.position import Position, read_position, write_position
-from agent.client.replay import ReplayClient, ReplayUnavailable
+from agent.client.replay import EXAMPLE_BYTES, PAGE, UNREAD, ReplayClient, ReplayUnavailable
+from agent.journal.reader import EpochRange
 from agent.keys.files import ClientKey, read_secret_file
 from agent.messaging.endpoint import check_endpoint
 from agent.messaging.sockets import HIGH_WATER_MARK
@@ -34,8 +35,6 @@ ASK_AGAIN_S = 0.1
 LOOK_S = 0.1
 # While nothing is heard. Longer than any handshake takes.
 CONNECT_AGAIN_S = 3.0
-# Of a message, for the log.
-EXAMPLE_BYTES = 200
 
 # Events as they become known; None while the station has yet to answer.
 Steps = Generator[Event | None, None, None]
@@ -96,9 +95,7 @@ class Subscriber:
             position = read_position(memory)
         self.position = self._kept = position
         self.missed = 0
-        self._malformed = Trouble(
-            "a message cannot be read (is the station newer than this client?)"
-        )
+        self._malformed = Trouble(UNREAD)
         self._unfilled = Trouble("cannot fill a gap")
         self._unasked = Trouble("cannot ask for the position")
         self._heard: deque[list[bytes]] = deque()
@@ -309,11 +306,13 @@ class Subscriber:
             try:
                 snapshot = client.snapshot(since=self.position.epoch)
                 for stored in snapshot.missing(self.position):
-                    if 0 < self.position.epoch < stored.epoch == snapshot.epoch:
-                        # Where it began is known: what was forgotten of it leaves a gap.
-                        self.position = Position(snapshot.epoch, snapshot.first_seq - 1)
-                    for verdict in client.replay(stored.epoch, stored.first_seq, stored.last_seq):
-                        yield from self._pass_on(verdict)
+                    if self.position.epoch < stored.epoch:
+                        first = stored.first_seq
+                        if self.position.epoch > 0 and stored.epoch == snapshot.epoch:
+                            # Where it began is known: what was forgotten of it leaves a gap.
+                            first = snapshot.first_seq
+                        self.position = Position(stored.epoch, first - 1)
+                    yield from self._take(client, stored)
                 if snapshot.settles(target):
                     if self.position.epoch < target.epoch == snapshot.epoch:
                         self.position = Position(snapshot.epoch, snapshot.first_seq - 1)
@@ -328,8 +327,16 @@ class Subscriber:
                 return
             yield from self._pause()
 
+    def _take(self, client: ReplayClient, stored: EpochRange) -> Steps:
+        """What is stored; what does not come of it cannot be read, or was forgotten meanwhile."""
+        for first in range(stored.first_seq, stored.last_seq + 1, PAGE):
+            last = min(first + PAGE - 1, stored.last_seq)
+            for verdict in client.replay(stored.epoch, first, last):
+                yield from self._pass_on(verdict)
+            yield from self._give_up(Position(stored.epoch, last))
+
     def _ask(self, endpoint: str) -> ReplayClient:
-        return ReplayClient(self._context, endpoint, REPLAY_TIMEOUT_S, self._key)
+        return ReplayClient(self._context, endpoint, REPLAY_TIMEOUT_S, self._key, self._malformed)
 
     def _pause(self) -> Steps:
         until_s = time.monotonic() + ASK_AGAIN_S

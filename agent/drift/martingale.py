@@ -13,6 +13,7 @@ an early change, when the calibration is put to use, is found sooner than one af
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
@@ -58,6 +59,10 @@ BETS = (
 # even odds, tempered. Holds while at most half of the parts in control are rejected.
 REJECT_SHARE = 0.10
 REJECT_FACTOR, PASS_FACTOR = 1.5, 0.5
+# What the bets are known by: stakes in others mean something else.
+TERMS = hashlib.sha256(
+    repr((ALARM, HORIZON, AT_ONCE, EARLY, BETS, REJECT_SHARE, REJECT_FACTOR, PASS_FACTOR)).encode()
+).hexdigest()[:12]
 
 
 def start_share(part: int) -> float:

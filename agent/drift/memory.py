@@ -6,37 +6,65 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent.drift.martingale import BETS
+from agent.drift.martingale import BETS, TERMS
 from agent.drift.report import DriftReport
 
+# Of the bets before a memory named them; left out of it, so that the versions of then read it.
+FIRST_TERMS = "cf4f281dde77"
 Capital = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Memory(BaseModel):
+class Alarm(BaseModel):
+    """What any version knows of a memory.
+
+    calibration: sha256 of the record that the parts were compared with; raised: the alarm, as it
+    was raised.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    calibration: str
+    raised: DriftReport | None
+
+
+class Memory(Alarm):
     """The state of the ranks and of the bets.
 
-    calibration: sha256 of the record that the parts were compared with; counts: of the gaps
-    between its scores; raised: the alarm, as it was raised; the others as in `Martingale`.
+    counts: of the gaps between the calibration's scores; terms: of the bets; the others as in
+    `Martingale`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    calibration: str
     counts: list[Annotated[int, Field(ge=1)]]
     parts: Annotated[int, Field(ge=0)]
     aside: Capital
-    # A normline with other bets begins anew.
-    stakes: Annotated[list[Capital], Field(min_length=len(BETS), max_length=len(BETS))]
+    stakes: list[Capital]
     on_rejects: Capital
-    raised: DriftReport | None
+    terms: str = FIRST_TERMS
+
+    def to_json(self) -> bytes:
+        """As it is noted."""
+        return self.model_dump_json(exclude_defaults=True).encode()
 
 
-def read_memory(content: bytes | None, calibration: str) -> Memory | None:
-    """The memory, if it is one and of this calibration; evidence against another is none here."""
+def read_memory(content: bytes | None, calibration: str) -> Alarm | None:
+    """The memory, if it is one of this calibration; evidence against another is none here.
+
+    Of one that cannot be gone on with, as of a normline with other bets, the alarm alone: that is
+    about the calibration.
+    """
     if content is None:
+        return None
+    try:
+        alarm = Alarm.model_validate_json(content)
+    except ValidationError:
+        return None
+    if alarm.calibration != calibration:
         return None
     try:
         memory = Memory.model_validate_json(content)
     except ValidationError:
-        return None
-    return memory if memory.calibration == calibration else None
+        return alarm
+    same = memory.terms == TERMS and len(memory.stakes) == len(BETS)
+    return memory if same else alarm

@@ -8,7 +8,7 @@ from collections import deque
 import numpy as np
 
 from agent.drift.causes import causes
-from agent.drift.martingale import ALARM, HORIZON, Martingale
+from agent.drift.martingale import ALARM, HORIZON, TERMS, Martingale
 from agent.drift.memory import Memory, read_memory
 from agent.drift.ranks import Ranks
 from agent.drift.report import DriftReport
@@ -40,26 +40,25 @@ class DriftMonitor:
         self._raised: DriftReport | None = None
         self._begin()
         known = read_memory(memory, self._calibration)
-        if known is not None and len(known.counts) == len(self._reference) + 1:
+        if known is not None:
+            self._raised = known.raised
+        if isinstance(known, Memory) and len(known.counts) == len(self._reference) + 1:
             self._go_on(known)
 
     @property
     def memory(self) -> bytes:
         """What another monitor goes on from."""
         bets = self._martingale
-        return (
-            Memory(
-                calibration=self._calibration,
-                counts=self._ranks.counts,
-                parts=bets.parts,
-                aside=bets.aside,
-                stakes=bets.stakes,
-                on_rejects=bets.on_rejects,
-                raised=self._raised,
-            )
-            .model_dump_json()
-            .encode()
-        )
+        return Memory(
+            calibration=self._calibration,
+            counts=self._ranks.counts,
+            parts=bets.parts,
+            aside=bets.aside,
+            stakes=bets.stakes,
+            on_rejects=bets.on_rejects,
+            raised=self._raised,
+            terms=TERMS,
+        ).to_json()
 
     @property
     def able(self) -> bool:
@@ -107,7 +106,6 @@ class DriftMonitor:
         # Not the places within gaps that were drawn before.
         random = np.random.default_rng(known.parts)
         self._ranks = Ranks(self._reference, random, known.counts)
-        self._raised = known.raised
 
     def _changes(self, size: tuple[int, int]) -> tuple[str, ...]:
         found: list[str] = []

@@ -26,6 +26,8 @@ class Fingerprint(BaseModel):
     """What a score depends on beside the bundle; a threshold holds for one fingerprint.
 
     levels: that INT8 activations have, fewer on a processor that cannot add bytes exactly.
+    view: how a picture becomes what the model is shown, `agent.pixels.VIEW`; empty in records of
+        before that was noted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +37,7 @@ class Fingerprint(BaseModel):
     device: str
     precision: str
     levels: int = ALL_LEVELS
+    view: str = ""
 
     def __str__(self) -> str:
         few = "" if self.levels == ALL_LEVELS else f" with {self.levels} levels"
@@ -42,10 +45,12 @@ class Fingerprint(BaseModel):
 
     @model_serializer(mode="wrap")
     def _write(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As records were written, and named by their content, before there were `levels`."""
+        """As records were written, and named by their content, before there was more to say."""
         fields: dict[str, Any] = write(self)
         if self.levels == ALL_LEVELS:
             fields.pop("levels", None)
+        if not self.view:
+            fields.pop("view", None)
         return fields
 
 

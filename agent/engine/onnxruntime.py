@@ -25,6 +25,7 @@ from agent.engine.devices import INSTALL
 from agent.engine.nvidia import cuda_options, engine_key, tensorrt_options
 from agent.engine.unsigned import all_unsigned, levels
 from agent.errors import InputError
+from agent.pixels import VIEW
 
 PROVIDERS = {
     "CPU": "CPUExecutionProvider",
@@ -114,6 +115,7 @@ def load(
         device=device,
         precision=precision,
         levels=found,
+        view=VIEW,
     )
     return OnnxRuntimeEngine(session, fingerprint, input_size)
 

@@ -29,6 +29,7 @@ from agent.engine.cpu import cpu_flags, cpu_name, physical_cores
 from agent.engine.devices import INSTALL, is_among
 from agent.engine.unsigned import levels, unsigned_behind_relu
 from agent.errors import InputError
+from agent.pixels import VIEW
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,7 @@ def load(
         device=device,
         precision=precision,
         levels=found,
+        view=VIEW,
     )
     moment = _moment() if device == "CPU" else None
     return OpenVinoEngine(compiled, moment, fingerprint, input_size)

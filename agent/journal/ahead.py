@@ -25,10 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.errors import InputError
+
 log = logging.getLogger(__name__)
 
 # Two halves are written in turn; what is in one must be committed before it is used again. A half
-# holds about four thousand verdicts, two minutes of a fast line.
+# holds about four thousand verdicts, two minutes of a fast line. With another size, the versions
+# before and after would not find the second one of each other.
 HALF_BYTES = 4 * 1024 * 1024
 # Length and checksum of the record that follows; a length of 0 ends a half.
 HEADER = struct.Struct("<II")
@@ -48,12 +51,24 @@ def read_entries(path: Path) -> list[Entry]:
 
     Raises:
         OSError: it cannot be read.
+        InputError: a newer normline wrote it.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return []
-    return [*_entries(data[:HALF_BYTES]), *_entries(data[HALF_BYTES:])]
+    try:
+        return [*_entries(data[:HALF_BYTES]), *_entries(data[HALF_BYTES:])]
+    except (ValueError, TypeError) as error:
+        raise of_a_newer(path) from error
+
+
+def of_a_newer(path: Path) -> InputError:
+    """What is said where the log ahead at, or of the journal at, `path` cannot be understood."""
+    return InputError(
+        f"{path} has changes of a newer normline, which was ended before it had stored them: start "
+        "that version once and stop it, and they are not lost"
+    )
 
 
 class AheadLog:

@@ -6,9 +6,10 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from agent.journal.ahead import Entry
+from agent.journal.ahead import Entry, of_a_newer
 
 # What the log ahead keeps of a change: its kind, and what that needs.
 Content = list[Any]
@@ -100,27 +101,35 @@ def acknowledgement(client: str, epoch: int, seq: int) -> Change:
     return Change(((ACKNOWLEDGED, (client, epoch, seq)),))
 
 
-def unwritten(connection: sqlite3.Connection, entries: Iterable[Entry]) -> list[Change]:
-    """The changes that the logs ahead of a journal have and its file has not, oldest first."""
+def unwritten(connection: sqlite3.Connection, path: Path, entries: Iterable[Entry]) -> list[Change]:
+    """The changes that the logs ahead of a journal have and its file has not, oldest first.
+
+    Raises:
+        InputError: they are of a newer normline; the journal is at `path`.
+    """
     epoch, done = connection.execute("SELECT epoch, ticket FROM committed").fetchone()
     missing = {
         entry.ticket: entry.content
         for entry in entries
         if entry.epoch == epoch and entry.ticket > done
     }
-    return [_redo(epoch, content) for _, content in sorted(missing.items())]
+    return [_redo(path, epoch, content) for _, content in sorted(missing.items())]
 
 
-def _redo(epoch: int, content: Content) -> Change:
+def _redo(path: Path, epoch: int, content: Content) -> Change:
     """The change of an epoch that the log ahead has kept as `content`."""
-    kind, *values = content
-    if kind == "open":
-        return opening(OpenPart(*values))
-    if kind == "end":
-        return _end(*values)
-    if kind == "reserved":
-        return reservation(*values)
-    return (verdict if kind == "verdict" else late)(epoch, *values)
+    match content:
+        case ["open", str(part_id), int() | float() | None as deadline_ms]:
+            return opening(OpenPart(part_id, deadline_ms))
+        case ["end", str(part_id)]:
+            return _end(part_id)
+        case ["reserved", int(last)]:
+            return reservation(last)
+        case ["verdict", int(seq), str(topic), str(payload), str() | None as answers]:
+            return verdict(epoch, seq, topic, payload, answers)
+        case ["late", int(seq), str(payload)]:
+            return late(epoch, seq, payload)
+    raise of_a_newer(path)
 
 
 def _end(part_id: str) -> Change:

@@ -15,6 +15,8 @@ BUSY_MS = 2000
 # a store of the writer's may wait for a disk that hangs, and older kernels then let every thread of
 # the process wait that takes or gives back memory.
 OWN = "vfs=unix-excl"
+# Any version of a journal has these.
+SIGNS = frozenset({"epochs", "verdicts"})
 # Which SQLite says of a file that another process has open.
 LOCKED = "database is locked"
 
@@ -64,7 +66,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
     Raises:
         JournalUnusable: it is corrupt, its disk takes nothing, or another program has it open.
-        InputError: it is no journal, or of another version.
+        InputError: it is no journal, or of another version; nothing of it was changed.
     """
     try:
         connection = sqlite3.connect(
@@ -89,22 +91,35 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    new = _look_at(connection, path)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+    if new:
         connection.executescript(f"BEGIN; {TABLES} {NOTES}; PRAGMA user_version={VERSION}; COMMIT;")
         return
-    if version != VERSION:
-        raise InputError(
-            f"{path} is not a journal that this normline reads (version {version}, "
-            f"expected {VERSION}): give another journal.path"
-        )
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         words = " ".join(found.split())
         raise JournalUnusable(f"the journal {path} is corrupt: {words}", corrupt=True)
     connection.execute(NOTES)
+
+
+def _look_at(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file is still empty; before anything is set in what may be another program's."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if version == 0 and not tables:
+        return True
+    if version > VERSION and tables >= SIGNS:
+        raise InputError(
+            f"{path} is a journal of a newer normline (version {version}, this one reads {VERSION})"
+            ": update normline"
+        )
+    if version != VERSION or not tables >= SIGNS:
+        raise InputError(
+            f"{path} is not a journal that this normline reads: give another journal.path"
+        )
+    return False
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:

@@ -47,7 +47,7 @@ class Former:
             half_open.callback(self._connection.close)
             try:
                 left = left_ahead(self._connection, path, None)
-                self._unwritten = changes.unwritten(self._connection, left)
+                self._unwritten = changes.unwritten(self._connection, path, left)
                 (epoch,) = self._connection.execute("SELECT epoch FROM committed").fetchone()
             except (sqlite3.Error, OSError) as error:
                 raise JournalUnusable(

@@ -78,7 +78,8 @@ class Journal:
 
         Raises:
             JournalUnusable: it is corrupt, or its disk takes nothing.
-            InputError: its folder is missing, it is no journal, or another station has it open.
+            InputError: its folder is missing, it is no journal, a newer normline has written it,
+                or another station has it open.
         """
         self._path = path
         self.alarm = alarm
@@ -87,7 +88,7 @@ class Journal:
         try:
             connection = connect(path)
             try:
-                left = left_ahead(connection, path, folder)
+                left = changes.unwritten(connection, path, left_ahead(connection, path, folder))
                 memory = ahead_in(folder, path) if folder else None
                 self._ahead = AheadLog(beside(path, ".ahead"), memory)
                 self.epoch, self.first_seq = _begin_epoch(connection, left, folder, after, former)
@@ -104,6 +105,9 @@ class Journal:
                 raise JournalUnusable(
                     f"cannot write the journal {path}: {error}", corrupt=False
                 ) from error
+            except InputError:
+                connection.close()
+                raise
         except InputError:
             self._lock.close()
             raise
@@ -275,13 +279,13 @@ class Journal:
 
 def _begin_epoch(
     connection: sqlite3.Connection,
-    left: list[Entry],
+    left: list[Change],
     folder: Path | None,
     after: int,
     former: Former | None,
 ) -> tuple[int, int]:
     connection.execute("BEGIN IMMEDIATE")
-    for change in changes.unwritten(connection, left):
+    for change in left:
         for sql, values in change.statements:
             connection.execute(sql, values)
     if former is not None:

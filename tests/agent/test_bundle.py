@@ -180,7 +180,10 @@ def _other_content(path: Path) -> bytes:
         (_without("manifest.json"), "no readable manifest"),
         (_other_content, "model.int8.onnx is altered"),
         (lambda p: sealed(with_manifest(p, product=7)), "wrong manifest.json: product"),
-        (lambda p: sealed(with_manifest(p, colour="red")), "wrong manifest.json: colour"),
+        (
+            lambda p: sealed(with_manifest(p, tiles={"depth": 1})),
+            r"made by a newer normline \(its manifest.json has tiles.depth\): update normline",
+        ),
         (lambda p: sealed(with_manifest(p, ignore_mask="m.png")), "needs image_size"),
         (
             lambda p: sealed(

@@ -8,14 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent import record as record_module
 from agent.bundle import Bundle, open_bundle
 from agent.demo.kit import Kit
 from agent.engine import Fingerprint
 from agent.errors import InputError
-from agent.record import SCHEMA, CalibrationRecord, check_record, read_record, write_record
+from agent.record import (
+    SCHEMA,
+    CalibrationRecord,
+    Refused,
+    Review,
+    check_record,
+    read_record,
+    write_record,
+)
 from tests.tiny import write_tiny_bundle, write_tiny_record
 
-ENGINE = Fingerprint(runtime="openvino", version="2026.4.1", device="CPU", precision="int8")
+ENGINE = Fingerprint(
+    runtime="openvino",
+    version="2026.4.1",
+    device="CPU",
+    precision="int8",
+    view="1 with OpenCV 5.0",
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +71,7 @@ def test_the_matching_bundle_and_engine_are_accepted(
         ("device", "GPU"),
         ("precision", "fp16"),
         ("levels", 127),
+        ("view", "1 with OpenCV 4.10"),
     ],
 )
 def test_another_engine_is_refused_by_what_differs(
@@ -66,24 +82,36 @@ def test_another_engine_is_refused_by_what_differs(
         check_record(record, bundle, engine)
     assert f"{field} {getattr(ENGINE, field)} instead of {value}" in str(refused.value)
     assert ("how finely INT8 is computed" in str(refused.value)) == (field == "levels")
+    assert ("how a picture becomes" in str(refused.value)) == (field == "view")
     for other in {"bundle", *Fingerprint.model_fields} - {field}:
         assert f"{other} " not in str(refused.value).partition(": run ")[0].partition("with ")[2]
 
 
-def test_a_record_made_with_all_levels_is_named_as_before_there_were_any(
-    record: CalibrationRecord,
+def test_a_record_of_before_the_view_was_noted_is_taken(
+    record: CalibrationRecord, bundle: Bundle
 ) -> None:
+    """As the demo's: an update must not ask every line for a new calibration."""
+    before = ENGINE.model_copy(update={"view": ""})
+    check_record(record.model_copy(update={"engine": before}), bundle, ENGINE)
+
+
+def test_an_engine_is_written_as_before_there_was_more_to_say(record: CalibrationRecord) -> None:
     """The drift that a station remembers is of the record's name."""
-    written = json.loads(record.model_dump_json())["engine"]
+    engine = ENGINE.model_copy(update={"view": ""})
+    before = record.model_copy(update={"engine": engine})
+    written = json.loads(before.model_dump_json())["engine"]
     assert written == {
         "runtime": "openvino",
         "version": "2026.4.1",
         "device": "CPU",
         "precision": "int8",
     }
-    few = record.model_copy(update={"engine": ENGINE.model_copy(update={"levels": 127})})
-    assert json.loads(few.model_dump_json())["engine"]["levels"] == 127
-    assert few.sha256 != record.sha256
+    names = {before.sha256}
+    for name, value in (("levels", 127), ("view", "1 with OpenCV 5.0")):
+        more = before.model_copy(update={"engine": engine.model_copy(update={name: value})})
+        assert json.loads(more.model_dump_json())["engine"][name] == value
+        names.add(more.sha256)
+    assert len(names) == 3
 
 
 def test_another_bundle_is_refused(
@@ -117,7 +145,7 @@ def test_the_p_value_counts_normal_scores_at_least_as_large(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema": 4}, "schema 4, this normline reads up to 3: update normline"),
+        ({"schema": 5}, "schema 5, this normline reads up to 4: update normline"),
         ({"threshold": float("nan")}, "threshold"),
         ({"threshold": "high"}, "threshold"),
         ({"threshold": 9.0}, "the threshold is above all scores"),
@@ -138,6 +166,17 @@ def test_a_record_that_makes_no_sense_is_refused(
     path: Path, changes: dict[str, object], message: str
 ) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(InputError, match=message):
+        read_record(path)
+
+
+@pytest.mark.parametrize("more", [{"later": 1}, {"engine": {**ENGINE.model_dump(), "later": 1}}])
+def test_a_record_of_a_newer_normline_is_called_that(path: Path, more: dict[str, object]) -> None:
+    """The operator was told that it is none, and to calibrate."""
+    fields = json.loads(path.read_text()) | more
+    del fields["seal"]
+    path.write_text(json.dumps({**fields, "seal": record_module._seal(fields)}))
+    message = r"was made by a newer normline \(it has (engine\.)?later\): update normline"
     with pytest.raises(InputError, match=message):
         read_record(path)
 
@@ -164,10 +203,43 @@ def test_a_record_from_which_the_seal_was_taken_is_refused(
         read_record(path)
 
 
-@pytest.mark.parametrize("path", sorted(Kit().folder.glob("*.cal.json")), ids=lambda p: p.name)
-def test_the_seal_of_the_shipped_records_still_holds(path: Path) -> None:
-    """As must that of every record that is on a line when normline is updated."""
-    assert read_record(path).schema_version == 3
+@pytest.mark.parametrize(
+    ("runtime", "name"), [("openvino", "82b91d52078c"), ("onnxruntime", "3784e67fd5a5")]
+)
+def test_the_shipped_records_keep_their_seal_and_their_name(runtime: str, name: str) -> None:
+    """As must every record that is on a line when normline is updated.
+
+    Its name is that of the drift that a raised alarm is about, and of `recalibrate --restore`:
+    with other shipped records the names here are others, with another normline they are not.
+    """
+    record = read_record(Kit().record(runtime))
+    assert record.schema_version == 3
+    assert record.sha256.startswith(name)
+
+
+def test_a_record_with_all_that_there_is_keeps_its_name_too(record: CalibrationRecord) -> None:
+    full = record.model_copy(
+        update={
+            "bundle_sha256": "0" * 64,
+            "scores": [0.5, 1.0],
+            "n": 2,
+            "review": Review(requested_rate=0.1, reject_above=1.5, stopped_rate=0.2),
+            "refused": [Refused(name="a.png", reason="dark")],
+            "camera_settings": {"exposure": 100},
+        }
+    )
+    assert full.sha256.startswith("4ff9b4da8876")
+
+
+def test_a_field_that_a_later_version_adds_renames_no_record(record: CalibrationRecord) -> None:
+    """It did: a raised alarm of drift ended with the update that added `confirmed_at`."""
+
+    class Later(CalibrationRecord):
+        more: list[str] = []
+
+    later = Later.model_validate(record.model_dump(by_alias=True))
+    assert later.sha256 == record.sha256
+    assert later.model_copy(update={"more": ["something"]}).sha256 != record.sha256
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from agent.alignment import Alignment
 from agent.bundle import open_bundle
 from agent.errors import InputError
 from agent.imaging import Roi
 from agent.manifest import Tiles
+from agent.pixels import PIXELS
 from agent.view import PAINT, View
+from tests.posed import alignment, lying
 from tests.tiny import write_tiny_bundle
 
 
@@ -47,6 +50,35 @@ def test_every_camera_image_becomes_the_same_kind_of_frame(image: np.ndarray) ->
 
 def test_a_frame_of_the_models_size_passes_untouched(picture: NDArray[np.uint8]) -> None:
     np.testing.assert_array_equal(View((90, 120)).canvas(picture), picture)
+
+
+@pytest.mark.parametrize(
+    ("image", "alignment", "levels"),
+    [
+        (
+            np.random.default_rng(0).integers(0, 256, (21, 30, 3), np.uint8),
+            None,
+            [[143, 113, 109, 129, 124], [121, 133, 168, 131, 111], [147, 151, 134, 148, 148]],
+        ),
+        (
+            lying(150, 110, 33),
+            Alignment(**alignment()),
+            [[208, 203, 200, 204, 206], [154, 124, 128, 115, 109], [153, 127, 122, 122, 112]],
+        ),
+    ],
+    ids=["all of it", "the part"],
+)
+def test_what_the_model_is_shown_changes_with_its_version_only(
+    image: NDArray[np.uint8], alignment: Alignment | None, levels: list[list[int]]
+) -> None:
+    """A limit was once used for other pixels than it was taken from, without a word.
+
+    Where this fails, the pixels have changed: raise `agent.pixels.PIXELS`, then write down these.
+    """
+    size = (4, 5) if alignment is None else (4, 8)
+    canvas = View(size, alignment=alignment).canvas(image)
+    assert PIXELS == 1
+    np.testing.assert_allclose(canvas[:3, :5, 1].astype(int), levels, rtol=0, atol=1)
 
 
 def test_a_near_black_image_stays_near_black() -> None:

@@ -92,6 +92,23 @@ def test_a_version_whose_python_is_gone_is_made_anew(tmp_path: Path) -> None:
     assert machine.install("1.0") == 0 and machine.running == "1.0"
 
 
+def test_a_version_whose_python_is_gone_is_not_gone_back_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line stood: the running version was stopped for one that could not run."""
+    machine = Machine(tmp_path)
+    assert machine.install("1.0", "--device", "v4l2") == 0
+    python = (machine.opt / "current").resolve() / "bin" / "python"
+    assert machine.install("1.1", "--allow-network", "10.0.0.0/8") == 0
+    python.unlink()
+    python.symlink_to("/usr/bin/python0.0")
+    assert machine.run("rollback") == 2
+    assert "does not run here any more" in capsys.readouterr().err
+    assert machine.running == "1.1"
+    assert (machine.units / "normline.service.d/network.conf").exists()
+    assert not (machine.opt / "unfinished").is_symlink()
+
+
 def test_units_that_a_power_cut_has_damaged_are_taken_as_they_are(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     assert machine.install("1.0", "--device", "v4l2") == 0

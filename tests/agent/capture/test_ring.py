@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import resource
 import time
 from multiprocessing.connection import Connection
 from types import SimpleNamespace
@@ -93,4 +94,27 @@ def test_without_memory_to_map_no_descriptor_is_left_open(monkeypatch: pytest.Mo
     monkeypatch.setattr(ring_module, "mmap", SimpleNamespace(mmap=refuse))
     with pytest.raises(OSError, match="Cannot allocate"):
         Ring(2)
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_python_that_was_built_for_older_systems_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are downloaded often know of no memfd, on whatever system they run."""
+    monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.delattr(os, "MFD_CLOEXEC")
+    ring = Ring(1)
+    ring.beat(5)
+    assert ring.last_beat_ns() == 5
+    assert not any(os.get_inheritable(block.descriptor) for block in (ring._beat, *ring._slots))
+    ring.close()
+
+
+def test_without_a_descriptor_to_be_had_the_reason_is_told() -> None:
+    before = sorted(os.listdir("/proc/self/fd"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, before)) + 1, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            Ring(1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert sorted(os.listdir("/proc/self/fd")) == before

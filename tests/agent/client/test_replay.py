@@ -71,14 +71,20 @@ def test_verdicts_come_back_as_they_were(client: ReplayClient, journal: Journal)
     assert list(client.replay(stored.epoch, stored.first_seq, stored.last_seq)) == given
 
 
-def test_a_refusal_and_what_is_no_verdict_are_told(client: ReplayClient, journal: Journal) -> None:
+def test_a_refusal_is_told(client: ReplayClient) -> None:
     with pytest.raises(ReplayUnavailable, match="refuses"):
         client.snapshot("")
-    seq = journal.next_seq()
-    journal.record(seq, b"v1/a/b/c/verdict/tiny/", b"{}")
+
+
+def test_what_is_no_verdict_is_told_and_passed_over(
+    client: ReplayClient, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    verdict = make_verdict(journal.epoch, journal.next_seq())
+    journal.record(verdict.seq, b"v1/a/b/c/verdict/tiny/", verdict.to_json())
+    journal.record(journal.next_seq(), b"v1/a/b/c/verdict/tiny/", b"{}")
     assert journal.acknowledge("settle", 1, 1, timeout_s=10)
-    with pytest.raises(ReplayUnavailable, match="could not be read"):
-        list(client.replay(journal.epoch, seq, seq))
+    assert list(client.replay(journal.epoch, verdict.seq, verdict.seq + 1)) == [verdict]
+    assert "a message cannot be read" in caplog.text
 
 
 def test_silence_is_told(context: zmq.Context, endpoint: Callable[[], str]) -> None:

@@ -13,7 +13,7 @@ from agent.client.position import read_position
 from agent.errors import InputError
 from agent.messaging.status import Heartbeat
 from agent.verdict import Verdict
-from tests.agent.client.station import ADDRESS, Start, listen, seen, seen_while_beating
+from tests.agent.client.station import ADDRESS, Start, Station, listen, seen, seen_while_beating
 from tests.agent.factories import make_heartbeat
 
 # For what happens within a moment, on a busy machine too.
@@ -56,15 +56,10 @@ def test_what_a_station_has_forgotten_of_its_epoch_is_a_gap_to_who_was_away_long
     forgotten = station.give(2, store=False, publish=False)
     kept = station.give(2)
     with Subscriber(*endpoints, position=position) as subscriber:
-        found: list[int | Gap] = []
-        until_s = time.monotonic() + LIMIT_S
-        while len(found) < 3:
-            assert time.monotonic() < until_s
-            station.beat()
-            event = subscriber.receive(0.1)
-            if isinstance(event, Verdict | Gap):
-                found.append(event.seq if isinstance(event, Verdict) else event)
-        assert found == [Gap(station.journal.epoch, forgotten[0], forgotten[-1]), *kept]
+        events = heard_of(station, subscriber, kept[-1])
+        found = [each for each in events if isinstance(each, Gap | Verdict)]
+        assert found[0] == Gap(station.journal.epoch, forgotten[0], forgotten[-1])
+        assert [each.seq for each in found[1:] if isinstance(each, Verdict)] == kept
         assert subscriber.missed == 2
 
 
@@ -100,6 +95,26 @@ def test_a_station_that_restarted_more_often_than_it_lists_is_replayed_from_the_
     with Subscriber(*endpoints, position=Position(0, 0)) as subscriber:
         assert seen_while_beating(station, subscriber, len(given)) == given
         assert subscriber.missed == 0
+
+
+def test_epochs_of_a_newer_station_hold_up_nobody_however_many_there_are(
+    start: Start, endpoints: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of epochs without a verdict that could be read was asked for again and again."""
+    monkeypatch.setattr("agent.journal.reader.EPOCHS_LISTED", 2)
+    station = start()
+    position = Position(station.journal.epoch, station.give(1)[-1])
+    newer: list[Gap] = []
+    for _ in range(3):
+        station = start()
+        first, *_, last = station.store_newer(2)
+        newer.append(Gap(station.journal.epoch, first, last))
+    station = start()
+    given = station.give(1)
+    with Subscriber(*endpoints, position=position) as subscriber:
+        events = heard_of(station, subscriber, given[-1])
+    assert [each for each in events if isinstance(each, Gap)] == newer
+    assert [each.seq for each in events if isinstance(each, Verdict)] == given
 
 
 def test_a_memory_takes_up_where_the_client_was(
@@ -152,6 +167,19 @@ def test_the_station_remembers_for_a_client_that_acknowledges(
     more = station.give(2)
     with Subscriber(*endpoints, client="mes") as subscriber:
         assert seen_while_beating(station, subscriber, 2) == more
+
+
+def heard_of(station: Station, subscriber: Subscriber, last: int) -> list[Event]:
+    """Events, from before the station is heard to its verdict `last`."""
+    events: list[Event] = []
+    end_s = time.monotonic() + LIMIT_S
+    while not any(isinstance(event, Verdict) and event.seq == last for event in events):
+        assert time.monotonic() < end_s, events
+        station.beat()
+        event = subscriber.receive(0.1)
+        if event is not None:
+            events.append(event)
+    return events
 
 
 def heard(subscriber: Subscriber, enough: Callable[[Event], bool]) -> list[Event]:

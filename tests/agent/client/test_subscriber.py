@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from agent.client import Gap, Position, Silence, Subscriber
+from agent.client.replay import PAGE
 from agent.errors import InputError
 from agent.messaging.replay import ReplayServer
 from agent.states import State
@@ -130,16 +131,35 @@ def test_what_cannot_be_read_is_told_counted_and_passed_over(
     assert "a message cannot be read (is the station newer than this client?)" in caplog.text
 
 
-def test_a_gap_that_cannot_be_filled_for_now_does_not_fill_the_log(
-    start: Start, endpoints: tuple[str, str], caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("count", [1, PAGE + 1], ids=["one", "more than are asked for at once"])
+def test_stored_verdicts_of_a_newer_station_are_a_gap_and_what_follows_is_delivered(
+    start: Start, endpoints: tuple[str, str], count: int
 ) -> None:
-    """A client older than its station asks for the same verdicts ten times a second."""
+    """Nothing came any more, no heartbeat either, after a station had gone back to this version."""
     station = start()
     with Subscriber(*endpoints) as subscriber:
         listen(station, subscriber)
-        seq = station.journal.next_seq()
-        newer = make_verdict(station.journal.epoch, seq).to_json()[:-1] + b',"newer":1}'
-        station.journal.record(seq, TOPIC, newer)
+        before, newer, after = station.give(1), station.store_newer(count), station.give(1)
+        found = seen(subscriber, 2 + len(range(0, count, PAGE)))
+        assert found[0] == before[0] and found[-1] == after[0]
+        gaps = [each for each in found if isinstance(each, Gap)]
+        assert [s for gap in gaps for s in range(gap.first, gap.last + 1)] == newer
+        assert subscriber.missed == subscriber.malformed == count
+
+
+def test_a_gap_that_cannot_be_filled_for_now_does_not_fill_the_log(
+    start: Start,
+    endpoints: tuple[str, str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client asks for the same verdicts again and again."""
+    monkeypatch.setattr("agent.client.subscriber.REPLAY_TIMEOUT_S", 0.05)
+    station = start()
+    with Subscriber(*endpoints) as subscriber:
+        listen(station, subscriber)
+        station.replay.close()
+        station.give(1, publish=False)
         station.give(1)
         until_s = time.monotonic() + 20
         while subscriber._unfilled.count < 3:

@@ -156,8 +156,15 @@ def test_evidence_against_another_calibration_is_none_against_this() -> None:
 
 @pytest.mark.parametrize(
     "spoilt",
-    [{"stakes": [0.1]}, {"counts": [0] * 300}, {"counts": [1]}, {"aside": -1.0}],
-    ids=["other bets", "no counts", "too few counts", "a debt"],
+    [
+        {"stakes": [0.1]},
+        {"terms": "others"},
+        {"later": 1},
+        {"counts": [0] * 300},
+        {"counts": [1]},
+        {"aside": -1.0},
+    ],
+    ids=["fewer bets", "other bets", "newer", "no counts", "too few counts", "a debt"],
 )
 def test_a_memory_that_cannot_be_gone_on_with_is_left(spoilt: dict[str, object]) -> None:
     """It comes from another version or a sick disk, and must not end the station."""
@@ -170,6 +177,18 @@ def test_a_memory_that_cannot_be_gone_on_with_is_left(spoilt: dict[str, object])
     fresh = DriftMonitor(record, memory)
     assert fresh.report.parts == 0
     fresh.observe(0.0, GLANCES[0], SIZE)
+    # But for an alarm, which is about the calibration.
+    raised = {"evidence": 150.0, "changes": ["scores higher"], "parts": 348}
+    memory = json.dumps({**json.loads(memory), "raised": raised}).encode()
+    assert DriftMonitor(record, memory).report == DriftReport(150.0, ("scores higher",), 348)
+
+
+def test_a_memory_says_no_more_than_it_did_before_it_named_its_bets() -> None:
+    """A version of then takes nothing else for a memory, and forgets the alarm."""
+    record = record_of(np.random.default_rng(7).normal(size=300), picture=None)
+    assert json.loads(DriftMonitor(record).memory).keys() == {
+        "calibration", "counts", "parts", "aside", "stakes", "on_rejects", "raised",
+    }  # fmt: skip
 
 
 def test_an_alarm_that_an_earlier_normline_has_noted_stays_raised() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import cv2
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -29,6 +30,7 @@ from agent.engine import onnxruntime as onnxruntime_module
 from agent.engine import openvino as openvino_module
 from agent.engine.onnxruntime import OnnxRuntimeEngine
 from agent.errors import InputError
+from agent.pixels import PIXELS
 from tests.tiny import tiny_frames, tiny_graph, write_tiny_bundle
 
 SIZE = (64, 64)
@@ -62,6 +64,12 @@ def test_the_golden_answer_is_given(engine: Engine, bundle: Bundle) -> None:
     assert found.score <= bundle.manifest.tolerances[precision].score
     if precision != "fp32":
         assert found.map > 0, "this is the fp32 model, not a quantised one"
+
+
+def test_it_says_by_what_view_its_scores_are(engine: Engine) -> None:
+    """A limit holds for the pixels that the model was shown, which OpenCV has a part in."""
+    major, minor = cv2.__version__.split(".")[:2]
+    assert engine.fingerprint.view == f"{PIXELS} with OpenCV {major}.{minor}"
 
 
 def test_the_inspection_follows_the_graph_contract(engine: Engine) -> None:

@@ -163,17 +163,40 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
     other.execute("CREATE TABLE mine (x)")
     other.commit()
     other.close()
-    newer = sqlite3.connect(tmp_path / "newer.db")
-    newer.execute("PRAGMA user_version=99")
-    newer.close()
     for name, message in {
         "text.db": "as a journal: file is not a database",
-        "other.db": "is not a journal",
-        "newer.db": "version 99",
+        "other.db": "is not a journal that this normline reads: give another journal.path",
         "missing/journal.db": "No such file or directory",
     }.items():
         with pytest.raises(InputError, match=message):
             Journal(tmp_path / name)
+
+
+@pytest.mark.parametrize("version", [0, 1, 2, 99])
+def test_the_database_of_another_program_stays_as_it_is(tmp_path: Path, version: int) -> None:
+    """For good it was one with a write-ahead log, with this version's number one of a note too."""
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE mine (x)")
+        other.execute(f"PRAGMA user_version={version}")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="is not a journal"):
+        open_journal(path, Retention(), "continue")
+    assert path.read_bytes() == before
+
+
+def test_a_journal_of_a_newer_normline_is_not_to_be_replaced_by_another(tmp_path: Path) -> None:
+    """After a rollback: open parts and acknowledgements would stay behind in it."""
+    path = tmp_path / "journal.db"
+    Journal(path).close()
+    with sqlite3.connect(path) as journal:
+        journal.execute("PRAGMA user_version=3")
+    journal.close()
+    message = r"journal of a newer normline \(version 3, this one reads 2\): update normline"
+    for _ in range(2):
+        with pytest.raises(InputError, match=message):
+            open_journal(path, Retention(), "continue")
 
 
 def test_two_stations_cannot_share_a_journal(tmp_path: Path) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
-from agent.journal import Journal, OpenPart
-from tests.agent.journal.filling import ROOT, TOPIC
+import pytest
+
+from agent.errors import InputError
+from agent.journal import Journal, OpenPart, Retention, open_journal
+from agent.journal.ahead import HALF_BYTES, HEADER
+from agent.journal.files import beside
+from tests.agent.journal.filling import ROOT, TOPIC, stored_in
 
 WRITE_FOR_EVER = """
 import sys
@@ -156,3 +163,55 @@ def test_what_was_announced_is_there_even_if_nothing_came_after_it(tmp_path: Pat
     assert [each.payload for each in reader.page(former.epoch, 0, 2**53, limit=10)] == [b"told"]
     reader.close()
     journal.close()
+
+
+def leave_ahead(path: Path, *entries: object) -> None:
+    """What a killed process has left in the log ahead of a journal."""
+    bodies = [json.dumps(entry).encode() for entry in entries]
+    left = b"".join(HEADER.pack(len(body), zlib.crc32(body)) + body for body in bodies)
+    beside(path, ".ahead").write_bytes(left.ljust(2 * HALF_BYTES, b"\0"))
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        ["note", "drift", "{}"],
+        ["verdict", 7, "topic/", "{}", None, "newer"],
+        ["open", "part", "80"],
+        [],
+        None,
+    ],
+    ids=["another kind", "one more value", "another type", "no kind", "no list"],
+)
+def test_what_a_newer_version_has_left_waits_until_that_takes_it_up(
+    tmp_path: Path, left: list[object] | None
+) -> None:
+    """After a kill and a rollback it was stored as something else, or ended every start."""
+    path = tmp_path / "journal.db"
+    journal = Journal(path)
+    epoch = journal.epoch
+    journal.open_part(OpenPart("open", None))
+    journal.close()
+    known = [epoch, 100, "verdict", 5, "topic/", "{}", "open"]
+    leave_ahead(path, known, {"newer": 1} if left is None else [epoch, 101, *left])
+    before = beside(path, ".ahead").read_bytes()
+    for _ in range(2):
+        with pytest.raises(InputError, match="a newer normline, which was ended .* start that"):
+            open_journal(path, Retention(), "continue")
+    assert beside(path, ".ahead").read_bytes() == before
+    # The newer one, which knows what that is, and is not killed.
+    leave_ahead(path, known)
+    again = open_journal(path, Retention(), "continue")
+    assert again.interrupted == () and stored_in(again) == 1
+    again.close()
+
+
+def test_what_a_newer_version_had_stored_before_it_was_killed_is_nobody_s_business(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.db"
+    journal = Journal(path)
+    journal.close()
+    for epoch, ticket in ((journal.epoch, 1), (journal.epoch - 1, 100)):
+        leave_ahead(path, [epoch, ticket, "note", "drift", "{}"])
+        Journal(path).close()
