@@ -6,8 +6,6 @@ How they are put together is the view's business (`agent.view`).
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,12 +16,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.errors import InputError
+from agent.imagefile import PNG, check_file, check_opaque, decode
 
-# OpenCV 5 moved its log level; 4 has it at the top.
-CV_LOGGING: Any = getattr(cv2.utils, "logging", cv2)
-
-PNG = b"\x89PNG\r\n\x1a\n"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+# So begin folders that systems keep for thumbnails and for what was thrown away.
+SYSTEM = (".", "$", "@", "#recycle")
 
 
 class Roi(BaseModel):
@@ -37,45 +34,44 @@ class Roi(BaseModel):
     height: int = Field(gt=0)
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Let OpenCV print nothing meanwhile."""
-    level = CV_LOGGING.getLogLevel()
-    CV_LOGGING.setLogLevel(0)
-    try:
-        yield
-    finally:
-        CV_LOGGING.setLogLevel(level)
-
-
 def read_image(path: Path) -> NDArray[Any]:
     """Read an image file as uint8 or uint16 [H, W, 3] BGR; grey becomes three equal channels.
 
     Raises:
-        InputError: the file is missing, is no image, or ends before its last pixel.
+        InputError: the file is missing, is no image, not whole, one of several pictures or
+            transparent in places.
     """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"cannot read the image {path}: {error.strerror}") from error
-    if _ends_early(data):
-        raise InputError(f"the image {path} is cut short: copy it again or remove it")
-    image = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, str(path))
+    check_file(data, str(path))
+    image = decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, str(path))
     check_image(image, str(path))
+    check_opaque(data, str(path))
     return image
 
 
 def list_images(folder: Path) -> list[Path]:
     """Every image file below `folder`, in sorted order.
 
+    Hidden ones are left out, and those in folders that a system keeps for itself.
+
     Raises:
-        InputError: the folder is missing, holds no image, or one whose name is not UTF-8: it
-            could stand in no record and no verdict.
+        InputError: the folder is missing, holds no image, a link to a folder or to nothing, or an
+            image whose name is not UTF-8: it could stand in no record and no verdict.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: give a folder of images")
-    images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = [path for path in folder.rglob("*") if not _is_hidden(path.relative_to(folder))]
+    for path in found:
+        if path.is_symlink() and not path.is_file():
+            raise InputError(
+                f"{path} is a link to a folder or to nothing, and links are not followed: put the "
+                "images themselves there, or remove it"
+            )
+    images = sorted(p for p in found if p.suffix.lower() in SUFFIXES and p.is_file())
     if not images:
         kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
         raise InputError(f"{folder} holds no images (looked for {kinds})")
@@ -93,7 +89,7 @@ def decode_mask(data: bytes, what: str) -> NDArray[np.bool_]:
     Raises:
         InputError: no image.
     """
-    return _decode(data, cv2.IMREAD_GRAYSCALE, what) >= 128
+    return decode(data, cv2.IMREAD_GRAYSCALE, what) >= 128
 
 
 def decode_grey(text: str, size: tuple[int, int]) -> NDArray[np.uint8] | None:
@@ -173,6 +169,11 @@ def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
     return np.ascontiguousarray(image)
 
 
+def _is_hidden(path: Path) -> bool:
+    *folders, name = path.parts
+    return name.startswith(".") or any(folder.startswith(SYSTEM) for folder in folders)
+
+
 @lru_cache(maxsize=2)
 def _levels(low: int, high: int) -> NDArray[np.uint8]:
     """What each of the 65,536 levels becomes."""
@@ -180,42 +181,8 @@ def _levels(low: int, high: int) -> NDArray[np.uint8]:
     return np.clip(np.round(levels), 0, 255).astype(np.uint8)
 
 
-def _decode(data: bytes, flags: int, what: str) -> NDArray[Any]:
-    try:
-        # What OpenCV would print is said in the InputError below.
-        with quiet():
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise InputError(
-            f"{what} is not an image that can be read: replace it by one of 8 or 16 bits a "
-            "channel, or remove it"
-        )
-    return np.asarray(image)
-
-
 def _png_size(data: bytes) -> tuple[int, int] | None:
     """(height, width) as a PNG's first chunk tells; None of what is no PNG."""
     if not data.startswith(PNG) or data[12:16] != b"IHDR":
         return None
     return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-
-
-def _ends_early(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end: decoders fill what is missing with grey, silently."""
-    if data.startswith(PNG):
-        return b"IEND\xaeB`\x82" not in data[-4096:]
-    if not data.startswith(b"\xff\xd8"):
-        return False
-    position = 2
-    # Up to the start of scan, segments carry their length. A thumbnail among them has an end of
-    # its own, which must not count; after that, FF D9 can only be the end of the image.
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        if data[position + 1] == 0xDA:
-            return data.find(b"\xff\xd9", position) < 0
-        if data[position + 1] == 0xFF:  # a fill byte
-            position += 1
-        else:
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return True

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.errors import InputError
-from training.images import MASK_LEVEL, list_images, read_image, read_mask
+from training.images import MASK_LEVEL, list_images, read_image, read_mask, subfolders
 from training.shared import shared_array
 
 GOOD = "good"
@@ -151,8 +151,8 @@ def load_labelled_images(
         (nowhere in an image without a mask).
 
     Raises:
-        InputError: a file cannot be read, is not one that the view is for, or a mask has another
-            size than its image.
+        InputError: a file cannot be read, is not one that the view is for, or a mask marks nothing
+            or has another size than its image.
     """
     images = np.empty((len(items), *view.canvas_size, 3), np.uint8)
     masks = np.zeros((len(items), *view.canvas_size), bool)
@@ -177,12 +177,42 @@ def load_labelled_images(
     return shown, images[: len(shown)], masks[: len(shown)]
 
 
+def check_masks(items: Iterable[LabelledImage]) -> None:
+    """Refuse, before a training rather than after it, masks that mark nothing."""
+    for item in items:
+        if item.mask_path is not None:
+            read_mask(item.mask_path, None, item.mask_level)
+
+
 def data_digest(paths: Iterable[Path]) -> str:
     """sha256 in hex over the names and bytes of the files, whatever their order and folder."""
     digest = hashlib.sha256()
     for path in sorted(paths, key=lambda path: path.name):
-        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        digest.update(path.name.encode() + b"\0" + _sha256(path))
     return digest.hexdigest()
+
+
+def without_copies(paths: Iterable[Path], say: Callable[[str], None]) -> list[Path]:
+    """The first of all files with the same bytes; `say` gets a line where others are left out.
+
+    Of two copies, one would be trained on and the other could set the threshold.
+
+    Raises InputError where a file cannot be read, or too few are left.
+    """
+    first: dict[bytes, Path] = {}
+    copies = []
+    for path in paths:
+        original = first.setdefault(_sha256(path), path)
+        if original is not path:
+            copies.append(f"{path} of {original}")
+    if copies:
+        say(f"{len(copies)} images left out that are copies of others, such as {copies[0]}")
+        if len(first) < MINIMUM_IMAGES:
+            raise InputError(
+                f"{len(first)} different images are left: training needs at least {MINIMUM_IMAGES},"
+                " and some hundreds to be of use"
+            )
+    return list(first.values())
 
 
 def split_normals(
@@ -196,6 +226,13 @@ def split_normals(
     held = min(max(round(fraction * len(paths)), 1), len(paths) - 1)
     ranked = sorted(paths, key=lambda path: hashlib.sha256(f"{seed}/{path.name}".encode()).digest())
     return sorted(ranked[held:]), sorted(ranked[:held])
+
+
+def _sha256(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _is_flat(canvas: NDArray[np.uint8], ignored: NDArray[np.bool_] | None) -> bool:
@@ -220,7 +257,7 @@ def _check_strays(paths: Sequence[Path], sizes: list[tuple[int, int]]) -> None:
 def _labelled_images(root: Path) -> list[LabelledImage]:
     has_masks = (root / "ground_truth").is_dir()
     items = []
-    for folder in sorted(path for path in (root / "test").glob("*") if path.is_dir()):
+    for folder in subfolders(root / "test"):
         for path in list_images(folder):
             mask = None
             if folder.name != GOOD and has_masks:

@@ -18,11 +18,14 @@ from training.images import read_image, read_mask, resize_image
 from training.synthesis.foreground import find_foregrounds
 from training.tiling import choose_tiles, grid
 from training.view import Tiles, View, ViewSettings
-from training.wish import ViewWish
+from training.wish import MAX_TILES, ViewWish
 
 # Images looked at before all are read.
 SURVEYED = 64
 DEPTHS = (10, 12, 14, 16)
+# Hot pixels are fewer of a picture's. A glint may be so much brighter than all that was looked at,
+# unless that reaches the end of the camera's range.
+FEW, HEADROOM = 1e-3, 1.25
 # Deviation, in pixels of twice the model's, of what counts as around a place.
 SURROUNDINGS = 12
 
@@ -70,6 +73,9 @@ def choose_view(
     view = View(input_size, settings, ignored)
     if not view.places:
         raise InputError("the ignore mask covers all that the model would see: nothing is left")
+    if view.ignored_on_canvas is not None:
+        share = view.ignored_on_canvas.mean()
+        say(f"{share:.1%} of the picture is not inspected, where the ignore mask is white")
     return view
 
 
@@ -77,27 +83,31 @@ def choose_view(
 class _Survey:
     """What some of the images are like: (height, width)s, by area, and levels.
 
-    brightest: of 16-bit images; None where they have 8 bits.
+    bright: of 16-bit images, the level that no more than `FEW` of any one's pixels exceed, and
+    brightest: that none exceeds; None where they have 8 bits.
     """
 
     smallest: tuple[int, int]
     median: tuple[int, int]
     largest: tuple[int, int]
+    bright: int | None
     brightest: int | None
 
     @classmethod
     def of(cls, paths: Sequence[Path]) -> _Survey:
-        sizes, brightest = [], []
+        sizes, bright, brightest = [], [], []
         for path in _some(paths):
             image = read_image(path)
             sizes.append((image.shape[0], image.shape[1]))
             if image.dtype == np.uint16:
+                bright.append(int(np.quantile(image, 1 - FEW, method="lower")))
                 brightest.append(int(image.max()))
         # By height too: the smallest is the largest only where all are of one size.
         sizes.sort(key=lambda size: (size[0] * size[1], size[0]))
         height, width = np.median(sizes, axis=0)
         middle = (round(height), round(width))
-        return cls(sizes[0], middle, sizes[-1], max(brightest, default=None))
+        levels = max(bright, default=None), max(brightest, default=None)
+        return cls(sizes[0], middle, sizes[-1], *levels)
 
     def one_size(self) -> tuple[int, int]:
         if self.smallest != self.largest:
@@ -154,6 +164,11 @@ def _tiles(
     overlap = round(wish.overlap * min(input_size))
     if wish.grid is None:
         tiles, because = choose_tiles(region, input_size, overlap, part_share(), detail_lost)
+        if tiles.rows * tiles.columns > MAX_TILES:
+            raise InputError(
+                f"{_size(region)} pixels would take {tiles.rows}x{tiles.columns} tiles, more than "
+                f"{MAX_TILES}: give --tiles, a larger --size, or an --roi of another shape"
+            )
     else:
         tiles, because = grid(*wish.grid, overlap), "as asked"
     canvas = tiles.canvas_size(input_size)
@@ -190,19 +205,24 @@ def _detail_lost(paths: Sequence[Path], whole: ViewSettings, canvas: tuple[int, 
 
 
 def _window(wish: ViewWish, survey: _Survey, say: Callable[[str], None]) -> tuple[int, int] | None:
-    if survey.brightest is None:
+    if survey.bright is None or survey.brightest is None:
         if wish.window is not None:
             raise InputError("--window is for 16-bit images, and these have 8 bits a channel")
         return None
     if wish.window is not None:
         return wish.window
     # Cameras of 10 and 12 bits fill the lower bits of 16: taken whole, they would be near black.
-    bits = next(bits for bits in DEPTHS if survey.brightest < 1 << bits)
+    bits = next(bits for bits in DEPTHS if survey.bright < 1 << bits)
+    high, taken = (1 << bits) - 1, f"taken as {bits} bits"
+    roomy = min(round(survey.bright * HEADROOM), (1 << 16) - 1)
+    if high < roomy and high not in (survey.bright, survey.brightest):
+        high, taken = roomy, "with room above"
+    lost = f", and what is brighter, up to {survey.brightest}, 255" * (survey.brightest > high)
     say(
-        f"16-bit images with levels up to {survey.brightest}: taken as {bits} bits, 0 to "
-        f"{(1 << bits) - 1} become 0 to 255, in every image alike"
+        f"16-bit images with levels up to {survey.bright}: {taken}, 0 to {high} become 0 to 255"
+        f"{lost}, in every image alike (--window overrules this)"
     )
-    return 0, (1 << bits) - 1
+    return 0, high
 
 
 def _sha256(path: Path) -> str:

@@ -14,55 +14,94 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import InputError
+from training.imagefile import check_file, check_opaque, decode
 
 # Half way: masks that were saved as JPEG carry faint noise around black and white.
 MASK_LEVEL = 128
-# OpenCV 5 moved its log level; 4 has it at the top.
-CV_LOGGING: Any = getattr(cv2.utils, "logging", cv2)
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+# So begin folders that systems keep for thumbnails and for what was thrown away.
+SYSTEM = (".", "$", "@", "#recycle")
 
 
 def list_images(folder: Path) -> list[Path]:
     """The image files in `folder` itself, sorted; empty where the folder is missing.
 
-    Raises InputError where a name is not UTF-8: lists and records could not hold it.
+    Hidden ones (`.name`) are left out.
+
+    Raises InputError where one is a link to nothing, or its path is not UTF-8 or not of one line:
+    lists and records could not hold it.
     """
     if not folder.is_dir():
         return []
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = sorted(path for path in folder.iterdir() if _is_image(path))
     for path in found:
+        whole = str(path.resolve())
         try:
-            str(path).encode()
+            whole.encode()
         except UnicodeEncodeError as error:
-            raise InputError(f"the name of {str(path)!a} is not UTF-8: rename it") from error
+            raise InputError(f"the name of {whole!a} is not UTF-8: rename it") from error
+        if len(whole.splitlines()) > 1:
+            raise InputError(f"the name of {whole!a} has a line break in it: rename it")
     return found
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in `folder`, also by links, sorted; not those that a system keeps for itself.
+
+    Raises InputError where one is a link to nothing.
+    """
+    if not folder.is_dir():
+        return []
+    found = (path for path in folder.iterdir() if not path.name.startswith(SYSTEM))
+    return sorted(path for path in found if _is_there(path) and path.is_dir())
+
+
+def subfolders_with_images(folder: Path) -> list[Path]:
+    """Those of `subfolders` that hold images, on whatever level."""
+    return [
+        each
+        for each in subfolders(folder)
+        if any(path.suffix.lower() in SUFFIXES for path in each.rglob("*"))
+    ]
 
 
 def read_image(path: Path) -> NDArray[Any]:
     """Read an image as uint8 or uint16 [H, W, 3] BGR; grey becomes three equal channels.
 
-    Raises InputError where the file is missing, is no image or ends before its last pixel.
+    Raises InputError where the file is missing, is no image, not whole, one of several pictures or
+    transparent in places.
     """
-    image = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    data = _read(path)
+    image = decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, str(path))
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{path} holds {image.dtype} pixels: convert it to 8 or 16 bits")
+    check_opaque(data, str(path))
     return image
 
 
 def read_mask(
-    path: Path, image_size: tuple[int, int], level: int = MASK_LEVEL
+    path: Path, image_size: tuple[int, int] | None, level: int = MASK_LEVEL
 ) -> NDArray[np.bool_]:
     """Read the mask of an image of `image_size` (height, width): bool [H, W], true from `level` on.
 
-    Raises InputError as `read_image` does, and where the mask has another size than the image.
+    Raises InputError where the file is missing, is no image, not whole or marks nothing, and where
+    the mask has another size than the image; None: any size will do.
     """
-    mask = _decode(path, cv2.IMREAD_GRAYSCALE)
-    if mask.shape != image_size:
+    data = _read(path)
+    mask = decode(data, cv2.IMREAD_GRAYSCALE, str(path))
+    if image_size is not None and mask.shape != image_size:
         raise InputError(
             f"the mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels, "
             f"its image {image_size[1]}x{image_size[0]}: they must be of one size"
         )
-    return mask >= level
+    marked = mask >= level
+    if not marked.any():
+        drawn = decode(data, cv2.IMREAD_UNCHANGED, str(path))
+        found = "is of one colour" if (drawn == drawn[0, 0]).all() else "is drawn, but not in white"
+        raise InputError(
+            f"the mask {path} marks nothing: it {found}; paint what it marks white (255) on black"
+        )
+    return marked
 
 
 def is_grey(images: NDArray[np.uint8]) -> bool:
@@ -85,38 +124,25 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     return np.ascontiguousarray(image)
 
 
-def _decode(path: Path, flags: int) -> NDArray[Any]:
+def _is_image(path: Path) -> bool:
+    named = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return named and _is_there(path) and path.is_file()
+
+
+def _is_there(path: Path) -> bool:
+    """True; InputError where it is a link to what is gone."""
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{path} is a link to nothing: mend or remove it")
+    return True
+
+
+def _read(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    if _is_cut_short(data):
-        raise InputError(f"the image {path} is cut short: copy it again or remove it")
-    level = CV_LOGGING.getLogLevel()
-    # What OpenCV would print is said in the InputError below.
-    CV_LOGGING.setLogLevel(0)
-    try:
-        # Not imread, which fills the missing part of a truncated JPEG with grey, silently.
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # an empty file, or a header that asks for too many pixels
-        image = None
-    finally:
-        CV_LOGGING.setLogLevel(level)
-    if image is None:
-        raise InputError(
-            f"{path} is not an image that can be read: replace it by one of 8 or 16 bits a "
-            "channel, or remove it"
-        )
-    return image
-
-
-def _is_cut_short(data: bytes) -> bool:
-    """Whether a JPEG's last scan (FF DA) has no end of image (FF D9) after it.
-
-    OpenCV 4.10 decodes such a file as if it were whole; of other formats it notices. A thumbnail
-    in the header has both markers, and both come before the scan of the image itself.
-    """
-    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    check_file(data, str(path))
+    return data
 
 
 def some(images: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:

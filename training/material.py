@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import data_digest, load_images, split_normals
+from training.dataset import data_digest, load_images, split_normals, without_copies
 from training.errors import InputError
 from training.framing import choose_view
-from training.images import list_images, read_image
+from training.images import is_grey, list_images, read_image, subfolders_with_images
 from training.order import Order
 from training.shared import shared_array
 from training.synthesis.parts import Parts, cut_parts
@@ -52,6 +52,8 @@ def gather(order: Order, good: Sequence[Path], say: Callable[[str], None]) -> Ma
     Raises:
         InputError: an image or a texture cannot be used.
     """
+    _say_what_is_beside(good, say)
+    good = without_copies(good, say)
     rest, calibration = split_normals(good, order.seed, CALIBRATION_SHARE)
     share = min(SELECTION_SHARE, MAX_SELECTION / len(rest))
     train, selection = split_normals(rest, order.seed, share)
@@ -61,7 +63,7 @@ def gather(order: Order, good: Sequence[Path], say: Callable[[str], None]) -> Ma
     )
     view = choose_view(order.view, rest, order.input_size, say)
     # Together: a few held-out images cannot tell by themselves whether they show an object.
-    together = cut_parts(load_images([*train, *selection], view), view)
+    together = _read_parts([*train, *selection], view, say)
     parts, held_out = together.split(len(train) * len(view.places))
     textures, textures_digest = _read_textures(order)
     return Material(
@@ -77,6 +79,24 @@ def gather(order: Order, good: Sequence[Path], say: Callable[[str], None]) -> Ma
         textures=textures,
         textures_digest=textures_digest,
     )
+
+
+def _say_what_is_beside(good: Sequence[Path], say: Callable[[str], None]) -> None:
+    for folder in sorted({path.parent for path in good}):
+        if others := [each.name for each in subfolders_with_images(folder)]:
+            more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+            say(f"of {folder}, images in {', '.join(others[:3])}{more} are not taken")
+
+
+def _read_parts(paths: Sequence[Path], view: View, say: Callable[[str], None]) -> Parts:
+    images = load_images(paths, view)
+    grey = sum(map(is_grey, images))
+    if 0 < grey < len(images):
+        say(
+            f"{grey} of {len(images)} images are grey, the others in colour: the model takes both, "
+            "and nothing tells when the camera loses its colours"
+        )
+    return cut_parts(images, view)
 
 
 def _read_textures(order: Order) -> tuple[NDArray[np.uint8] | None, str | None]:

@@ -14,6 +14,8 @@ from training.view import Roi
 # A neighbour sees whole what is cut at a tile's edge, if it is smaller than the overlap.
 OVERLAP_SHARE = 1 / 8
 MAX_TILES = 100
+# Of no more digits: Python refuses to read thousands.
+NUMBER = r"(\d{1,9})"
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,12 @@ def parse_wish(
     """The wish in the words of the command line; InputError where they cannot be read."""
     region = grid = levels = None
     if roi is not None:
-        x, y, width, height = _numbers(roi, r"(\d+),(\d+),(\d+),(\d+)", "--roi 100,40,640,480")
+        x, y, width, height = _numbers(roi, ",".join([NUMBER] * 4), "--roi 100,40,640,480")
         if not (width and height):
             raise InputError(f"--roi {roi}: width and height must not be 0")
         region = Roi(x=x, y=y, width=width, height=height)
     if tiles != "auto":
-        rows, columns = _numbers(tiles, r"(\d+)x(\d+)", "--tiles auto or --tiles 1x3")
+        rows, columns = _numbers(tiles, rf"{NUMBER}x{NUMBER}", "--tiles auto or --tiles 1x3")
         if not 0 < rows * columns <= MAX_TILES:
             raise InputError(f"--tiles {tiles}: give 1 to {MAX_TILES} tiles")
         grid = (rows, columns)
@@ -57,7 +59,7 @@ def parse_wish(
     if not 0 <= share <= 50:
         raise InputError(f"--overlap {overlap}: give 0% to 50%")
     if window is not None:
-        low, high = _numbers(window, r"(\d+):(\d+)", "--window 0:4095")
+        low, high = _numbers(window, rf"{NUMBER}:{NUMBER}", "--window 0:4095")
         if not low < high < 1 << 16:
             raise InputError(f"--window {window}: LOW must be below HIGH, and HIGH below 65536")
         levels = (low, high)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from agent.camera import decoder
 from agent.camera.uri import CameraUri
 from agent.errors import InputError
-from agent.imaging import quiet
+from agent.imagefile import quiet
 
 
 def open_capture(uri: CameraUri, source: str, backend: int, params: list[int]) -> cv2.VideoCapture:

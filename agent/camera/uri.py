@@ -77,6 +77,9 @@ def parse(text: str) -> CameraUri:
     Raises:
         InputError: it is no address.
     """
+    # What follows it would be a fragment, and the camera another.
+    if "#" in text:
+        raise InputError("the camera's address has a # in it: write %23 instead")
     try:
         parts = urlsplit(text)
         port = f":{parts.port}" if parts.port is not None else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ NAMES = {"trigger": "part_id", "select": "product_id"}
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=3600),
     default=3.0,
     show_default=True,
     help="Seconds to wait for the answer.",
@@ -57,6 +58,10 @@ def tell(
         raise click.UsageError(f"{what} takes {wanted}")
     if deadline_ms is not None and what != "trigger":
         raise click.UsageError("--deadline-ms is that of a trigger")
+    for option, value in (("--deadline-ms", deadline_ms), ("--timeout", timeout_s)):
+        # Not a number is in every range, and endless in one without an end.
+        if value is not None and not math.isfinite(value):
+            raise click.UsageError(f"{option} must be a number")
     request: dict[str, Any] = {"op": what}
     if name is not None:
         request[NAMES[what]] = name

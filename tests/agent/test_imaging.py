@@ -98,6 +98,28 @@ def test_images_are_listed_sorted_from_every_level(tmp_path: Path) -> None:
     assert list_images(tmp_path) == sorted(tmp_path / name for name in names)
 
 
+def test_hidden_images_and_systems_folders_do_not_count(tmp_path: Path) -> None:
+    """What a person had thrown away on a share was calibrated on, and thumbnails were parts."""
+    names = ["._a.png", ".Trash-1000/files/bad.png", "lot/$RECYCLE.BIN/bad.png", "#recycle/bad.png"]
+    for name in [*names, "@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg", "@7.png"]:
+        (tmp_path / ".lot" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / ".lot" / name).touch()
+    assert list_images(tmp_path / ".lot") == [tmp_path / ".lot" / "@7.png"]
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["to nothing", "to a folder"])
+def test_a_link_whose_images_would_be_left_out_is_refused(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "lot").mkdir()
+    (tmp_path / "lot" / "a.png").touch()
+    (tmp_path / "lot" / "b.png").symlink_to("a.png")
+    assert len(list_images(tmp_path / "lot")) == 2
+    if there:
+        (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "lot" / "tuesday").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="tuesday is a link to a folder or to nothing"):
+        list_images(tmp_path / "lot")
+
+
 @pytest.mark.parametrize("make", [False, True], ids=["missing", "without images"])
 def test_a_folder_without_images_is_refused(tmp_path: Path, make: bool) -> None:
     folder = tmp_path / "good"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 
 from training.dataset import (
+    check_masks,
     data_digest,
     load_images,
     load_labelled_images,
     read_dataset,
     split_normals,
+    without_copies,
 )
 from training.errors import InputError, NoPart
 from training.images import read_image, resize_image
@@ -112,6 +115,26 @@ def test_test_images_load_with_their_masks(root: Path) -> None:
     assert masks[:3, :3].all() and not masks[:3, 3:].any() and not masks[3].any()
 
 
+def test_masks_of_0_and_1_are_refused(root: Path) -> None:
+    """Every defect that was found counted as a false alarm, and the figures did not tell."""
+    path = root / "ground_truth" / "crack" / "001_mask.png"
+    cv2.imwrite(str(path), np.eye(12, 10, dtype=np.uint8))
+    items = read_dataset(root).test
+    for refuse in (
+        lambda: check_masks(items),
+        lambda: load_labelled_images(items, View((8, 8)), NoPart, print),
+    ):
+        with pytest.raises(InputError, match="001_mask.png marks nothing: it is drawn"):
+            refuse()
+    check_masks(replace(item, mask_level=1) for item in items)
+
+
+def test_what_a_system_keeps_beside_the_kinds_of_defects_is_none(root: Path) -> None:
+    shutil.rmtree(root / "ground_truth")
+    save(root / "test" / ".ipynb_checkpoints" / "000-checkpoint.png")
+    assert {item.kind for item in read_dataset(root).test} == {"blowhole", "crack", "good"}
+
+
 def test_a_mask_of_another_size_is_refused(root: Path) -> None:
     save(root / "ground_truth" / "crack" / "000_mask.png", 0, size=(10, 12))
     with pytest.raises(InputError, match="000_mask.png is 12x10 pixels, its image 10x12"):
@@ -170,6 +193,24 @@ def test_digest_follows_names_and_bytes_but_not_the_place(root: Path, tmp_path: 
     assert data_digest(read_dataset(moved).train_good) != digest
     paths[3].write_bytes(paths[3].read_bytes() + b"\0")
     assert data_digest(paths) != digest
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gone.png: No such file"):
+        data_digest([tmp_path / "gone.png"])
+
+
+def test_one_of_every_picture_is_kept(tmp_path: Path) -> None:
+    """Copied over itself, a folder was trained on and set the threshold with the same pictures."""
+    paths = [save(tmp_path / f"{index}.png", 60 + index % 10) for index in range(20)]
+    said: list[str] = []
+    assert without_copies(paths, said.append) == paths[:10]
+    assert said == [
+        f"10 images left out that are copies of others, such as {paths[10]} of {paths[0]}"
+    ]
+    assert without_copies(paths[:10], said.append) == paths[:10] and len(said) == 1
+    with pytest.raises(InputError, match="5 different images are left: training needs at least 8"):
+        without_copies([*paths[:5], *paths[10:15]], said.append)
 
 
 NAMES = [Path("parts") / f"{index:04}.png" for index in range(200)]

@@ -125,12 +125,37 @@ def test_pictures_on_end_are_not_of_one_size_with_those_that_lie(tmp_path: Path)
         chosen(folder, ViewWish(roi=Roi(x=0, y=0, width=9, height=9)))
 
 
-@pytest.mark.parametrize(("top", "bits"), [(900, 10), (3000, 12), (9000, 14), (60000, 16)])
+@pytest.mark.parametrize(("top", "bits"), [(800, 10), (3000, 12), (9000, 14), (60000, 16)])
 def test_16_bit_images_get_the_window_of_their_depth(top: int, bits: int, tmp_path: Path) -> None:
     """Their upper eight bits alone would leave 16 levels of a camera of 12 bits."""
     view, said = chosen(write(tmp_path, *[(64, 64)] * 3, dtype=np.uint16, top=top))
     assert view.settings.window == (0, (1 << bits) - 1)
     assert f"{bits} bits" in said
+
+
+def test_a_hot_pixel_does_not_decide_the_window(tmp_path: Path) -> None:
+    """It made 16 bits of a camera of 12, and 16 levels of grey of the parts."""
+    folder = write(tmp_path, *[(64, 64)] * 3, dtype=np.uint16, top=3000)
+    image = cv2.imread(str(folder / "1.png"), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    image[5, 5] = 65535
+    cv2.imwrite(str(folder / "1.png"), image)
+    view, said = chosen(folder)
+    assert view.settings.window == (0, 4095)
+    assert "12 bits" in said and "what is brighter, up to 65535, 255" in said
+
+
+@pytest.mark.parametrize(
+    ("top", "high"), [(1000, 1250), (1023, 1023), (4090, 5112), (65000, 65535)]
+)
+def test_the_window_leaves_room_above_levels_that_end_below_a_depth(
+    top: int, high: int, tmp_path: Path
+) -> None:
+    """A dim picture of 12 bits: in 10, a glint was as bright as the part."""
+    view, said = chosen(write(tmp_path, *[(64, 64)] * 3, dtype=np.uint16, top=top))
+    low, found = view.settings.window or (0, 0)
+    assert low == 0 and found == pytest.approx(high, abs=high / 100)
+    assert ("with room above" in said) is (high not in (1023, 65535))
 
 
 def test_a_window_needs_16_bits(tmp_path: Path) -> None:
@@ -149,6 +174,30 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     mask = mask_file(tmp_path, np.zeros((32, 64), np.bool_))
     with pytest.raises(InputError, match="ignore.png is 64x32 pixels, its image 64x64"):
         chosen(write(tmp_path, *[(64, 64)] * 3), ViewWish(ignore_mask=mask))
+
+
+def test_the_share_that_the_mask_leaves_out_is_said(tmp_path: Path) -> None:
+    """Drawn the wrong way round, it left out the part, and every defect passed."""
+    where = np.zeros((64, 64), np.bool_)
+    where[:48] = True
+    mask = mask_file(tmp_path, where)
+    _, said = chosen(write(tmp_path, *[(64, 64)] * 3), ViewWish(ignore_mask=mask))
+    assert "75.0% of the picture is not inspected" in said
+
+
+def test_a_mask_that_marks_nothing_is_refused(tmp_path: Path) -> None:
+    mask = mask_file(tmp_path, np.zeros((64, 64), np.bool_))
+    with pytest.raises(InputError, match="ignore.png marks nothing"):
+        chosen(write(tmp_path, *[(64, 64)] * 3), ViewWish(ignore_mask=mask))
+
+
+def test_more_tiles_than_a_bundle_takes_are_refused(tmp_path: Path) -> None:
+    """`normline export` said so, after the training."""
+    folder = write(tmp_path, *[(8, 2048)] * 3)
+    with pytest.raises(InputError, match="would take 1x.* tiles, more than 100: give --tiles"):
+        chosen(folder)
+    view, _ = chosen(folder, ViewWish(grid=(1, 32)))
+    assert len(view.places) == 32
 
 
 def test_a_mask_that_leaves_nothing_is_refused(tmp_path: Path) -> None:

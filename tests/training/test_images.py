@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -9,9 +10,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent import imaging
+from agent import errors, imaging
 from training.errors import InputError
-from training.images import read_image, read_mask, resize_image, some
+from training.images import (
+    list_images,
+    read_image,
+    read_mask,
+    resize_image,
+    some,
+    subfolders,
+    subfolders_with_images,
+)
 
 
 def picture(height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
@@ -70,7 +79,7 @@ def test_a_thumbnails_end_is_not_the_images(tmp_path: Path) -> None:
         read_image(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"no image", b"\xff\xd8\xff\xd9"])
+@pytest.mark.parametrize("data", [b"", b"no image", b"\x89PNG"])
 def test_files_that_are_no_images_are_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "odd.png"
     path.write_bytes(data)
@@ -103,6 +112,75 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("drawn", "found"),
+    [
+        (np.zeros((8, 8), np.uint8), "is of one colour"),
+        (np.eye(8, dtype=np.uint8), "is drawn, but not in white"),  # as arrays hold it: 0 and 1
+        (np.eye(8, dtype=np.uint16) * 255, "is drawn, but not in white"),
+        (np.eye(8, dtype=np.uint8)[..., None] * np.uint8((0, 0, 255)), "is drawn"),  # red
+        (np.eye(8, dtype=np.uint8)[..., None] * np.uint8((0, 0, 0, 255)), "is drawn"),  # alpha
+    ],
+    ids=["black", "0 and 1", "16 bits", "red", "alpha"],
+)
+def test_a_mask_that_marks_nothing_is_refused(drawn: NDArray, found: str, tmp_path: Path) -> None:
+    """Silently nothing was ignored, or every defect that was found counted as a false alarm."""
+    path = save(tmp_path / "mask.png", drawn)
+    with pytest.raises(InputError, match=f"mask.png marks nothing: it {found}"):
+        read_mask(path, (8, 8))
+
+
+def test_a_mask_of_classes_marks_from_its_level_on(tmp_path: Path) -> None:
+    mask = read_mask(save(tmp_path / "mask.png", np.eye(8, dtype=np.uint8)), None, level=1)
+    assert np.array_equal(mask, np.eye(8) == 1)
+
+
+def test_hidden_images_and_systems_folders_do_not_count(tmp_path: Path) -> None:
+    """What was thrown away on a share was trained on; a thumbnails' folder was a kind of defect."""
+    for name in ("a.png", "._a.png", "@eaDir/a.png", ".Trash-0/b.png", "$RECYCLE.BIN/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list_images(tmp_path) == [tmp_path / "a.png"]
+    assert subfolders(tmp_path) == []
+
+
+def test_subfolders_with_images_are_found_on_every_level_and_behind_links(tmp_path: Path) -> None:
+    for name in ("parts/monday/early/a.png", "parts/empty/notes.txt", "elsewhere/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    parts = tmp_path / "parts"
+    (parts / "tuesday").symlink_to(tmp_path / "elsewhere")
+    assert subfolders_with_images(parts) == [parts / "monday", parts / "tuesday"]
+
+
+@pytest.mark.parametrize("name", ["a.png", "tuesday"])
+def test_a_link_to_nothing_is_refused(name: str, tmp_path: Path) -> None:
+    """A share that is not mounted, whose images were left out without a word."""
+    (tmp_path / name).symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=f"{name} is a link to nothing"):
+        (list_images if name.endswith("png") else subfolders)(tmp_path)
+
+
+@pytest.mark.parametrize("broken", ["\n", "\u2028", "\x0c"])
+def test_a_name_of_two_lines_is_refused(broken: str, tmp_path: Path) -> None:
+    """In calibration.txt it is two files, neither of which is there."""
+    (tmp_path / f"a{broken}b.png").touch()
+    with pytest.raises(InputError, match="has a line break in it: rename it"):
+        list_images(tmp_path)
+
+
+def test_a_folder_whose_path_is_no_utf_8_is_refused_from_within(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """calibration.txt names whole paths, and is written after all images are read."""
+    folder = tmp_path / os.fsdecode(b"Pr\xfcf")
+    (folder / "parts").mkdir(parents=True)
+    (folder / "parts" / "a.png").touch()
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match="is not UTF-8"):
+        list_images(Path("parts"))
+
+
+@pytest.mark.parametrize(
     ("before", "after"),
     [
         ((90, 120), (64, 64)),  # shrinks
@@ -128,6 +206,20 @@ def test_files_are_read_as_the_agent_reads_them(name: str, kind: str, tmp_path: 
     image = picture(30, 40) if kind == "colour" else picture(30, 40)[..., 0]
     path = save(tmp_path / name, image.astype(np.uint16) * 257 if kind == "deep" else image)
     assert np.array_equal(read_image(path), imaging.read_image(path))
+
+
+def test_files_that_the_agent_refuses_are_refused(tmp_path: Path) -> None:
+    """Trained on and then refused by calibration, they were found out hours late."""
+    image = picture(60, 80)
+    see_through = save(tmp_path / "a.png", np.dstack([image, image[..., :1] // 2]))
+    stack = tmp_path / "a.tif"
+    assert cv2.imwritemulti(str(stack), [image, image])
+    for path in (see_through, stack):
+        with pytest.raises(errors.InputError) as refused:
+            imaging.read_image(path)
+        with pytest.raises(InputError) as also:
+            read_image(path)
+        assert str(also.value) == str(refused.value)
 
 
 def test_a_sample_of_tiles_shows_every_corner() -> None:

@@ -23,6 +23,8 @@ def test_the_words_of_the_command_line() -> None:
     [
         (("1,2,3", None, "auto", "auto", "0%", None), "--roi 1,2,3"),
         (("1,2,0,9", None, "auto", "auto", "0%", None), "must not be 0"),
+        (("9" * 5000 + ",2,3,4", None, "auto", "auto", "0%", None), "--roi 9"),
+        ((None, None, "auto", "9" * 5000 + "x1", "0%", None), "--tiles 9"),
         ((None, None, "auto", "three", "0%", None), "--tiles three"),
         ((None, None, "auto", "0x3", "0%", None), "1 to 100"),
         ((None, None, "auto", "50x50", "0%", None), "1 to 100"),

@@ -13,7 +13,7 @@ from training.benchmark.layouts import Benchmark
 from training.benchmark.models import is_trained, trained_model
 from training.benchmark.published import published
 from training.benchmark.table import benchmark_table
-from training.dataset import Dataset
+from training.dataset import Dataset, check_masks
 from training.errors import InputError
 from training.files import replace_text
 from training.model import DiffusionAD, FixedNoise
@@ -40,6 +40,7 @@ def run_benchmark(
     wanted = {name: benchmark.categories[name]() for name in categories or benchmark.categories}
     for name, data in wanted.items():
         check_test_images(name, data.test)
+        check_masks(data.test)
     found = _held(benchmark, order)
     failed: list[InputError] = []
     table = ""

@@ -19,7 +19,7 @@ from training.benchmark.judge import Figures, check_test_images, judge
 from training.benchmark.kept import digest_of_test, digests, figures_in, read_kept
 from training.benchmark.models import trained_model
 from training.benchmark.table import COLUMNS, cells, markdown
-from training.dataset import Dataset
+from training.dataset import Dataset, check_masks
 from training.files import replace_text
 from training.model import T_NOISIER, T_NORMAL, DiffusionAD
 from training.order import Order, Variant
@@ -160,6 +160,7 @@ def run_comparison(
     table is left in `<name>.md`, its figures in `<name>.json`, both written anew after every row.
     """
     check_test_images("a comparison", data.test)
+    check_masks(data.test)
     rows, path = (*COMPARISONS[name](full), BASELINE), order.out / f"{name}.json"
     tested, kept, found = digest_of_test(data), read_kept(path), dict[str, Figures]()
     for row in rows:

@@ -27,6 +27,9 @@ from agent.errors import InputError
         ("v4l2:///dev/video99", "no such device"),
         ("v4l2:///dev/video99?zoom=2", "unknown key zoom"),
         ("rtsp://host:port/x", "check its host and port"),
+        ("folder:///data/lot#3", "has a # in it: write %23 instead"),
+        ("folder:///data/lot?rate=5#3", "has a # in it"),
+        ("folder:///data/lot#", "has a # in it"),
     ],
 )
 def test_a_wrong_address_is_refused_in_words(uri: str, said: str):
@@ -38,6 +41,16 @@ def test_shown_addresses_have_no_user_password_or_query():
     uri = parse("rtsp://anna:s3cret@camera.local:554/live?token=t0ken")
     assert uri.shown == "rtsp://camera.local:554/live"
     assert uri.text == "rtsp://anna:s3cret@camera.local:554/live?token=t0ken"
+
+
+def test_a_password_with_a_number_sign_is_not_shown():
+    with pytest.raises(InputError, match="has a # in it") as caught:
+        parse("rtsp://anna:s3#cret@camera.local/live")
+    assert "s3" not in str(caught.value) and "cret" not in str(caught.value)
+
+
+def test_an_escaped_number_sign_names_the_folder():
+    assert parse("folder:///data/lot%233").local_path() == "/data/lot#3"
 
 
 def test_a_network_camera_that_is_not_there_is_refused_without_its_password():

@@ -56,6 +56,10 @@ def test_what_the_station_refuses_is_told_with_its_reason(station: StationProces
         (("trigger",), "trigger takes the part_id"),
         (("start", "A1"), "start takes no name"),
         (("stop", "--deadline-ms", "5"), "--deadline-ms is that of a trigger"),
+        (("trigger", "A1", "--deadline-ms", "nan"), "--deadline-ms must be a number"),
+        (("trigger", "A1", "--deadline-ms", "inf"), "--deadline-ms must be a number"),
+        (("state", "--timeout", "nan"), "--timeout must be a number"),
+        (("state", "--timeout", "1e10"), "not in the range 0<x<=3600"),
     ],
 )
 def test_what_makes_no_sense_is_not_sent(arguments: tuple[str, ...], message: str) -> None:

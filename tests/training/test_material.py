@@ -1,0 +1,83 @@
+"""Images of good parts are split and read, and what is odd about them is said."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from training.budget import Budget
+from training.dataset import read_dataset
+from training.material import Material, gather
+from training.order import Order
+from training.wish import ViewWish
+
+COUNT = 12
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """Twelve pictures of noise in colour."""
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(COUNT):
+        noise = random.integers(0, 256, (32, 32, 3), np.uint8)
+        cv2.imwrite(str(folder / f"{index:02}.png"), noise)
+    return folder
+
+
+def gathered(folder: Path) -> tuple[Material, str]:
+    order = Order(
+        out=folder / "run",
+        preset="edge-s",
+        budget=Budget(steps=1),
+        input_size=(32, 32),
+        view=ViewWish(align=False),
+        seed=0,
+        device="cpu",
+        product="noise",
+        textures=None,
+        resume=False,
+    )
+    said: list[str] = []
+    return gather(order, read_dataset(folder).train_good, said.append), "\n".join(said)
+
+
+def test_what_sets_the_threshold_is_not_trained_on_under_another_name(parts: Path) -> None:
+    before, _ = gathered(parts)
+    for path in sorted(parts.iterdir()):
+        shutil.copy(path, parts / f"copy of {path.name}")
+    material, said = gathered(parts)
+    assert sum(material.counts.values()) == COUNT == sum(before.counts.values())
+    assert "12 images left out that are copies of others" in said and "12 good images" in said
+    trained = {
+        tile.tobytes() for part in (material.parts, material.held_out) for tile in part.tiles
+    }
+    for path in material.calibration:
+        image = cv2.imread(str(path))
+        assert image is not None and image.tobytes() not in trained
+
+
+def test_images_in_folders_beside_are_said_to_be_left_out(parts: Path) -> None:
+    _, said = gathered(parts)
+    assert "not taken" not in said
+    shutil.copytree(parts, parts / "monday")
+    material, said = gathered(parts)
+    assert sum(material.counts.values()) == COUNT
+    assert f"of {parts}, images in monday are not taken" in said
+
+
+def test_grey_among_coloured_pictures_is_said(parts: Path) -> None:
+    _, said = gathered(parts)
+    assert "grey" not in said
+    faded = sorted(parts.iterdir())[: COUNT // 2]
+    for path in faded:
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    material, said = gathered(parts)
+    grey = len(set(faded) - set(material.calibration))
+    read = COUNT - len(material.calibration)
+    assert f"{grey} of {read} images are grey, the others in colour" in said
