@@ -14,11 +14,14 @@ from agent.errors import InputError
 from calibration.normals import Collector, Normals
 from calibration.sources import Source
 
-# A camera that shows no new usable part for this long will not by waiting.
+# A camera that shows no usable part for this long will not by waiting; one that did may after the
+# line's break, or once somebody has seen to it.
 PATIENCE_S = 60.0
+BREAK_S = 3600.0
 
 Told = Callable[[str, str | None], None]
 Keep = Callable[[str, NDArray[np.uint8]], None]
+Row = tuple[str, str]
 
 
 def collect(
@@ -44,30 +47,56 @@ def collect(
 
     Raises:
         InputError: a picture without a finite score or of another size, or a camera that shows no
-            usable part for a minute.
+            usable part for a minute, or once it has shown one for an hour.
     """
     collector = Collector(engine, bundle, excluded=excluded, canvases_kept=canvases_kept)
     normals = collector.normals
     live = source.names is None
-    last_use_s = time.monotonic()
+    last_use_s, row = time.monotonic(), None
     while (missing := source.count - len(normals.parts)) > 0:
         before = len(normals.parts) + len(normals.refused)
         for name, image in source.frames:
-            reason = collector.add(name, image)
+            if isinstance(image, str):
+                reason: str | None = image
+                normals.refused[name] = image
+            else:
+                reason = collector.add(name, image)
+                if reason is None and keep is not None:
+                    keep(name, image)
             tell(name, reason)
             if reason is None:
-                last_use_s = time.monotonic()
+                last_use_s, row = time.monotonic(), None
                 missing -= 1
-                if keep is not None:
-                    keep(name, image)
-            elif live and time.monotonic() - last_use_s > PATIENCE_S:
-                raise InputError(
-                    f"no usable part for {PATIENCE_S:.0f} s, {len(normals.parts)} taken; the last "
-                    f"picture: {reason}"
-                )
+            elif live:
+                _check_patience(time.monotonic() - last_use_s, source, normals, reason)
+                if not source.recorded:
+                    row = _name_first(normals, row, name, reason)
             if live and missing == 0:
                 break
         collector.look_again()
         if not live or len(normals.parts) + len(normals.refused) == before:
             break
     return normals
+
+
+def _check_patience(waited_s: float, source: Source, normals: Normals, reason: str) -> None:
+    longest_s = BREAK_S if normals.parts else PATIENCE_S
+    if waited_s > longest_s:
+        raise InputError(
+            f"no usable part for {longest_s / 60:.0f} min, {len(normals.parts)} of {source.count} "
+            f"taken; the last picture: {reason}"
+        )
+
+
+def _name_first(normals: Normals, row: Row | None, name: str, reason: str) -> Row:
+    """Keep of a row of pictures that are of no use for one reason the first name.
+
+    Of a line that stands a camera gives them by the ten thousand, and a record of them all takes
+    the station a second to read.
+    """
+    kind = reason.partition(":")[0]
+    if row is None or row[1] != kind:
+        return name, kind
+    if name != row[0]:
+        del normals.refused[name]
+    return row

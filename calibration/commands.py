@@ -10,9 +10,9 @@ import click
 from agent.bundle import open_bundle
 from agent.engine import PRECISIONS, RUNTIMES
 from agent.errors import InputError
-from agent.files import check_writable
-from agent.record import write_record
+from agent.files import check_apart, check_writable
 from calibration.evidence import Evidence, Promise
+from calibration.history import check_replaceable, replace_record
 from calibration.normals import Normals
 from calibration.rates import Rate
 from calibration.report import FORMATS, make_report, write_report
@@ -48,7 +48,11 @@ FILE = click.Path(path_type=Path)
 @click.option("--device", default="CPU", show_default=True, help="As the runtime names it.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="int8", show_default=True)
 @click.option("--count", type=click.IntRange(min=1), help="Usable parts to take from a camera.")
-@click.option("--save", type=FILE, help="Keep a camera's pictures in this new folder.")
+@click.option(
+    "--save",
+    type=FILE,
+    help="Keep a camera's pictures in this new folder; a run that was cut short goes on with it.",
+)
 @click.option(
     "--exclude", type=FILE, help="Text file of pictures that a person has looked at and ruled out."
 )
@@ -99,7 +103,11 @@ def calibrate(
     leaves calibration.txt, the images it set aside), or a camera URI. The parts must be good, each
     different, and none that the model was trained on. Pictures that are dark, blurred, saturated
     or of a part seen before are left out, and named. Use the runtime, device and precision that
-    the station will use: the record holds for no other.
+    the station will use: the record holds for no other. One that was in the file before is
+    kept beside it, for recalibrate --restore.
+
+    A camera that fails is opened again, and a line that stands is waited for, an hour at most.
+    Where that ends early or is interrupted, the same command goes on with what --save has kept.
 
     \b
     Example:
@@ -107,8 +115,13 @@ def calibrate(
       normline calibrate tile.nlb v4l2:///dev/video0 --count 300 --save good \\
           --false-reject-rate 1% --confidence 95% --out tile.cal.json --report tile.html
     """
-    for path in (out, *reports):
+    check_replaceable(out)
+    for path in reports:
         check_writable(path)
+    inputs = [bundle, *filter(None, [exclude]), *(Path(each) for fold in folds for each in fold)]
+    if normals is not None and "://" not in normals:
+        inputs.append(Path(normals))
+    check_apart([out, *reports, *filter(None, [save])], inputs)
     if unknown := [path for path in reports if path.suffix not in FORMATS]:
         raise InputError(f"--report {unknown[0]}: the name must end in {' or '.join(FORMATS)}")
     if (normals is None) == (not folds):
@@ -128,7 +141,7 @@ def calibrate(
         record = evidence.record(
             promise, model.sha256, found.engine.fingerprint, camera=found.camera, note=note
         )
-        write_record(out, record)
+        replace_record(out, record)
         if reports:
             report = make_report(record, promise, found.normals, found.engine, model)
             for path in reports:

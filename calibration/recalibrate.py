@@ -13,11 +13,11 @@ from agent.bundle import open_bundle
 from agent.client import Subscriber
 from agent.config import Station, load_station
 from agent.errors import InputError
-from agent.files import check_writable, write_atomically
+from agent.files import check_apart, check_writable
 from agent.messaging.status import Heartbeat
 from agent.record import CalibrationRecord, check_record, read_record
 from calibration.evidence import Evidence, Promise
-from calibration.history import find_former, former_records, replace_record
+from calibration.history import check_replaceable, find_former, former_records, on_trial
 from calibration.normals import Normals
 from calibration.rates import percent
 from calibration.report import FORMATS, make_report, write_report
@@ -89,31 +89,30 @@ def recalibrate(
             f"{images} is a camera: give a folder or a list of pictures that a person has looked "
             "at, such as the station keeps with `evidence: {path: FOLDER, keep: all}`"
         )
-    check_writable(path)
+    check_replaceable(path)
+    former = None
     if restore is not None:
         record = find_former(path, restore)
         _check_fits(record, settings)
     elif confirm:
-        record = _confirmed(read_record(path), note)
+        former = read_record(path)
+        record = _confirmed(former, note)
     else:
         assert images is not None
-        record = _with_new_parts(
-            settings, images, replace, Options(exclude, None, report is not None), note, report
-        )
+        former = read_record(path)
+        options = Options(exclude, None, report is not None)
+        record = _with_new_parts(settings, former, images, replace, options, note, report)
     _warn_of_settings(path, record)
     click.echo(describe(record))
-    before = replace_record(path, record)
-    try:
+    # Kept for good, the next start would find what the station has just refused.
+    with on_trial(path, record, former):
         heard = _heard(settings, record, key)
-    except InputError:
-        # Else the next start would find what the station has just refused.
-        write_atomically(path, before)
-        raise
     click.echo(f"written to {path}\n{heard}")
 
 
 def _with_new_parts(
     settings: Station,
+    former: CalibrationRecord,
     images: str,
     replace: bool,
     options: Options,
@@ -122,9 +121,10 @@ def _with_new_parts(
 ) -> CalibrationRecord:
     if report is not None:
         check_writable(report)
+        read = [settings.product.bundle, settings.product.calibration, Path(images)]
+        check_apart([report], [*read, *filter(None, [options.exclude])])
         if report.suffix not in FORMATS:
             raise InputError(f"--report {report}: the name must end in {' or '.join(FORMATS)}")
-    former = read_record(settings.product.calibration)
     bundle = open_bundle(settings.product.bundle)
     engine_settings = settings.engine
     load = partial(

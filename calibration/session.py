@@ -1,12 +1,11 @@
-"""One run of a calibration command: engine, pictures, and a bar that shows how it goes."""
+"""One run of a calibration command: from the engine and the pictures to normal parts."""
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -19,10 +18,11 @@ from calibration.calibrate import collect
 from calibration.cross import check_folds
 from calibration.defects import TRIED
 from calibration.evidence import Promise
+from calibration.kept import Keeper
 from calibration.normals import Normals
-from calibration.sources import Keeper, Source, open_source, read_exclusions
+from calibration.progress import early_end, name_refused, progress
+from calibration.sources import Source, open_source, read_exclusions
 
-NAMED = 10
 # What of a manifest says how an image becomes a score; with alignment and mask.
 SEEN = (
     "preset", "input_size", "region_of_interest", "image_size", "tiles", "window",
@@ -91,11 +91,17 @@ def from_source(
             excluded = _excluded(source, options.exclude)
             if promise is not None:
                 promise.check(source.count - len(excluded))
-            if options.save is not None and source.names is not None:
-                raise InputError("--save is for cameras: the pictures of a folder are kept already")
-            keeper = Keeper(options.save, source.settings) if options.save is not None else None
+            keeper = None
+            if options.save is not None:
+                if source.names is not None:
+                    raise InputError(
+                        "--save is for cameras: the pictures of a folder are kept already"
+                    )
+                model = None if source.recorded else bundle.sha256
+                keeper = Keeper(options.save, source.settings, model)
+                source = _gone_on_with(keeper, source)
             engine = stack.enter_context(load(bundle))
-            with _progress(source.count) as tell:
+            with early_end(source, keeper), progress(source.count) as tell:
                 normals = collect(
                     engine,
                     bundle,
@@ -105,7 +111,9 @@ def from_source(
                     canvases_kept=TRIED if options.report else 0,
                     keep=keeper.keep if keeper is not None else None,
                 )
-        _name_refused(normals)
+            if keeper is not None:
+                keeper.finish()
+        name_refused(normals)
         if not normals.parts:
             raise InputError(f"none of the pictures of {address} can be used: see above why")
         yield Found(normals, source.settings, engine)
@@ -197,31 +205,8 @@ def _excluded(source: Source, path: Path | None) -> set[str]:
     return read_exclusions(path, source.names)
 
 
-@contextmanager
-def _progress(count: int) -> Iterator[Callable[[str, str | None], None]]:
-    """A bar that counts the parts that are of use, and shows why the last one was not."""
-    with click.progressbar(
-        length=count,
-        label="normal parts",
-        file=sys.stderr,
-        show_pos=True,
-        item_show_func=lambda reason: reason and f"left out: {reason}",
-    ) as bar:
-
-        def tell(name: str, reason: str | None) -> None:
-            bar.update(reason is None, reason)
-
-        yield tell
-
-
-def _name_refused(normals: Normals) -> None:
-    """Say on stderr what was left out, a camera's many pictures of one part by their number."""
-    refused = normals.refused
-    for name, reason in list(refused.items())[:NAMED]:
-        click.echo(f"left out {name}: {reason}", err=True)
-    if len(refused) > NAMED:
-        kinds = Counter(reason.partition(":")[0] for reason in refused.values())
-        words = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
-        click.echo(f"left out {len(refused)} pictures in all: {words}", err=True)
-    for name in normals.excluded:
-        click.echo(f"excluded {name}", err=True)
+def _gone_on_with(keeper: Keeper, source: Source) -> Source:
+    """The pictures that an interrupted run has kept, and then the camera's."""
+    if there := len(keeper.paths):
+        click.echo(f"going on with the {there} pictures in {keeper.folder}", err=True)
+    return replace(source, frames=chain(keeper.pictures(), source.frames))

@@ -2,45 +2,48 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
-from agent.camera import Camera, CameraFault, EndOfStream, Settings, open_camera
+from agent.camera import Settings
+from agent.capture import Capture, CaptureState
 from agent.errors import InputError
-from agent.files import write_atomically
 from agent.imaging import list_images, read_image
+from calibration.kept import read_settings
 
-# Beside pictures that a camera took for calibration: how it was set.
-SETTINGS_FILE = "camera.json"
+# Nobody waits for a verdict. A camera that the line triggers is without a picture for as long as
+# its driver waits for one, 10 s, and a large image takes its time to be read.
+HUNG_S = 15.0
+# How often a camera that has failed is told of.
+LOOK_S = 0.5
 
 
 @dataclass(frozen=True)
 class Source:
     """Named camera images.
 
-    count: how many there are, of a camera how many are wanted; names: of all, None for a camera,
-    which gives more pictures for those that are of no use; settings: of the camera, None where
-    not known.
+    frames: by name; of a camera that has failed, why there is none, under one name until it is
+    back. count: how many there are, of a camera how many are wanted; names: of all, None for a
+    camera, which gives more pictures for those that are of no use; settings: of the camera, None
+    where not known. recorded: all can be had again, as of folders and films.
     """
 
-    frames: Iterator[tuple[str, NDArray[Any]]]
+    frames: Iterator[tuple[str, NDArray[Any] | str]]
     count: int
     names: list[str] | None
     settings: Settings | None
+    recorded: bool = True
 
 
 @contextmanager
 def open_source(address: str, count: int | None) -> Iterator[Source]:
-    """Open a folder of images, or a camera by its URI.
+    """Open a folder of images, or a camera by its URI, as a station does.
 
     Args:
         address: a folder, taken with its subfolders; a text file that names an image a line, such
@@ -61,50 +64,9 @@ def open_source(address: str, count: int | None) -> Iterator[Source]:
         return
     if count is None:
         raise InputError("a camera does not end: say how many parts to take with --count")
-    camera = open_camera(address)
-    try:
-        yield Source(_camera_frames(camera), count, None, camera.settings())
-    finally:
-        camera.close()
-
-
-class Keeper:
-    """Keeps pictures of a camera as a folder that can be calibrated from again."""
-
-    def __init__(self, folder: Path, settings: Settings | None) -> None:
-        """Make the folder; raises InputError when that is not possible or it holds something."""
-        self._folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise InputError(f"{folder} is not empty: name a new folder for the pictures")
-        except OSError as error:
-            raise InputError(f"cannot keep pictures in {folder}: {error.strerror}") from error
-        if settings is not None:
-            write_atomically(folder / SETTINGS_FILE, json.dumps(settings).encode())
-
-    def keep(self, name: str, image: NDArray[np.uint8]) -> None:
-        """Write one picture, without loss."""
-        data = cv2.imencode(".png", image)[1].tobytes()
-        # A folder's pictures may be named by their subfolders.
-        plain = name.removeprefix("frame ").replace("/", "_")
-        write_atomically(self._folder / f"{plain}.png", data)
-
-
-def read_settings(given: Path) -> Settings | None:
-    """The camera settings kept beside pictures; None where there are none.
-
-    Raises:
-        InputError: the file cannot be understood.
-    """
-    path = given / SETTINGS_FILE
-    if not path.is_file():
-        return None
-    settings: TypeAdapter[Settings] = TypeAdapter(Settings)
-    try:
-        return settings.validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise InputError(f"{path} does not hold the settings of a camera: remove it") from error
+    with Capture(address, "free_run", pending_limit=1, least_stall_s=HUNG_S) as capture:
+        capture.start()
+        yield Source(_camera_frames(capture), count, None, capture.settings, capture.waits)
 
 
 def read_exclusions(path: Path, names: Collection[str]) -> set[str]:
@@ -168,14 +130,27 @@ def _lines(listing: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _camera_frames(camera: Camera) -> Iterator[tuple[str, NDArray[Any]]]:
-    taken = 0
-    while True:
-        try:
-            frame = camera.read()
-        except EndOfStream:
-            return
-        except CameraFault as fault:
-            raise InputError(f"the camera failed after {taken} frames: {fault}") from fault
-        taken += 1
-        yield f"frame {frame.name}", frame.image
+def _camera_frames(capture: Capture) -> Iterator[tuple[str, NDArray[Any] | str]]:
+    """What a camera shows until it ends; once it has failed, why, again and again until it is back.
+
+    Raises:
+        InputError: a recording failed, which opened again would show its parts a second time.
+    """
+    taken, failed_at = 0, None
+    while capture.status.state is not CaptureState.ENDED:
+        captured = capture.take(LOOK_S)
+        status = capture.status
+        if captured is not None:
+            taken, failed_at = taken + 1, None
+            frame = captured.frame
+            # What counts from each opening anew would come twice; by its time it is found again.
+            yield f"frame {frame.name if capture.waits else _now()}", frame.image
+        elif status.state is CaptureState.FAULT:
+            if capture.waits:
+                raise InputError(f"the camera failed after {taken} frames: {status.reason}")
+            failed_at = failed_at or f"frame {_now()}"
+            yield failed_at, f"camera fault: {status.reason}"
+
+
+def _now() -> str:
+    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"

@@ -21,7 +21,7 @@ from agent.capture.contract import (
     Trigger,
     Want,
 )
-from agent.capture.stream import UNREACHABLE, Stream
+from agent.capture.stream import LEAST_STALL_S, UNREACHABLE, Stream
 from agent.errors import InputError
 
 # For a slow machine that loads everything for the first time.
@@ -49,8 +49,16 @@ class Capture:
     `lost_tokens` tells the triggers that will stay without one.
     """
 
-    def __init__(self, uri: str, mode: Mode, *, pending_limit: int) -> None:
-        """uri: as for `open_camera`; pending_limit: triggers accepted and not yet taken.
+    def __init__(
+        self,
+        uri: str,
+        mode: Mode,
+        *,
+        pending_limit: int,
+        least_stall_s: float = LEAST_STALL_S,
+    ) -> None:
+        """uri: as for `open_camera`; pending_limit: triggers accepted and not yet taken;
+        least_stall_s: as for `Stream`, more for whoever has no deadline.
 
         Raises:
             InputError: `uri` is no address.
@@ -59,8 +67,10 @@ class Capture:
         self._shown = parse(uri).shown
         self._mode = mode
         self._pending_limit = pending_limit
+        self._least_stall_s = least_stall_s
         self._stream: Stream | None = None
         self._settings: Settings = {}
+        self._waits = False
         self._state = CaptureState.STARTING
         self._reason = ""
         self._epoch = 0
@@ -99,6 +109,11 @@ class Capture:
     def settings(self) -> Settings:
         """The camera's settings; they are the same after every restart."""
         return dict(self._settings)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the source holds its next frame until it is asked for, once it is open."""
+        return self._waits
 
     @property
     def pid(self) -> int | None:
@@ -232,7 +247,7 @@ class Capture:
         if self._epoch > 0 and opened.settings != self._settings:
             self._fail(Failed("the camera came back with other settings", False))
             return
-        self._settings = opened.settings
+        self._settings, self._waits = opened.settings, opened.waits
         self._state, self._reason = CaptureState.RUNNING, ""
 
     def _captured(self, stream: Stream, ready: Ready) -> Captured | None:
@@ -266,14 +281,13 @@ class Capture:
         if trigger is not None:
             return ready.captured_ns < trigger.triggered_ns
         # A recording is as good as ever; of the world, a line that was held up wants the present.
-        waits = stream.opened is not None and stream.opened.waits
-        if self._mode == "camera_triggered" or waits:
+        if self._mode == "camera_triggered" or self._waits:
             return False
         return time.monotonic_ns() - ready.captured_ns > stream.stall_s * 1e9
 
     def _open(self) -> None:
         slots = SPARE_SLOTS + (1 if self._mode == "free_run" else self._pending_limit)
-        self._stream = Stream(self._uri, self._mode, slots, self._open_limit_s)
+        self._stream = Stream(self._uri, self._mode, slots, self._open_limit_s, self._least_stall_s)
 
     def _fail(self, failure: Failed) -> None:
         self._state, self._reason = CaptureState.FAULT, failure.reason

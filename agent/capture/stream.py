@@ -38,15 +38,19 @@ class Stream:
         opened: what the camera said when it opened; None before.
     """
 
-    def __init__(self, uri: str, mode: Mode, slots: int, open_limit_s: float) -> None:
+    def __init__(
+        self, uri: str, mode: Mode, slots: int, open_limit_s: float, least_stall_s: float
+    ) -> None:
         """Start the process.
 
-        open_limit_s: from then on, through opening, to the first frame.
+        open_limit_s: from then on, through opening, to the first frame; least_stall_s: no camera
+        is taken for hung before it was without a frame for so long.
 
         Raises:
             OSError, EOFError: the machine has no room for it.
         """
         self._open_limit_s = open_limit_s
+        self._least_stall_s = least_stall_s
         self.opened: Opened | None = None
         self._started_s = time.monotonic()
         self._ring = Ring(slots)
@@ -79,7 +83,7 @@ class Stream:
     def stall_s(self) -> float:
         """How long the camera may stay without a frame; known once it is open."""
         period_s = self.opened.period_s if self.opened is not None else 0
-        return max(LEAST_STALL_S, STALL_PERIODS * period_s)
+        return max(self._least_stall_s, STALL_PERIODS * period_s)
 
     @property
     def age_s(self) -> float:

@@ -198,17 +198,64 @@ def test_a_camera_is_asked_for_more_when_a_picture_is_of_no_use(
     assert len(normals.refused) == 2
 
 
-def test_a_camera_that_shows_nothing_new_ends_in_an_error(
-    engine: Engine, bundle: Bundle, pictures: Frames, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("taken", "limits", "said"),
+    [
+        pytest.param(0, (-1.0, 3600.0), "0 of 20 taken; .* dark", id="from the beginning"),
+        pytest.param(5, (3600.0, -1.0), "5 of 20 taken; .* dark", id="after the lamp went out"),
+    ],
+)
+def test_a_camera_that_shows_nothing_of_use_any_more_ends_in_an_error(
+    engine: Engine,
+    bundle: Bundle,
+    pictures: Frames,
+    monkeypatch: pytest.MonkeyPatch,
+    taken: int,
+    limits: tuple[float, float],
+    said: str,
 ) -> None:
-    monkeypatch.setattr("calibration.calibrate.PATIENCE_S", 0.05)
+    for name, limit_s in zip(("PATIENCE_S", "BREAK_S"), limits, strict=True):
+        monkeypatch.setattr(f"calibration.calibrate.{name}", limit_s)
+    stream = [*pictures[:taken], ("black", pictures[0][1] // 40), *pictures[taken:]]
+    with pytest.raises(InputError, match=f"no usable part for .* min, {said}"):
+        collect(engine, bundle, Source(iter(stream), 20, None, None), no_word)
 
-    def frozen() -> Iterator[tuple[str, np.ndarray]]:
-        while True:
-            yield pictures[0]
 
-    with pytest.raises(InputError, match="no usable part .* 1 taken; .* the same picture"):
-        collect(engine, bundle, Source(frozen(), 20, None, None), no_word)
+@pytest.mark.parametrize(
+    ("taken", "limits"), [(0, (3600.0, -1.0)), (5, (-1.0, 3600.0))], ids=["first", "break"]
+)
+def test_a_line_that_stands_is_waited_for(
+    engine: Engine,
+    bundle: Bundle,
+    pictures: Frames,
+    monkeypatch: pytest.MonkeyPatch,
+    taken: int,
+    limits: tuple[float, float],
+) -> None:
+    """A break of more than a minute lost all parts before it."""
+    for name, limit_s in zip(("PATIENCE_S", "BREAK_S"), limits, strict=True):
+        monkeypatch.setattr(f"calibration.calibrate.{name}", limit_s)
+    stream = [*pictures[:taken], ("black", pictures[0][1] // 40), *pictures[taken:]]
+    normals = collect(engine, bundle, Source(iter(stream), 20, None, None), no_word)
+    assert len(normals.parts) == 20
+
+
+def test_of_a_part_that_stands_before_the_camera_one_picture_is_named(
+    engine: Engine, bundle: Bundle, pictures: Frames
+) -> None:
+    """A record of ninety thousand names made the station late that took it over."""
+    standing = [(f"{index}", pictures[3][1]) for index in range(50)]
+    failed = [("fault", f"camera fault: {why}") for why in ("no frame", "no such device")]
+    again = [(f"again {index}", pictures[3][1]) for index in range(2)]
+    stream = [*pictures[:5], *standing, *failed, *pictures[5:10], *again, *pictures[10:]]
+    source = Source(iter(stream), 20, None, None, recorded=False)
+    normals = collect(engine, bundle, source, no_word)
+    assert len(normals.parts) == 20
+    assert normals.refused == {
+        "0": "the same picture as part 3",
+        "fault": "camera fault: no such device",
+        "again 0": "the same picture as part 3",
+    }
 
 
 def test_a_part_without_a_finite_score_is_refused(bundle: Bundle, pictures: Frames) -> None:

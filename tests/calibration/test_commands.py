@@ -14,6 +14,7 @@ from agent.bundle import Bundle, open_bundle
 from agent.engine import Engine, load_engine
 from agent.errors import InputError
 from agent.record import read_record
+from calibration.history import former_records, history_of
 from tests.calibration.command import calibrate
 from tests.tiny import tiny_frames, write_tiny_bundle
 
@@ -179,6 +180,59 @@ def test_an_unwritable_result_is_found_before_the_work(
     out = tmp_path / "missing" / "c.json"
     assert calibrate(bundle, normals, "--false-reject-rate", "10%", "--out", out) == 2
     assert f"cannot write {out}" in capsys.readouterr().err
+
+
+def test_a_history_that_cannot_be_written_is_found_before_the_work(
+    bundle: Path,
+    normals: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("calibration.commands.open_bundle", None)
+    out = tmp_path / "c.json"
+    history_of(out).write_text("no folder")
+    assert calibrate(bundle, normals, "--false-reject-rate", "10%", "--out", out) == 2
+    assert f"cannot write {history_of(out)}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("twice", "said"),
+    [
+        pytest.param(["--out", "a.json", "--report", "a.json"], "another result", id="report"),
+        pytest.param(["--out", "tiny.nlb"], "it is read here", id="model"),
+        pytest.param(["--out", "good.txt"], "it is read here", id="list"),
+        pytest.param(["--out", "out.json", "--exclude", "out.json"], "it is read here", id="out"),
+        pytest.param(["--out", "new", "--save", "new"], "another result", id="pictures"),
+    ],
+)
+def test_no_result_is_written_over_another_or_over_what_is_read(
+    bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    twice: list[str],
+    said: str,
+) -> None:
+    """The report replaced the record, or the record the model, and all was said to be well."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("calibration.commands.open_bundle", None)
+    Path("tiny.nlb").write_bytes(bundle.read_bytes())
+    Path("good.txt").write_text("good.png\n")
+    assert calibrate("tiny.nlb", "good.txt", "--false-reject-rate", "10%", *twice) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_record_that_is_replaced_is_kept_to_be_put_back(
+    bundle: Path, normals: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "c.json"
+    command = (bundle, normals, "--out", out, "--false-reject-rate")
+    assert calibrate(*command, "10%") == 0
+    assert not history_of(out).exists()
+    before = read_record(out)
+    assert calibrate(*command, "20%") == 0
+    assert [each.record for each in former_records(out)] == [before]
 
 
 def test_an_engine_that_fails_its_self_test_is_not_calibrated(

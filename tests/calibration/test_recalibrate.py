@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +15,10 @@ import yaml
 
 from agent.cli import main
 from agent.client import Event, Subscriber
+from agent.errors import InputError
 from agent.messaging.status import Heartbeat
 from agent.record import read_record, write_record
-from calibration.history import former_records, history_of, replace_record
+from calibration.history import former_records, history_of, on_trial, replace_record
 from tests.agent.conftest import free_endpoint
 from tests.agent.factories import make_heartbeat
 from tests.agent.service.process import RUNTIME, StationProcess, change_station, write_station
@@ -44,6 +47,7 @@ def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     normals = write_parts(folder / "normals", 2, 60)
     options = ("--false-reject-rate", "5%", "--runtime", RUNTIME, "--precision", "fp32")
     record = folder / "tiny.cal.json"
+    record.unlink()  # else it would be in the history
     assert normline("calibrate", folder / "tiny.nlb", normals, *options, "--out", record) == 0
     return folder
 
@@ -220,6 +224,99 @@ def test_what_the_station_refuses_does_not_wait_for_its_next_start(
     }
     assert normline("recalibrate", station, *arguments[how]) == 2
     assert message in capsys.readouterr().err
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("asks", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_interrupts_the_wait_for_the_station_leaves_the_former_record(
+    station: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    asks: signal.Signals,
+) -> None:
+    """The new one stayed, taken over by nobody, for the next start to find."""
+    path = tmp_path / "tiny.cal.json"
+    content = path.read_bytes()
+
+    class Interrupted(Unmoved):
+        def receive(self, timeout_s: float) -> Heartbeat:
+            assert path.read_bytes() != content
+            signal.raise_signal(asks)
+            return make_heartbeat()
+
+    monkeypatch.setattr("calibration.recalibrate.Subscriber", Interrupted)
+    assert normline("recalibrate", station, "--confirm") == 130
+    assert f"interrupted: {path} is again as it was" in capsys.readouterr().err
+    assert path.read_bytes() == content
+
+
+def test_a_record_that_another_command_put_in_force_meanwhile_stays(
+    station: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Parts were folded into the record that --restore had just taken out of force."""
+    path = tmp_path / "tiny.cal.json"
+    meanwhile = read_record(path).model_copy(update={"note": "meanwhile"})
+
+    def replaced_first(*_: object) -> None:
+        replace_record(path, meanwhile)
+
+    # The last that is done before the new record is put in force.
+    monkeypatch.setattr("calibration.recalibrate._warn_of_settings", replaced_first)
+    confirmed = write_parts(tmp_path / "confirmed", 3, 10)
+    assert normline("recalibrate", station, confirmed) == 2
+    assert f"another command has replaced {path} meanwhile" in capsys.readouterr().err
+    assert read_record(path) == meanwhile
+
+
+def test_two_commands_at_once_replace_the_record_one_after_the_other(
+    station: Path, tmp_path: Path
+) -> None:
+    """What one puts back must not be put back over what the other has put in force."""
+    path = tmp_path / "tiny.cal.json"
+    record = read_record(path)
+    second = record.model_copy(update={"note": "second"})
+    began = threading.Event()
+
+    def replace() -> None:
+        began.set()
+        replace_record(path, second)
+
+    other = threading.Thread(target=replace)
+    first = record.model_copy(update={"note": "first"})
+    with pytest.raises(InputError, match="refused"), on_trial(path, first, record):
+        other.start()
+        assert began.wait(40)
+        other.join(0.2)
+        assert read_record(path) == first
+        raise InputError("refused by the station")
+    other.join(40)
+    assert read_record(path) == second
+    assert [each.record for each in former_records(path)] == [record]
+
+
+def test_a_former_record_is_put_back_where_there_is_none(
+    station: Path, tmp_path: Path, nobody_answers: None
+) -> None:
+    path = tmp_path / "tiny.cal.json"
+    replace_record(path, former := read_record(path).model_copy(update={"note": "week 2"}))
+    replace_record(path, former.model_copy(update={"note": "week 3"}))
+    path.unlink()
+    assert normline("recalibrate", station, "--restore", former.sha256[:8]) == 0
+    assert read_record(path) == former
+
+
+def test_a_report_is_not_written_over_the_record(
+    station: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.cal.json"
+    content = path.read_bytes()
+    confirmed = write_parts(tmp_path / "confirmed", 3, 10)
+    assert normline("recalibrate", station, confirmed, "--report", path) == 2
+    assert f"cannot write {path}" in capsys.readouterr().err
     assert path.read_bytes() == content
 
 

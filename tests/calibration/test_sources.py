@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from agent.errors import InputError
-from calibration.sources import Keeper, open_source
+from calibration.sources import open_source
 
 
 def test_a_list_names_images_from_its_own_folder(tmp_path: Path) -> None:
@@ -40,7 +41,17 @@ def test_a_list_without_images_is_refused(
         pass
 
 
-def test_pictures_of_a_camera_that_names_folders_are_kept_under_plain_names(tmp_path: Path) -> None:
-    keeper = Keeper(tmp_path / "kept", None)
-    keeper.keep("frame monday/7", np.zeros((4, 4, 3), np.uint8))
-    assert (tmp_path / "kept" / "monday_7.png").is_file()
+def test_of_a_camera_that_fails_is_said_why_until_it_is_back(tmp_path: Path) -> None:
+    faults = tmp_path / "faults"
+    with open_source(f"synthetic://?rate=50&faults={faults}", 1000) as source:
+        # A camera that never comes back says so twice a second.
+        frames = islice(source.frames, 3000)
+        _, image = next(frames)
+        assert isinstance(image, np.ndarray) and not source.recorded
+        faults.write_text("unplugged")
+        told = [next(each for each in frames if isinstance(each[1], str)), next(frames)]
+        assert {name for name, _ in told} == {told[0][0]}
+        assert all("unplugged" in str(why) for _, why in told)
+        faults.unlink()
+        back = (name for name, given in frames if isinstance(given, np.ndarray))
+        assert next(back) != next(back)

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.capture import CaptureState
+from agent.capture import Capture, CaptureState
 from agent.capture import capture as capture_module
+from agent.capture.stream import LEAST_STALL_S
 from agent.errors import InputError
 from tests.agent.capture.taking import PATIENCE_S, make_capture, take_frame, take_until
 
@@ -155,6 +156,25 @@ def test_a_camera_that_hangs_also_when_it_is_opened_again_is_back_when_it_hangs_
         hang.unlink()
         take_until(capture, lambda _: capture.status.state is CaptureState.RUNNING)
         take_frame(capture)
+
+
+def test_who_has_no_deadline_may_wait_longer_for_a_picture(pictures: Path):
+    """As a calibration may, of a line whose parts come seconds apart."""
+    slow = pictures.parent / "faults"
+    uri = f"folder://{pictures}?rate=0&loop=true&faults={slow}"
+    with Capture(uri, "free_run", pending_limit=1, least_stall_s=1000.0) as capture:
+        capture.start()
+        assert capture.waits
+        take_frame(capture)
+        os.mkfifo(slow)
+        while capture.take(2 * LEAST_STALL_S) is not None:
+            pass
+        assert capture.status.state is CaptureState.RUNNING
+        writer = os.open(slow, os.O_WRONLY)
+        slow.unlink()
+        os.close(writer)
+        take_frame(capture)
+        assert capture.status.restarts == 0
 
 
 def test_take_returns_at_once_when_the_camera_fails():
