@@ -23,6 +23,8 @@ THUMBNAIL = 64
 # Takes the sensor's noise away, which a lens out of focus leaves as it is.
 DENOISE_PX = 1.0
 MOST_SHIFT = 8
+# Of the usual difference from one part to the next.
+STILL_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,16 @@ def study(glance: Glance) -> Look:
 def look_at(canvas: NDArray[np.uint8]) -> Look:
     """All of a canvas, uint8 [H, W, 3] BGR, at once."""
     return study(glance_at(canvas))
+
+
+def stands_still(difference: float, usual: float) -> bool:
+    """Whether a picture shows the part that the one before it did.
+
+    Args:
+        difference: between the two.
+        usual: the median difference from one part to the next; 0 where all pictures are the same.
+    """
+    return difference < STILL_SHARE * usual
 
 
 def encode_thumbnail(thumbnail: NDArray[np.floating]) -> str:

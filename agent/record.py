@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -42,6 +43,12 @@ EXPLAINED = {
 }
 # The last field that always counts for a record's name.
 NAMED = "confirmed_at"
+# Of the scores' spread: by how much an engine may differ from the calibrated one on a golden frame.
+# INT8 differs between two runtimes by a fiftieth, from fp32 by a twenty-fifth, and by a third where
+# the processor cuts off sums of products.
+REPEATED_SHARE = 0.1
+# By how much float32 may round otherwise, logits.
+ROUNDING = 1e-3
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -166,6 +173,9 @@ class CalibrationRecord(BaseModel):
         description="UTC, ISO 8601: when a person said after an alarm that the line is again as it "
         "was for the calibration; drift is watched anew from then on",
     )
+    golden_scores: list[FiniteFloat] = Field(
+        [], description="of the bundle's golden frames, as the calibrated engine gave them"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> CalibrationRecord:
@@ -275,6 +285,33 @@ def check_record(record: CalibrationRecord, bundle: Bundle, fingerprint: Fingerp
         raise InputError(
             f"the calibration was made with {', '.join(differences)}: "
             "run normline calibrate for this bundle on this engine"
+        )
+
+
+def check_repeated(record: CalibrationRecord, golden_scores: Sequence[float]) -> None:
+    """Refuse an engine that has the calibrated one's fingerprint and not its scores.
+
+    The bundle's tolerance spans good and bad parts alike; a limit suffers from much less. A record
+    of before the golden scores were noted is taken for one of the same.
+
+    Args:
+        record: one that fits the bundle and the engine's fingerprint.
+        golden_scores: of the engine here.
+
+    Raises:
+        InputError: with the figures.
+    """
+    if not record.golden_scores:
+        return
+    pairs = zip(record.golden_scores, golden_scores, strict=True)
+    off = max(abs(taken - here) for taken, here in pairs)
+    low, high = np.percentile(record.scores, (16, 84))
+    allowed = max(REPEATED_SHARE * (high - low) / 2, ROUNDING)
+    if off > allowed:
+        raise InputError(
+            "the engine does not score as the calibrated one did, though it is the same in name "
+            f"(golden frames differ by {off:.3g}, at most {allowed:.3g} is allowed): "
+            "run normline calibrate on this machine"
         )
 
 

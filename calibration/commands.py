@@ -138,9 +138,7 @@ def calibrate(
         scored = from_folds(load, model, folds, promise, options)
     with scored as found:
         evidence = Evidence.of_normals(found.normals, cross=bool(folds))
-        record = evidence.record(
-            promise, model.sha256, found.engine.fingerprint, camera=found.camera, note=note
-        )
+        record = evidence.record(promise, model, found.engine, camera=found.camera, note=note)
         replace_record(out, record)
         if reports:
             report = make_report(record, promise, found.normals, found.engine, model)

@@ -3,9 +3,9 @@
 With few images, setting some aside for the threshold costs the model its training and the
 threshold its reach. Instead the images are split into folds, a model is trained without each, and
 every image is scored by the model that has not seen it (Vovk, "Cross-conformal predictors", 2015).
-Their bound, twice the rate, is for a station that runs all of these models; here one model runs,
-trained on everything, and the limit holds as far as it scores like the others. So the promise is
-weaker and says so, and folds whose models disagree are refused.
+Their bound, twice the rate and more where a fold has few images, is for a station that runs all of
+these models; here one model runs, trained on everything, and the limit holds as far as it scores
+like the others. So the promise is weaker and says so, and folds whose models disagree are refused.
 """
 
 from __future__ import annotations

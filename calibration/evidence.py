@@ -7,8 +7,9 @@ from datetime import datetime, timezone
 
 import numpy as np
 
+from agent.bundle import Bundle
 from agent.camera import Settings, settings_digest
-from agent.engine import Fingerprint
+from agent.engine import Engine, golden_scores
 from agent.errors import InputError
 from agent.picture import decode_thumbnail, encode_thumbnail
 from agent.record import SCHEMA, CalibrationRecord, Picture, Refused, Review, Spread
@@ -112,13 +113,13 @@ class Evidence:
     def record(
         self,
         promise: Promise,
-        bundle_sha256: str,
-        engine: Fingerprint,
+        bundle: Bundle,
+        engine: Engine,
         *,
         camera: Settings | None = None,
         note: str = "",
     ) -> CalibrationRecord:
-        """Set the threshold.
+        """Set the threshold for a bundle on an engine.
 
         Raises:
             InputError: too few parts for the promise.
@@ -139,8 +140,8 @@ class Evidence:
             )
         return CalibrationRecord(
             schema_version=SCHEMA,
-            bundle_sha256=bundle_sha256,
-            engine=engine,
+            bundle_sha256=bundle.sha256,
+            engine=engine.fingerprint,
             threshold=limit,
             requested_false_reject_rate=promise.rate,
             supported_false_reject_rate=rejecting.supported_rate,
@@ -159,6 +160,7 @@ class Evidence:
             refused=self.refused,
             excluded=self.excluded,
             note=note,
+            golden_scores=golden_scores(engine, bundle),
         )
 
     def _pixel_limit(self, threshold: float) -> float | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.picture import Look
+from agent.picture import Look, stands_still
 
 # Absolute limits (mean level, share of pixels, standard deviation of a thumbnail's levels): nobody
 # would call these a picture of a part.
@@ -26,7 +27,6 @@ FROM = 10
 LOST_SHARE = 0.4
 SPREADS = 6.0
 MORE_SATURATED = 0.1
-STILL_SHARE = 0.25
 
 
 class Gate:
@@ -37,7 +37,7 @@ class Gate:
         self._differences: list[float] = []
         self._seen: dict[bytes, str] = {}
 
-    def refuse(self, name: str, image: NDArray[np.uint8], look: Look) -> str | None:
+    def refuse(self, name: str, image: NDArray[Any], look: Look) -> str | None:
         """Why a picture is of no use; None when it is accepted.
 
         Args:
@@ -45,7 +45,7 @@ class Gate:
             image: as the camera gave it.
             look: of the canvas.
         """
-        digest = hashlib.sha256(image.tobytes()).digest()
+        digest = _digest(image)
         if digest in self._seen:
             return f"the same picture as {self._seen[digest]}"
         difference = look.difference(self._looks[-1]) if self._looks else None
@@ -59,6 +59,10 @@ class Gate:
         if difference is not None:
             self._differences.append(difference)
         return None
+
+    def rule_out(self, name: str, image: NDArray[Any]) -> None:
+        """Refuse the copies, too, of a picture that does not count for another reason."""
+        self._seen.setdefault(_digest(image), name)
 
     def look_again(self) -> dict[int, str]:
         """Accepted pictures that all the others together show to be of no use: why, by number.
@@ -101,4 +105,8 @@ class Gate:
     def _stands_still(self, difference: float) -> bool:
         if len(self._differences) < FROM:
             return False
-        return difference < STILL_SHARE * float(np.median(self._differences))
+        return stands_still(difference, float(np.median(self._differences)))
+
+
+def _digest(image: NDArray[Any]) -> bytes:
+    return hashlib.sha256(image.tobytes()).digest()

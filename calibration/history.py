@@ -40,14 +40,16 @@ def history_of(path: Path) -> Path:
 
 def former_records(path: Path) -> list[Former]:
     """The history of a calibration file, the oldest first; what cannot be used is named."""
-    found = []
+    found = {}
     for file in sorted(history_of(path).glob("*.cal.json")):
         try:
-            found.append(Former(file, read_record(file)))
+            former = Former(file, read_record(file))
         except InputError as error:
             click.echo(f"left out: {error}", err=True)
+        else:
+            found[former.name] = former
     return sorted(
-        found,
+        found.values(),
         key=lambda former: (
             former.record.created_at,
             former.record.confirmed_at or "",
@@ -150,11 +152,11 @@ def _keep_former(path: Path) -> bytes | None:
             f"cannot keep the former calibration {path} in {folder}: {error.strerror}"
         ) from error
     try:
-        name = f"{read_record(path).sha256[:SHORT]}.cal.json"
+        digest = read_record(path).sha256
     except InputError:
-        # A file that somebody changed is kept too, but not to be put back.
-        name = f"{hashlib.sha256(content).hexdigest()[:SHORT]}.unusable"
-    write_atomically(folder / name, content)
+        # Somebody changed the file, or a newer normline made it, which will know it again.
+        digest = hashlib.sha256(content).hexdigest()
+    write_atomically(folder / f"{digest[:SHORT]}.cal.json", content)
     return content
 
 

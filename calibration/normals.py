@@ -116,6 +116,7 @@ class Collector:
         normals = self.normals
         if name in self._excluded:
             normals.excluded.append(name)
+            self._gate.rule_out(name, image)
             return "excluded"
         try:
             canvas = self._view.canvas(image, name)

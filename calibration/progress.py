@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import shorten
 
@@ -58,6 +59,28 @@ def progress(count: int) -> Iterator[Callable[[str, str | None], None]]:
             bar.render_progress()
 
         yield tell
+
+
+def name_folders(names: Sequence[str]) -> None:
+    """Say on stderr how many pictures each folder has, where there is more than one."""
+    folders = Counter(os.path.dirname(os.path.abspath(name)) for name in names)
+    if len(folders) < 2:
+        return
+    above = os.path.dirname(os.path.commonpath(folders))
+    most = folders.most_common(NAMED)
+    words = [f"{count} of {os.path.relpath(folder, above)}" for folder, count in most]
+    if more := len(folders) - len(most):
+        words.append(f"the others of {more} more folders")
+    click.echo(f"{len(names)} pictures: {', '.join(words)}", err=True)
+
+
+def ask_for_parts(count: int, seconds: float) -> None:
+    """Say on stderr what nothing but the line can tell of a camera's pictures."""
+    click.echo(
+        f"{count} pictures in {seconds:.0f} s: were these {count} different parts, each wholly in "
+        "view? Else the promise is void: calibrate from a folder with one picture of each part",
+        err=True,
+    )
 
 
 def name_refused(normals: Normals) -> None:

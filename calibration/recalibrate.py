@@ -9,20 +9,21 @@ from pathlib import Path
 
 import click
 
-from agent.bundle import open_bundle
+from agent.bundle import Bundle, open_bundle
 from agent.client import Subscriber
 from agent.config import Station, load_station
+from agent.engine import Engine, golden_scores
 from agent.errors import InputError
 from agent.files import check_apart, check_writable
 from agent.messaging.status import Heartbeat
-from agent.record import CalibrationRecord, check_record, read_record
+from agent.record import SCHEMA, CalibrationRecord, check_record, check_repeated, read_record
 from calibration.evidence import Evidence, Promise
 from calibration.history import check_replaceable, find_former, former_records, on_trial
 from calibration.normals import Normals
 from calibration.rates import percent
 from calibration.report import FORMATS, make_report, write_report
 from calibration.session import Options, checked_engine, from_source
-from calibration.threshold import at_least
+from calibration.threshold import chance_above
 from calibration.words import describe
 
 FILE = click.Path(path_type=Path)
@@ -136,8 +137,8 @@ def _with_new_parts(
     promise = promise_of(former)
     asked = promise if replace else None
     with from_source(load, bundle, images, None, asked, options) as found:
-        normals, fingerprint = found.normals, found.engine.fingerprint
-        check_record(former, bundle, fingerprint)
+        normals, engine = found.normals, found.engine
+        _check_engine(former, bundle, engine)
         if not replace:
             _leave_out_known(normals, former)
         if not normals.parts:
@@ -148,8 +149,8 @@ def _with_new_parts(
             evidence = Evidence.of_record(former).and_also(evidence)
         record = evidence.record(
             promise,
-            bundle.sha256,
-            fingerprint,
+            bundle,
+            engine,
             camera=found.camera if replace else former.camera_settings,
             note=note or former.note,
         )
@@ -157,14 +158,16 @@ def _with_new_parts(
             digest = former.camera_settings_digest
             record = record.model_copy(update={"camera_settings_digest": digest})
         if report is not None:
-            write_report(report, make_report(record, promise, normals, found.engine, bundle))
+            write_report(report, make_report(record, promise, normals, engine, bundle))
     return record
 
 
 def _confirmed(record: CalibrationRecord, note: str) -> CalibrationRecord:
     """The same promise, as of now: to the station a record that no evidence speaks against."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return record.model_copy(update={"confirmed_at": now, "note": note or record.note})
+    return record.model_copy(
+        update={"schema_version": SCHEMA, "confirmed_at": now, "note": note or record.note}
+    )
 
 
 def _check_fits(record: CalibrationRecord, settings: Station) -> None:
@@ -173,7 +176,13 @@ def _check_fits(record: CalibrationRecord, settings: Station) -> None:
     with checked_engine(
         bundle, runtime=engine.runtime, device=engine.device, precision=engine.precision
     ) as loaded:
-        check_record(record, bundle, loaded.fingerprint)
+        _check_engine(record, bundle, loaded)
+
+
+def _check_engine(record: CalibrationRecord, bundle: Bundle, engine: Engine) -> None:
+    """Raises InputError where the record was made on another."""
+    check_record(record, bundle, engine.fingerprint)
+    check_repeated(record, golden_scores(engine, bundle))
 
 
 def _warn_of_settings(path: Path, record: CalibrationRecord) -> None:
@@ -215,11 +224,12 @@ def _leave_out_known(normals: Normals, former: CalibrationRecord) -> None:
 
 
 def _warn_if_chosen(normals: Normals, former: CalibrationRecord) -> None:
-    """Say when more of the new parts are above the limit than the promise lets one expect."""
+    """Say when more of the new parts are above the limit than chance explains."""
     limit = former.threshold if former.review is None else former.review.reject_above
     above = sum(part.score > limit for part in normals.parts)
     count = len(normals.parts)
-    if at_least(count, former.supported_false_reject_rate, above) < ODD:
+    rank = 1 + sum(score > limit for score in former.scores)
+    if chance_above(former.n, rank, count, above) < ODD:
         click.echo(
             f"warning: {above} of {count} new parts are above the limit in force, "
             f"{percent(former.supported_false_reject_rate)} was promised. If they were picked "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -20,8 +21,9 @@ from calibration.defects import TRIED
 from calibration.evidence import Promise
 from calibration.kept import Keeper
 from calibration.normals import Normals
-from calibration.progress import early_end, name_refused, progress
-from calibration.sources import Source, open_source, read_exclusions
+from calibration.progress import ask_for_parts, early_end, name_folders, name_refused, progress
+from calibration.sources import Source, open_source, put_first, read_exclusions
+from calibration.trained import check_unseen
 
 # What of a manifest says how an image becomes a score; with alignment and mask.
 SEEN = (
@@ -84,13 +86,19 @@ def from_source(
         options: see there.
 
     Raises:
-        InputError: too few pictures for the promise, or any of them is wrong.
+        InputError: too few pictures for the promise, any of them is wrong, or they are those that
+            the model was trained on.
     """
     with ExitStack() as stack:
         with open_source(address, count) as source:
             excluded = _excluded(source, options.exclude)
             if promise is not None:
                 promise.check(source.count - len(excluded))
+            if source.names is not None:
+                name_folders(source.names)
+                check_unseen(address, source.names, bundle)
+                # Read before its copies, so that these are known.
+                source = put_first(excluded, source)
             keeper = None
             if options.save is not None:
                 if source.names is not None:
@@ -101,6 +109,8 @@ def from_source(
                 keeper = Keeper(options.save, source.settings, model)
                 source = _gone_on_with(keeper, source)
             engine = stack.enter_context(load(bundle))
+            before = len(keeper.paths) if keeper is not None else 0
+            began_s = time.monotonic()
             with early_end(source, keeper), progress(source.count) as tell:
                 normals = collect(
                     engine,
@@ -114,6 +124,8 @@ def from_source(
             if keeper is not None:
                 keeper.finish()
         name_refused(normals)
+        if not source.recorded and (taken := len(normals.parts) - before) > 0:
+            ask_for_parts(taken, time.monotonic() - began_s)
         if not normals.parts:
             raise InputError(f"none of the pictures of {address} can be used: see above why")
         yield Found(normals, source.settings, engine)

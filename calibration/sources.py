@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from agent.camera import Settings
+from agent.camera.uri import parse
 from agent.capture import Capture, CaptureState
 from agent.errors import InputError
-from agent.imaging import list_images, read_image
+from agent.imaging import read_image
+from calibration.folders import list_good_images
 from calibration.kept import read_settings
 
 # Nobody waits for a verdict. A camera that the line triggers is without a picture for as long as
@@ -51,22 +53,30 @@ def open_source(address: str, count: int | None) -> Iterator[Source]:
         count: how many parts are wanted of a camera; None for a folder.
 
     Raises:
-        InputError: no such folder, no images, a whole data set in place of its good images, a
-            camera that does not open, or a count where none belongs.
+        InputError: no such folder, no images, others than good ones among them by the names of
+            their folders, a camera that does not open, or a count where none belongs.
     """
     if "://" not in address:
         if count is not None:
             raise InputError("--count is for cameras: every image of a folder is used")
         given = Path(address)
-        paths = _listed_images(given) if given.suffix == ".txt" else _normal_images(given)
-        frames = ((str(path), read_image(path)) for path in paths)
-        yield Source(frames, len(paths), list(map(str, paths)), read_settings(given))
+        paths = _listed_images(given) if given.suffix == ".txt" else list_good_images(given)
+        names = list(map(str, paths))
+        yield Source(_read(names), len(names), names, read_settings(given))
         return
     if count is None:
         raise InputError("a camera does not end: say how many parts to take with --count")
+    if (uri := parse(address)).scheme == "folder":
+        list_good_images(Path(uri.local_path()))
     with Capture(address, "free_run", pending_limit=1, least_stall_s=HUNG_S) as capture:
         capture.start()
         yield Source(_camera_frames(capture), count, None, capture.settings, capture.waits)
+
+
+def put_first(names: Collection[str], source: Source) -> Source:
+    """The same files, these before all others."""
+    ordered = sorted(source.names or (), key=lambda name: name not in names)
+    return replace(source, frames=_read(ordered))
 
 
 def read_exclusions(path: Path, names: Collection[str]) -> set[str]:
@@ -97,22 +107,8 @@ def read_exclusions(path: Path, names: Collection[str]) -> set[str]:
     return excluded
 
 
-def _normal_images(folder: Path) -> list[Path]:
-    parts = [name for name in ("train", "test", "ground_truth") if (folder / name).is_dir()]
-    if parts:
-        raise InputError(
-            f"{folder} is a whole data set (it has {', '.join(parts)}): give only good images that "
-            f"the model was not trained on, such as {folder / 'test' / 'good'}"
-        )
-    paths = list_images(folder)
-    kinds = {path.relative_to(folder).parts[0] for path in paths if path.parent != folder}
-    if "good" in kinds and len(kinds) > 1:
-        others = ", ".join(sorted(kinds - {"good"})[:3])
-        raise InputError(
-            f"{folder} has {others} beside good, which would count as normal parts: give "
-            f"{folder / 'good'}"
-        )
-    return paths
+def _read(names: Iterable[str]) -> Iterator[tuple[str, NDArray[Any]]]:
+    return ((name, read_image(Path(name))) for name in names)
 
 
 def _listed_images(listing: Path) -> list[Path]:
@@ -127,7 +123,8 @@ def _lines(listing: Path) -> list[str]:
         text = listing.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the list of images {listing}: {error}") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    # Names may hold what else ends a line of a text: a form feed, or U+2028.
+    return [line.strip() for line in text.split("\n") if line.strip()]
 
 
 def _camera_frames(capture: Capture) -> Iterator[tuple[str, NDArray[Any] | str]]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, exp, floor, isfinite, log, log1p
+from math import ceil, exp, floor, fsum, isfinite, lgamma, log, log1p
 
 from agent.errors import InputError
 from calibration.rates import percent
@@ -118,6 +118,22 @@ def conformal_threshold(
 def at_least(n: int, rate: float, least: int) -> float:
     """P(Binomial(n, rate) >= least): how likely so many of n parts are above by chance."""
     return max(0.0, 1 - _at_most(n, rate, least - 1))
+
+
+def chance_above(n: int, k: int, m: int, least: int) -> float:
+    """How likely at least so many of m new parts are above the k-th largest of n, all exchangeable.
+
+    The rate above it is not k / (n + 1) but distributed about that, as Beta(k, n + 1 - k), so that
+    the count is beta-binomial: all orders of n old and m new scores are equally likely.
+    """
+    return fsum(
+        exp(_log_comb(k - 1 + x, x) + _log_comb(n - k + m - x, m - x) - _log_comb(n + m, m))
+        for x in range(least, m + 1)
+    )
+
+
+def _log_comb(n: int, k: int) -> float:
+    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
 
 
 def _largest_rank(n: int, rate: float, confidence: float | None) -> int:

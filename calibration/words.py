@@ -12,25 +12,23 @@ SURE = "95 % confidence"
 
 
 def promise(record: CalibrationRecord) -> list[str]:
-    """What is promised, and how sure that is; a sentence each."""
+    """What is promised, of what, and how sure that is; a sentence each."""
     n, rate = record.n, percent(record.supported_false_reject_rate)
     held = "are rejected" if record.review is None else "are rejected outright"
+    parts = "of normal parts like these that can be judged"
     if record.method == "cross":
         lines = [
-            f"Weaker promise (cross-conformal): of normal parts like these about {rate} {held}, if "
-            "a model trained on a few images fewer scores like this one. No bound is proven for "
-            "one model from the scores of others."
+            f"Weaker promise (cross-conformal): {parts}, about {rate} {held}, if a model trained "
+            "on a few images fewer scores like this one. No bound is proven for one model from "
+            "the scores of others."
         ]
     elif record.confidence is None:
         lines = [
-            f"Expected: of normal parts like these, on average at most {rate} {held}. The average "
-            "is over calibrations; this one can do better or worse."
+            f"Expected: {parts}, on average at most {rate} {held}. The average is over "
+            "calibrations; this one can do better or worse."
         ]
     else:
-        lines = [
-            f"With {percent(record.confidence)} confidence: of normal parts like these, at most "
-            f"{rate} {held}."
-        ]
+        lines = [f"With {percent(record.confidence)} confidence: {parts}, at most {rate} {held}."]
     if record.review is not None:
         band = sum(record.threshold < s <= record.review.reject_above for s in record.scores)
         bound = "about" if record.method == "cross" else "at most"
@@ -40,6 +38,11 @@ def promise(record: CalibrationRecord) -> list[str]:
             f"Together with those held for review, {bound} {percent(record.review.stopped_rate)} "
             f"do not pass{alone}; {percent(band / n) if band else 'none'} of these {n} lie in the "
             "review band."
+        )
+    if record.refused:
+        lines.append(
+            "What cannot be judged is stopped as well. Left out here, beside these "
+            f"{n}: {len(record.refused)} (of a row of pictures one counts)."
         )
     if record.supported_false_reject_rate > record.requested_false_reject_rate:
         lines.append(

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.bundle import Bundle, open_bundle
-from agent.engine import PRECISIONS, RUNTIMES, installed_runtimes, load_engine, self_test
+from agent.engine import (
+    PRECISIONS,
+    RUNTIMES,
+    golden_scores,
+    installed_runtimes,
+    load_engine,
+    self_test,
+)
 from agent.errors import InputError, NoPart
 from agent.files import check_apart, check_writable, write_atomically
-from agent.record import CalibrationRecord, check_record, read_record
+from agent.record import CalibrationRecord, check_record, check_repeated, read_record
 from agent.view import View
 from training.say import say
 
@@ -168,6 +175,7 @@ def _outcome(
         self_test(engine, bundle)
         if record is not None:
             check_record(record, bundle, engine.fingerprint)
+            check_repeated(record, golden_scores(engine, bundle))
         limit = record.threshold if record is not None else None
         outcome = inspect_all(engine, view, canvases, limit)
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,6 +38,7 @@ from deploy.quantise import measure_scales, quantise
 from deploy.tensorrt import check_rules
 from deploy.view import view_fields, view_members
 from training.budget import Budget
+from training.provenance import code_version
 from training.run import Run
 
 GOLDEN_FRAMES = 4
@@ -221,7 +221,7 @@ def _manifest_fields(run: Run, span: float) -> dict[str, Any]:
         "input_size": run.settings.input_size,
         **view_fields(run),
         "training_data_digest": run.settings.data_digest,
-        "code_version": version("normline"),
+        "code_version": code_version(),
         "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "tolerances": {
             precision: {"score": limits.score * span, "map": limits.map * span}

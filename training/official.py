@@ -7,7 +7,6 @@ weights, `n_epoch` the epoch, `args` the configuration that it was trained with.
 from __future__ import annotations
 
 import hashlib
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from training.errors import InputError
 from training.networks.segmentation import SegmentationNet
 from training.networks.unet import HEADS, UNet
+from training.provenance import code_version
 from training.run import SETTINGS, RunSettings, save_run
 
 UNET, SEGMENTATION = "unet_model_state_dict", "seg_model_state_dict"
@@ -70,7 +70,7 @@ def import_checkpoint(path: Path, out: Path) -> None:
         segmentation=segmentation,
         prediction="noise",
         input_size=_input_size(arguments, path),
-        code_version=version("normline"),
+        code_version=code_version(),
         data_digest="unknown",
         training={
             "imported_from": path.name,

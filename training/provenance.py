@@ -13,7 +13,7 @@ import torch
 
 
 def code_version() -> str:
-    """The version, with the commit where the code lies in its git checkout: 0.1.0+g1a2b3c4d5e6f.
+    """The version, with the commit where the code lies in its git checkout: 0.2.0+g1a2b3c4d5e6f.
 
     `.dirty` follows where files differ from the commit.
     """

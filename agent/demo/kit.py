@@ -126,7 +126,9 @@ def write_station(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(kit.bundle, folder / BUNDLE)
-        write_record(folder / RECORD, record.model_copy(update={"engine": engine}))
+        # Nor what the engine said of the golden frames on the machine that calibrated.
+        here = record.model_copy(update={"engine": engine, "golden_scores": []})
+        write_record(folder / RECORD, here)
         path.write_text(yaml.safe_dump(station, sort_keys=False), "utf-8")
     except OSError as error:
         raise InputError(f"cannot set up the demo in {folder}: {error}") from error

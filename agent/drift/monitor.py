@@ -12,7 +12,7 @@ from agent.drift.martingale import ALARM, HORIZON, TERMS, Martingale
 from agent.drift.memory import Memory, read_memory
 from agent.drift.ranks import Ranks
 from agent.drift.report import DriftReport
-from agent.picture import Glance, Look, study
+from agent.picture import Glance, Look, stands_still, study
 from agent.record import CalibrationRecord
 
 RECENT = 50
@@ -23,14 +23,16 @@ class DriftMonitor:
     """Compares passing parts with the calibration's normal parts that would pass.
 
     Below the threshold both are normal scores cut at the same place, so defects that are rejected
-    do not look like drift. Rejects count by their number alone. Not for scores of folds, which
-    come from other models, nor for fewer than 20.
+    do not look like drift. Rejects count by their number alone. A part that stands still before
+    the camera counts once, as it did for the calibration. Not for scores of folds, which come from
+    other models, nor for fewer than 20.
     """
 
     def __init__(self, record: CalibrationRecord, memory: bytes | None = None) -> None:
         """Go on from `memory`, where it is one of this calibration; else begin."""
         self._calibration = record.sha256
         self._picture = record.picture
+        self._usual = record.picture.difference.percentile(50) if record.picture else 0.0
         count = bisect_right(record.scores, record.threshold)
         # The threshold is one of the scores: what lies below it is exchangeable with what passes.
         self._limit = record.scores[count - 1] if count else record.threshold
@@ -73,7 +75,7 @@ class DriftMonitor:
         return DriftReport(self._martingale.capital, (), self._martingale.parts)
 
     def observe(self, score: float, glance: Glance, size: tuple[int, int]) -> bool:
-        """Take in one inspected part.
+        """Take in one inspected part, unless it still is the one before.
 
         Args:
             score: of the part.
@@ -87,7 +89,10 @@ class DriftMonitor:
             return False
         if self._martingale.parts == HORIZON:
             self._begin()
-        self._recent.append(study(glance))
+        look = study(glance)
+        if self._recent and stands_still(look.difference(self._recent[-1]), self._usual):
+            return False
+        self._recent.append(look)
         self._martingale.take(self._ranks.p_value(score) if score <= self._limit else None)
         if self._martingale.capital < ALARM:
             return False

@@ -11,7 +11,7 @@ class DriftReport:
 
     evidence: the capital of the bets against "nothing has changed", 1 at the start; changes: in
     words, the most telling first, none while in control; parts: judged since the calibration came
-    into force.
+    into force, one that stands still before the camera once.
     """
 
     evidence: float

@@ -9,7 +9,13 @@ A runtime is imported only when an engine of it is loaded.
 
 from agent.engine.base import Engine, EngineFault, Fingerprint, Inspection
 from agent.engine.load import RUNTIMES, installed_runtimes, load_engine
-from agent.engine.selftest import Deviation, deviation, self_test, within_tolerance
+from agent.engine.selftest import (
+    Deviation,
+    deviation,
+    golden_scores,
+    self_test,
+    within_tolerance,
+)
 from agent.engine.shared import SharedEngine
 from agent.manifest import PRECISIONS
 
@@ -23,6 +29,7 @@ __all__ = [
     "Inspection",
     "SharedEngine",
     "deviation",
+    "golden_scores",
     "installed_runtimes",
     "load_engine",
     "self_test",

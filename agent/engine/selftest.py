@@ -44,6 +44,18 @@ def deviation(engine: Engine, golden: Golden) -> Deviation:
     return Deviation(score, map_)
 
 
+def golden_scores(engine: Engine, bundle: Bundle) -> list[float]:
+    """What an engine says of the golden frames.
+
+    Raises:
+        InputError: one has no finite score.
+    """
+    try:
+        return [engine.infer(frame).score for frame in bundle.golden().frames]
+    except EngineFault as fault:
+        raise _failed(engine, fault) from fault
+
+
 def within_tolerance(found: Deviation, tolerance: Tolerance) -> bool:
     """Whether an engine is as close to the golden values as the bundle demands."""
     return found.score <= tolerance.score and found.map <= tolerance.map
@@ -60,7 +72,7 @@ def self_test(engine: Engine, bundle: Bundle) -> Deviation:
     try:
         found = deviation(engine, bundle.golden())
     except EngineFault as fault:
-        raise InputError(f"the self-test failed on {engine.fingerprint}: {fault}") from fault
+        raise _failed(engine, fault) from fault
     if not within_tolerance(found, tolerance):
         raise InputError(
             f"the self-test failed on {engine.fingerprint}: scores differ from the golden ones by "
@@ -68,3 +80,7 @@ def self_test(engine: Engine, bundle: Bundle) -> Deviation:
             f"(tolerance {tolerance.map:.4g}): use another precision, runtime or device"
         )
     return found
+
+
+def _failed(engine: Engine, fault: EngineFault) -> InputError:
+    return InputError(f"the self-test failed on {engine.fingerprint}: {fault}")

@@ -27,7 +27,11 @@ class DriftState(BaseModel):
         "parts that have not changed reach with a probability of at most 1 % in 1,000,000 parts",
     )
     changes: tuple[str, ...] = Field(description="what has changed, in words; of DRIFT only")
-    parts: int = Field(ge=0, description="inspected since the calibration came into force")
+    parts: int = Field(
+        ge=0,
+        description="inspected since the calibration came into force; one that stands still before "
+        "the camera counts once",
+    )
     calibration: str = Field(description="sha256 of the calibration record's content")
 
 

@@ -16,7 +16,7 @@ from agent.camera import Settings, settings_digest
 from agent.camera.uri import parse
 from agent.capture import Capture
 from agent.config import Station, load_station
-from agent.engine import Engine, load_engine, self_test
+from agent.engine import Engine, golden_scores, load_engine, self_test
 from agent.errors import InputError
 from agent.evidence import EvidenceStore
 from agent.journal import Journal, Retention, open_journal
@@ -25,7 +25,7 @@ from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.replay import ReplayServer
 from agent.messaging.topics import Address
-from agent.record import CalibrationRecord, check_record, read_record
+from agent.record import CalibrationRecord, check_record, check_repeated, read_record
 from agent.service.calibration import CalibrationFile
 from agent.service.commands import CommandDesk
 from agent.service.equipment import Equipment
@@ -71,6 +71,8 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
             )
         engine = _checked_engine(station, bundle, read_record(station.product.calibration))
         stack.callback(engine.close)
+        # Once: while it inspects, the engine has no time for records that are put in its place.
+        scores = golden_scores(engine, bundle)
         capture = stack.enter_context(
             Capture(
                 station.camera.uri,
@@ -83,6 +85,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
 
         def check(record: CalibrationRecord) -> None:
             check_record(record, bundle, engine.fingerprint)
+            check_repeated(record, scores)
             check_camera(record, capture.settings, simulated)
 
         calibration = CalibrationFile(station.product.calibration, check)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from agent.record import (
     Refused,
     Review,
     check_record,
+    check_repeated,
     read_record,
     write_record,
 )
@@ -112,6 +114,36 @@ def test_an_engine_is_written_as_before_there_was_more_to_say(record: Calibratio
         assert json.loads(more.model_dump_json())["engine"][name] == value
         names.add(more.sha256)
     assert len(names) == 3
+
+
+@pytest.mark.parametrize(
+    ("here", "refused"),
+    [
+        ([3.5, -1.25], None),
+        ([3.503, -1.25], None),
+        ([3.54, -1.29], "differ by 0.04, at most 0.034 is allowed"),
+        ([3.5, -2.25], "differ by 1, at most 0.034 is allowed"),
+    ],
+    ids=["exactly", "but for rounding", "by a tenth of the spread", "by the way to the limit"],
+)
+def test_an_engine_that_no_longer_scores_as_it_did_is_refused(
+    record: CalibrationRecord, here: list[float], refused: str | None
+) -> None:
+    """The bundle's tolerance is a part of all scores, of bad parts too, and let all of these run.
+
+    A record of before the golden scores were noted is taken.
+    """
+    check_repeated(record, here)
+    noted = record.model_copy(update={"golden_scores": [3.5, -1.25]})
+    with pytest.raises(InputError, match=refused) if refused else nullcontext():
+        check_repeated(noted, here)
+
+
+def test_where_all_parts_score_alike_float32_may_still_round(record: CalibrationRecord) -> None:
+    one = record.model_copy(update={"scores": [1.0], "n": 1, "golden_scores": [3.5]})
+    check_repeated(one, [3.5004])
+    with pytest.raises(InputError, match="run normline calibrate on this machine"):
+        check_repeated(one, [3.51])
 
 
 def test_another_bundle_is_refused(

@@ -13,7 +13,7 @@ import pytest
 from agent.bundle import Bundle, open_bundle
 from agent.camera import settings_digest
 from agent.decision import decide
-from agent.engine import Engine, load_engine
+from agent.engine import Engine, golden_scores, load_engine
 from agent.errors import InputError
 from agent.record import CalibrationRecord
 from agent.verdict import Outcome
@@ -66,9 +66,7 @@ def no_word(name: str, reason: str | None) -> None:
 def record_of(
     engine: Engine, bundle: Bundle, normals: Normals, promise: Promise, **options: Any
 ) -> CalibrationRecord:
-    return Evidence.of_normals(normals).record(
-        promise, bundle.sha256, engine.fingerprint, **options
-    )
+    return Evidence.of_normals(normals).record(promise, bundle, engine, **options)
 
 
 def test_the_record_holds_what_the_station_must_check(
@@ -78,6 +76,7 @@ def test_the_record_holds_what_the_station_must_check(
     record = record_of(engine, bundle, normals, Promise(0.05), camera=settings, note="new lamp")
     assert record.bundle_sha256 == bundle.sha256
     assert record.engine == engine.fingerprint
+    assert record.golden_scores == golden_scores(engine, bundle)
     assert record.camera_settings == settings
     assert record.camera_settings_digest == settings_digest(settings)
     assert record.frame_size == (64, 64)
@@ -322,7 +321,7 @@ def test_a_cross_conformal_record_makes_its_weaker_promise(
     engine: Engine, bundle: Bundle, normals: Normals
 ) -> None:
     evidence = Evidence.of_normals(normals, cross=True)
-    record = evidence.record(Promise(0.05), bundle.sha256, engine.fingerprint)
+    record = evidence.record(Promise(0.05), bundle, engine)
     assert record.method == "cross"
     assert "Weaker promise (cross-conformal)" in describe(record)
     assert "on average at most" not in describe(record).splitlines()[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -38,6 +39,23 @@ def test_a_camera_gives_as_many_parts_as_asked(
     record = read_record(out)
     assert (record.n, camera.given, camera.status.state) == (20, 20, CaptureState.ENDED)
     assert record.camera_settings_digest is not None
+
+
+def test_of_a_live_camera_is_asked_whether_its_pictures_are_of_so_many_parts(
+    bundle: Path, camera: ScriptedCapture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that runs free shows a part many times; ten seconds of belt were taken for 300 parts."""
+    command = (bundle, DEVICE, *AT_10, tmp_path / "c.json", "--count", "20")
+    kept = ("--save", tmp_path / "kept")
+    stop = camera.script[15:] = [KeyboardInterrupt(), *camera.script[15:]]
+    assert calibrate(*command, *kept) == 130
+    capsys.readouterr()
+    assert calibrate(*command, *kept) == 0
+    error = capsys.readouterr().err
+    assert re.search(r"\b5 pictures in \d+ s: were these 5 different parts, each wholly in", error)
+    camera.script, camera.waits = list(stop[1:]), True
+    assert calibrate(bundle, DEVICE, *AT_10, tmp_path / "c.json", "--count", "9") == 0
+    assert "different parts" not in capsys.readouterr().err  # of a film it can be seen
 
 
 def test_a_camera_that_ends_early_leaves_too_few_parts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def test_best_effort_writes_what_the_parts_support(
 
 def _data_set(folder: Path) -> list[str | Path]:
     (folder / "train" / "good").mkdir(parents=True)
+    assert cv2.imwrite(str(folder / "train" / "good" / "a.png"), tiny_frames(1, (64, 64))[0])
     return [folder]
 
 
@@ -308,6 +310,44 @@ def test_a_picture_that_a_person_has_ruled_out_is_excluded_and_named(
     ruled_out.write_text("70.png\n")
     assert calibrate(bundle, normals, *options) == 2
     assert "names 70.png, which is not among the pictures" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("copy", ["07 (1).png", "07.bmp"], ids=["before it", "of another kind"])
+def test_a_picture_that_is_ruled_out_does_not_count_as_a_copy_either(
+    bundle: Path, normals: Path, tmp_path: Path, copy: str
+) -> None:
+    """The copy, left out until then for being one, took its place."""
+    folder = shutil.copytree(normals, tmp_path / "parts")
+    assert cv2.imwrite(str(folder / copy), cv2.imread(str(folder / "07.png")))
+    ruled_out = tmp_path / "exclude.txt"
+    ruled_out.write_text(f"{folder / '07.png'}\n")
+    out = tmp_path / "c.json"
+    options = ("--false-reject-rate", "10%", "--out", out, "--exclude", ruled_out)
+    assert calibrate(bundle, folder, *options) == 0
+    record = read_record(out)
+    assert (record.n, record.excluded) == (29, [str(folder / "07.png")])
+    (refused,) = record.refused
+    assert (refused.name, refused.reason) == (
+        str(folder / copy),
+        f"the same picture as {folder / '07.png'}",
+    )
+
+
+def test_it_is_said_how_many_pictures_each_folder_has(
+    bundle: Path, normals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twenty defects in a folder of their own counted as normal parts, and nobody was told."""
+    folder = shutil.copytree(normals, tmp_path / "parts")
+    (folder / "scratch" / "deep").mkdir(parents=True)
+    for name, below in (("07.png", "scratch"), ("08.png", "scratch"), ("09.png", "scratch/deep")):
+        (folder / name).rename(folder / below / name)
+    listing = tmp_path / "list.txt"
+    listing.write_text("".join(f"{path}\n" for path in sorted(folder.rglob("*.png"))))
+    for given in (folder, listing):
+        out = ("--out", tmp_path / "c.json")
+        assert calibrate(bundle, given, "--false-reject-rate", "10%", *out) == 0
+        said = "30 pictures: 27 of parts, 2 of parts/scratch, 1 of parts/scratch/deep"
+        assert said in capsys.readouterr().err
 
 
 def make_folds(folder: Path, normals: Path) -> list[str | Path]:

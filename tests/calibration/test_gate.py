@@ -48,6 +48,12 @@ def test_a_picture_of_no_use_is_refused_with_its_reason(
     assert reason is None or (found or "").startswith(reason)
 
 
+def test_a_copy_of_a_picture_that_is_ruled_out_is_refused(gate: Gate) -> None:
+    gate.rule_out("defect.png", PARTS[25])
+    assert refuse(gate, "copy.png", PARTS[25].copy()) == "the same picture as defect.png"
+    assert refuse(gate, "new.png", PARTS[26]) is None
+
+
 @pytest.mark.parametrize(
     "lit",
     [

@@ -17,12 +17,14 @@ from agent.cli import main
 from agent.client import Event, Subscriber
 from agent.errors import InputError
 from agent.messaging.status import Heartbeat
-from agent.record import read_record, write_record
+from agent.record import SCHEMA, read_record, write_record
 from calibration.history import former_records, history_of, on_trial, replace_record
 from tests.agent.conftest import free_endpoint
 from tests.agent.factories import make_heartbeat
 from tests.agent.service.process import RUNTIME, StationProcess, change_station, write_station
 from tests.tiny import tiny_frames
+
+NOISE = np.random.default_rng(0).normal(size=(64, 64, 3))
 
 
 def write_parts(folder: Path, seed: int, count: int, bend: Callable = lambda f: f) -> Path:
@@ -131,6 +133,21 @@ def test_parts_picked_from_the_rejects_are_pointed_out(
     )
     assert normline("recalibrate", station, rough) == 0
     assert "10 of 10 new parts are above the limit in force" in capsys.readouterr().err
+
+
+def test_what_chance_explains_is_not_pointed_out(
+    station: Path, tmp_path: Path, nobody_answers: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rate promised is a mean: with nothing wrong, the warning came forty times too often."""
+    path = tmp_path / "tiny.cal.json"
+    before = read_record(path)
+    new = write_parts(tmp_path / "new", 3, 32)
+    write_parts(new / "rough", 4, 8, lambda f: np.clip(f * 1.0 + 12 * NOISE, 0, 255))
+    assert normline("recalibrate", station, new) == 0
+    after = read_record(path)
+    above = sum(score > before.threshold for score in after.scores) - 2
+    assert after.n == 100 and 8 <= above <= 10  # a binomial gives 8 of 40 one chance in 1,500
+    assert "above the limit in force" not in capsys.readouterr().err
 
 
 def test_one_new_part_does_not_say_that_pictures_repeat_each_other(
@@ -335,8 +352,45 @@ def test_a_file_that_was_edited_makes_room_for_a_former_record(
     assert record.sha256[:12] in listed.out and "was changed" in listed.err
     assert normline("recalibrate", station, "--restore", record.sha256[:8]) == 0
     assert read_record(path) == record
-    (kept,) = history_of(path).glob("*.unusable")
-    assert kept.read_text() == edited
+    assert edited in [each.read_text() for each in history_of(path).iterdir()]
+    assert edited not in [each.path.read_text() for each in former_records(path)]
+
+
+def test_what_a_newer_normline_made_is_put_back_by_that_one(
+    station: Path,
+    tmp_path: Path,
+    nobody_answers: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a rollback it was kept under a name that no later update looked for."""
+    path = tmp_path / "tiny.cal.json"
+    record = read_record(path)
+    newer = record.model_copy(update={"schema_version": SCHEMA + 1})
+    replace_record(path, newer)
+    assert normline("recalibrate", station, "--restore", record.sha256[:8]) == 0
+    assert normline("recalibrate", station, "--list") == 0
+    assert f"is of schema {SCHEMA + 1}, this normline reads up to" in capsys.readouterr().err
+    monkeypatch.setattr("agent.record.SCHEMA", SCHEMA + 1)
+    for _ in range(2):  # kept twice by now, under two names
+        assert normline("recalibrate", station, "--restore", newer.sha256[:8]) == 0
+        assert read_record(path) == newer
+        replace_record(path, record)
+    assert len(former_records(path)) == 2
+
+
+def test_a_record_that_is_confirmed_is_one_of_this_normline(
+    station: Path, tmp_path: Path, nobody_answers: None
+) -> None:
+    """Under its old schema it could hold what that schema has not."""
+    path = tmp_path / "tiny.cal.json"
+    older = read_record(path).model_copy(update={"schema_version": SCHEMA - 1})
+    replace_record(path, older)
+    assert normline("recalibrate", station, "--confirm") == 0
+    confirmed = read_record(path)
+    assert confirmed.schema_version == SCHEMA and confirmed.confirmed_at is not None
+    assert (confirmed.scores, confirmed.threshold) == (older.scores, older.threshold)
+    assert confirmed.sha256 != older.sha256
 
 
 def test_a_former_record_that_was_edited_is_named_and_not_put_back(
@@ -371,13 +425,40 @@ def test_other_settings_of_the_camera_are_pointed_out(
     assert "warning: it was taken with another exposure of the camera" in capsys.readouterr().err
 
 
-def test_a_running_station_refuses_a_record_of_another_bundle(line: Path, tmp_path: Path) -> None:
+def test_a_running_station_refuses_a_record_of_another_bundle_or_engine(
+    line: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "tiny.cal.json"
+    record = read_record(path)
+    scored_otherwise = [score + 0.5 for score in record.golden_scores]
     with StationProcess(line) as process, Subscriber(process.publish["verdicts"]) as heard:
-        write_record(path, read_record(path).model_copy(update={"bundle_sha256": "f" * 64}))
-        beats = follow(heard, lambda event: "stays in force" in process.stderr())
-        assert beats  # and it goes on
-        assert "bundle ffffffffffff instead of" in process.stderr()
+        for change, why in (
+            ({"bundle_sha256": "f" * 64}, "bundle ffffffffffff instead of"),
+            ({"golden_scores": scored_otherwise}, "golden frames differ by 0.5, at most"),
+        ):
+            write_record(path, record.model_copy(update=change))
+            beats = follow(heard, lambda event, why=why: why in process.stderr())
+            assert beats  # and it goes on
+        assert process.stderr().count("stays in force") == 2
+
+
+def test_an_engine_that_scores_otherwise_adds_no_parts_and_brings_no_record_back(
+    station: Path, tmp_path: Path, nobody_answers: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same in name after a change of the machine: its scores are no match for the former."""
+    path = tmp_path / "tiny.cal.json"
+    record = read_record(path)
+    otherwise = record.model_copy(
+        update={"golden_scores": [score - 0.5 for score in record.golden_scores]}
+    )
+    replace_record(path, otherwise)
+    new = write_parts(tmp_path / "new", 3, 1)
+    assert normline("recalibrate", station, new) == 2
+    assert "golden frames differ by 0.5" in capsys.readouterr().err
+    replace_record(path, record)
+    assert normline("recalibrate", station, "--restore", otherwise.sha256[:8]) == 2
+    assert "golden frames differ by 0.5" in capsys.readouterr().err
+    assert read_record(path) == record
 
 
 def test_a_lamp_that_fades_raises_drift_until_it_is_said_to_be_mended(

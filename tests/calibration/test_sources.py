@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agent.errors import InputError
-from calibration.sources import open_source
+from calibration.sources import open_source, read_exclusions
 
 
 def test_a_list_names_images_from_its_own_folder(tmp_path: Path) -> None:
@@ -22,6 +22,18 @@ def test_a_list_names_images_from_its_own_folder(tmp_path: Path) -> None:
     with open_source(str(listing), None) as source:
         assert source.count == 1
         assert [name for name, _ in source.frames] == [str(tmp_path / "good.png")]
+
+
+@pytest.mark.parametrize("name", ["a\u2028b.png", "a\x85b.png", "a\fb.png"])
+def test_a_name_may_hold_what_ends_a_line_elsewhere(tmp_path: Path, name: str) -> None:
+    """It was taken for two names, of files that are not there."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "a.png").rename(tmp_path / name)
+    listing = tmp_path / "calibration.txt"
+    listing.write_bytes(f"{name}\r\n".encode())
+    with open_source(str(listing), None) as source:
+        assert [each for each, _ in source.frames] == [str(tmp_path / name)]
+    assert read_exclusions(listing, [str(tmp_path / name)]) == {str(tmp_path / name)}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from math import erf, sqrt
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from agent.errors import InputError
 from calibration.threshold import (
     at_least,
+    chance_above,
     conformal_threshold,
     rank,
     samples_needed,
@@ -161,3 +163,22 @@ def test_ranks_from_the_bottom_have_a_bound_too() -> None:
 @pytest.mark.parametrize(("least", "chance"), [(0, 1.0), (1, 1 - 0.99**100), (100, 1e-200)])
 def test_the_chance_of_so_many_above(least: int, chance: float) -> None:
     assert at_least(100, 0.01, least) == pytest.approx(chance, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n", "k", "m"), [(6, 1, 4), (5, 3, 5), (4, 4, 6), (7, 2, 1)])
+def test_of_all_orders_of_old_and_new_scores_so_many_have_so_many_above(
+    n: int, k: int, m: int
+) -> None:
+    """Counted one by one: which places from the top are those of new scores."""
+    counts = []
+    for new in combinations(range(n + m), m):
+        old = [place for place in range(n + m) if place not in new]
+        counts.append(sum(place < old[k - 1] for place in new))
+    for least in range(m + 1):
+        share = np.mean([count >= least for count in counts])
+        assert chance_above(n, k, m, least) == pytest.approx(share)
+
+
+def test_a_large_calibration_is_no_matter_for_it() -> None:
+    assert chance_above(20_000, 200, 20_000, 0) == pytest.approx(1)
+    assert 0 < chance_above(20_000, 200, 20_000, 300) < chance_above(20_000, 200, 20_000, 250)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ PICTURE = Picture(
     brightness=spread("brightness"),
     sharpness=spread("sharpness"),
     saturated=spread("saturated"),
-    difference=Spread(values=[10.0]),
+    difference=Spread(values=sorted(b.difference(a) for a, b in pairwise(LOOKS))),
     reference=encode_thumbnail(np.mean([look.thumbnail for look in LOOKS], axis=0)),
 )
 
@@ -102,10 +103,27 @@ def test_drift_is_raised_once_and_stays_with_its_cause() -> None:
     assert report.changes[0].startswith("darker by") and report.changes[-1] == "scores higher"
 
 
+@pytest.mark.parametrize("score", [1.0, 9.0], ids=["good", "rejected"])
+def test_a_part_that_stands_still_before_the_camera_counts_once(score: float) -> None:
+    """A stopped belt, or a trigger repeated, raised DRIFT: one score came again and again."""
+    random = np.random.default_rng(9)
+    monitor = DriftMonitor(record_of(random.normal(size=300)))
+    stays = [
+        glance_at(np.clip(PARTS[0] + random.normal(0, 2, PARTS[0].shape), 0, 255).astype(np.uint8))
+        for _ in range(10)
+    ]
+    for frame in range(200):
+        assert not monitor.observe(float(random.normal(score, 0.02)), stays[frame % 10], SIZE)
+    assert monitor.report.parts == 1
+    for glance in GLANCES[1:]:
+        monitor.observe(float(random.normal()), glance, SIZE)
+    assert monitor.report.parts == len(GLANCES)
+
+
 def test_a_line_that_rejects_everything_is_told() -> None:
     random = np.random.default_rng(3)
     monitor = DriftMonitor(record_of(random.normal(size=300)))
-    assert any(monitor.observe(50.0, GLANCES[0], SIZE) for _ in range(40))
+    assert any(monitor.observe(50.0, glance, SIZE) for glance in GLANCES[:40])
     assert monitor.report.changes[-1] == "most parts are rejected"
 
 

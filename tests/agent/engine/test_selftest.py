@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agent.bundle import Bundle, open_bundle, write_bundle
-from agent.engine import deviation, load_engine, self_test
+from agent.engine import deviation, golden_scores, load_engine, self_test
 from agent.errors import InputError
 from tests.tiny import tiny_graph, write_tiny_bundle
 
@@ -47,6 +47,15 @@ def test_a_model_that_gives_no_finite_score_is_refused(tmp_path: Path) -> None:
     engine = load_engine(bundle, runtime="onnxruntime", precision="fp32")
     with pytest.raises(InputError, match="self-test failed .*not finite"):
         self_test(engine, bundle)
+    with pytest.raises(InputError, match="self-test failed .*not finite"):
+        golden_scores(engine, bundle)
+    engine.close()
+
+
+def test_an_engine_says_of_the_golden_frames_what_it_said_at_export(tmp_path: Path) -> None:
+    bundle = open_bundle(write_tiny_bundle(tmp_path / "tiny.nlb"))
+    engine = load_engine(bundle, runtime="onnxruntime", precision="fp32")
+    assert golden_scores(engine, bundle) == pytest.approx(bundle.golden().scores.tolist(), abs=1e-3)
     engine.close()
 
 

@@ -19,6 +19,7 @@ from agent.bundle import open_bundle
 from agent.camera import Settings, settings_digest
 from agent.engine import Fingerprint
 from agent.errors import InputError
+from agent.record import read_record, write_record
 from agent.service.startup import check_camera, run_station
 from tests.agent.factories import make_record
 from tests.agent.service.process import ROOT, change_station, write_station
@@ -44,6 +45,13 @@ def calibrate_another_bundle(station: Path) -> None:
 def edit_the_calibration(station: Path) -> None:
     path = station.with_name("tiny.cal.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"threshold": 999.5}))
+
+
+def calibrate_an_engine_that_scored_otherwise(station: Path) -> None:
+    path = station.with_name("tiny.cal.json")
+    golden = open_bundle(station.with_name("tiny.nlb")).golden()
+    scores = [float(score) - 0.5 for score in golden.scores]
+    write_record(path, read_record(path).model_copy(update={"golden_scores": scores}))
 
 
 def run_on_another_precision(station: Path) -> None:
@@ -77,6 +85,7 @@ def mistype_a_key(station: Path) -> None:
     [
         (alter_the_bundle, "is altered or incomplete"),
         (calibrate_another_bundle, "the calibration was made with bundle"),
+        (calibrate_an_engine_that_scored_otherwise, "golden frames differ by 0.5, at most 0.034"),
         (edit_the_calibration, "was changed after it was made"),
         (run_on_another_precision, "precision fp32 instead of int8"),
         (name_a_camera_that_is_not_there, "/dev/video99"),

@@ -82,7 +82,8 @@ def test_nothing_is_fetched_and_no_script_runs(page: str) -> None:
     "words",
     [
         "≤ 9.97 % of good parts rejected",
-        "on average at most 9.97 % are rejected",
+        "of normal parts like these that can be judged, on average at most 9.97 % are rejected",
+        "What cannot be judged is stopped as well. Left out here, beside these",
         "With 95 % confidence",
         "Estimate WITHOUT guarantee",
         "odd&lt;1&gt;.png",
