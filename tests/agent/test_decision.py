@@ -51,6 +51,7 @@ def test_the_score_decides(
     decision = decide(inspection(score), RECORD, FRAME, AS_IT_IS)
     assert (decision.outcome, decision.reason) == (outcome, reason)
     assert decision.p_value == (pytest.approx(p_value) if p_value is not None else None)
+    assert decision.threshold == (RECORD.threshold if p_value is not None else None)
     assert bool(decision.regions) == (outcome is Outcome.REJECT)
 
 
@@ -130,6 +131,13 @@ def test_a_box_of_a_part_that_lies_turned_is_where_the_camera_sees_it() -> None:
     (region,) = find_regions(anomaly_map, 0.0, (100, 100), turned)
     assert region.box == Box(x=57, y=35, width=1, height=5)
     assert region.area == 5
+
+
+def test_a_box_may_lie_anywhere_in_a_wide_frame() -> None:
+    anomaly_map = np.full((10, 10), -1, np.float32)
+    anomaly_map[:, :6] = 3.0
+    (region,) = find_regions(anomaly_map, 0.0, (50, 100), placed(85, 38, 1, 1))
+    assert region.box == Box(x=85, y=38, width=6, height=10)
 
 
 def test_a_box_ends_where_the_frame_does() -> None:

@@ -287,10 +287,11 @@ def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes | None) -> 
         read_record(path)
 
 
-def test_a_record_of_schema_1_is_still_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_record_from_before_there_were_seals_is_still_read(tmp_path: Path, schema: int) -> None:
     """What an older normline wrote; the station that runs on it must start after an update."""
     fields = {
-        "schema": 1,
+        "schema": schema,
         "bundle_sha256": "0" * 64,
         "engine": ENGINE.model_dump(),
         "threshold": 2.0,

@@ -138,6 +138,24 @@ def test_a_review_band_stops_more_and_never_lets_more_pass(
     assert banded.supported_false_reject_rate == plain.supported_false_reject_rate
 
 
+def test_a_confidence_is_of_both_limits_of_a_review_band(
+    engine: Engine, bundle: Bundle, normals: Normals
+) -> None:
+    """On average alone, the ninth from the top would do for 15 %."""
+    record = record_of(engine, bundle, normals, Promise(0.05, 0.95, review_rate=0.1))
+    assert record.threshold == record.scores[-5]
+    assert record.review is not None and record.review.reject_above == record.scores[-1]
+    assert record.review.stopped_rate == pytest.approx(0.1461, abs=1e-4)
+
+
+def test_too_few_parts_that_are_of_use_make_no_record(
+    engine: Engine, bundle: Bundle, normals: Normals
+) -> None:
+    """There were pictures enough, and then some were refused."""
+    with pytest.raises(InputError, match="60 normal samples cannot support .* 1 %"):
+        record_of(engine, bundle, normals, Promise(0.01))
+
+
 def test_a_reject_names_where_by_the_pixel_limit(
     engine: Engine, bundle: Bundle, normals: Normals
 ) -> None:
@@ -177,6 +195,7 @@ def test_no_defect_is_drawn_on_a_picture_that_was_refused_afterwards(
     blurred = ("first", cv2.GaussianBlur(pictures[0][1], (0, 0), 3))
     normals = collect_from(engine, bundle, [blurred, *pictures[1:20]], canvases_kept=20)
     assert normals.refused["first"].startswith("blurred")
+    assert [part.name for part in normals.parts] == [name for name, _ in pictures[1:20]]
     assert set(normals.canvases) == {name for name, _ in pictures[1:20]}
 
 

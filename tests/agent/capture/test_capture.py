@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from agent.camera import product
-from agent.capture import CaptureState
+from agent.capture import Capture, Captured, CaptureState
+from agent.capture.contract import Mode, Opened, Ready, ToChild
 from agent.capture.stream import LEAST_STALL_S
 from tests.agent.capture.taking import be_busy, make_capture, take_frame, take_until
 
@@ -172,6 +173,92 @@ def test_a_line_that_was_held_up_is_not_shown_the_past():
         fresh = take_frame(capture).frame
         assert asked_ns - fresh.captured_ns < LEAST_STALL_S * 1e9
         assert capture.status.stale == 1
+
+
+class Hand:
+    """A capture process that the test speaks for."""
+
+    opened = Opened({}, 0.02, waits=False)
+    stall_s = age_s = 600.0
+
+    def send(self, message: ToChild) -> None:
+        """It knows already."""
+
+    def take_image(self, ready: Ready) -> np.ndarray:
+        return np.zeros(ready.shape, ready.dtype)
+
+    def close(self) -> None:
+        """Nothing of it stays."""
+
+
+def make_running(mode: Mode, pending_limit: int = 8) -> Capture:
+    capture = make_capture("synthetic://?rate=50", mode, pending_limit)
+    capture._stream, capture._state = Hand(), CaptureState.RUNNING
+    return capture
+
+
+def deliver(
+    capture: Capture, token: str | None, captured_ns: int, skipped: int = 0
+) -> Captured | None:
+    shape, dtype = (2, 2, 3), np.dtype(np.uint8)
+    ready = Ready(0, shape, dtype, 0, "000000", captured_ns, token, skipped)
+    return capture._captured(capture._stream, ready)
+
+
+def test_a_picture_from_before_its_trigger_is_never_given():
+    """A driver's buffer holds it: it shows the part before, which may have been a good one."""
+    capture = make_running("triggered")
+    before_ns = time.monotonic_ns()
+    assert all(capture.trigger(token) for token in "abc")
+    assert deliver(capture, "a", before_ns) is None
+    assert (capture.lost_tokens(), capture.status.stale) == (("a",), 1)
+    now_ns = time.monotonic_ns()
+    captured = deliver(capture, "b", now_ns)
+    assert captured is not None and captured.token == "b"
+    assert capture.lost_tokens() == ()
+    # Nor is one picture given to two parts.
+    assert deliver(capture, "c", now_ns) is None
+    assert (capture.lost_tokens(), capture.status.stale) == (("c",), 2)
+
+
+def test_triggers_that_were_lost_with_their_camera_take_no_room_when_it_is_back():
+    """They were told as lost again with the next failure, and let the line overrun until then."""
+    capture = make_running("triggered", pending_limit=2)
+    assert [capture.trigger(token) for token in "abc"] == [True, True, False]
+    capture._close()  # as when it fails
+    assert capture.lost_tokens() == ("a", "b")
+    capture._stream = Hand()
+    assert [capture.trigger(token) for token in "de"] == [True, True]
+    capture._close()
+    assert capture.lost_tokens() == ("d", "e")
+
+
+def test_a_camera_that_comes_back_set_otherwise_is_a_fault():
+    """Its pictures are others than those that the threshold was taken on."""
+    capture = make_running("triggered")
+    capture._begin(Opened({"exposure": 157}, 0.02, waits=False))
+    capture._epoch += 1
+    capture._begin(Opened({"exposure": 157}, 0.02, waits=False))
+    assert capture.status.state is CaptureState.RUNNING
+    capture._begin(Opened({"exposure": 200}, 0.02, waits=False))
+    assert capture.status.state is CaptureState.FAULT
+    assert capture.status.reason == "the camera came back with other settings"
+    assert capture.settings == {"exposure": 157}
+
+
+def test_each_part_that_was_missed_is_told_once_and_also_by_the_next_process():
+    """A process counts those that it had no room for, from its beginning."""
+    capture = make_running("camera_triggered")
+
+    def missed(skipped: int) -> int:
+        assert deliver(capture, None, time.monotonic_ns(), skipped) is not None
+        return capture.missed_parts()
+
+    assert [missed(skipped) for skipped in (0, 2, 2, 3)] == [0, 2, 0, 1]
+    capture._close()
+    capture._stream = Hand()
+    assert [missed(skipped) for skipped in (0, 1)] == [0, 1]
+    assert capture.status.skipped == 4
 
 
 def test_the_server_that_forks_loads_no_library_from_the_folder_it_is_started_in():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
+import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from agent.camera import EndOfStream, Frame
 from agent.capture import child
-from agent.capture.contract import Want
+from agent.capture.contract import Ready, Trigger, Want
 from agent.capture.ring import Ring
 
 
@@ -56,3 +60,27 @@ def test_a_process_whose_line_goes_while_it_answers_ends(
     ring.close()
     here.close()
     there.close()
+
+
+def test_a_picture_that_was_on_its_way_when_the_trigger_came_is_not_the_part_s() -> None:
+    """It may show the part before; the line would drop it, and the part would have none."""
+    sent: list[Ready] = []
+    ring = Ring(2)
+    connection = SimpleNamespace(send=sent.append)
+    recorder = child.Recorder("v4l2:///dev/video0", "triggered", connection, ring)
+    numbers = itertools.count(1)
+
+    def read() -> Frame:
+        number = next(numbers)
+        if number == 2:
+            recorder.hear(Trigger("a", time.monotonic_ns()))
+        if number == 4:
+            raise EndOfStream
+        image = np.zeros((2, 2, 3), np.uint8)
+        return Frame(image, number, str(number), time.monotonic_ns())
+
+    recorder.hear(Want())
+    with pytest.raises(EndOfStream):
+        recorder._read_on(SimpleNamespace(waits=False, read=read), read())
+    assert [(ready.frame_id, ready.token) for ready in sent] == [(3, "a")]
+    ring.close()

@@ -94,6 +94,28 @@ def test_silence_is_told(context: zmq.Context, endpoint: Callable[[], str]) -> N
     client.close()
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [(b"not json", "is not JSON"), (b"[" * 10_000, "is not JSON"), (b"[]", "refuses")],
+    ids=["no JSON", "deep", "a list"],
+)
+def test_an_answer_that_no_station_gives_is_told(
+    context: zmq.Context, endpoint: Callable[[], str], answer: bytes, told: str
+) -> None:
+    """Another program is at that port: it must not end the client."""
+    where = endpoint()
+    other = context.socket(zmq.ROUTER)
+    other.bind(where)
+    client = ReplayClient(context, where, timeout_s=20)
+    client._send({"op": "snapshot"})
+    peer, _ = other.recv_multipart()
+    other.send_multipart([peer, answer])
+    with pytest.raises(ReplayUnavailable, match=told):
+        client._receive()
+    client.close()
+    other.close()
+
+
 def test_a_long_replay_is_asked_for_page_by_page(
     context: zmq.Context, endpoint: Callable[[], str]
 ) -> None:

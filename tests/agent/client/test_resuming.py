@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.client import Behind, Event, Gap, Position, Subscriber
-from agent.client.position import read_position
+from agent.client.position import read_position, write_position
 from agent.errors import InputError
 from agent.messaging.status import Heartbeat
 from agent.verdict import Verdict
@@ -63,6 +63,19 @@ def test_what_a_station_has_forgotten_of_its_epoch_is_a_gap_to_who_was_away_long
         assert subscriber.missed == 2
 
 
+def test_without_replay_what_passed_since_a_restart_is_a_gap(
+    start: Start, endpoints: tuple[str, str]
+) -> None:
+    station = start()
+    position = Position(station.journal.epoch, station.give(1)[-1])
+    station = start()
+    passed = station.give(2, publish=False)
+    with Subscriber(endpoints[0], position=position) as subscriber:
+        gap = Gap(station.journal.epoch, passed[0], passed[-1])
+        assert listen(station, subscriber) == gap
+        assert subscriber.missed == 2
+
+
 def test_a_client_that_was_away_goes_on_where_it_was(
     start: Start, endpoints: tuple[str, str]
 ) -> None:
@@ -82,6 +95,18 @@ def test_the_beginning_of_everything_is_a_position(
     given = station.give(3)
     with Subscriber(*endpoints, position=Position(0, 0)) as subscriber:
         assert seen_while_beating(station, subscriber, 3) == given
+
+
+def test_what_was_forgotten_before_a_client_came_is_no_gap_to_it(
+    start: Start, endpoints: tuple[str, str]
+) -> None:
+    """Who asks for all that is stored has lost nothing of what is not."""
+    station = start()
+    station.give(2, store=False, publish=False)
+    kept = station.give(3)
+    with Subscriber(*endpoints, position=Position(0, 0)) as subscriber:
+        assert seen_while_beating(station, subscriber, 3) == kept
+        assert subscriber.missed == 0
 
 
 def test_a_station_that_restarted_more_often_than_it_lists_is_replayed_from_the_beginning(
@@ -130,6 +155,18 @@ def test_a_memory_takes_up_where_the_client_was(
         assert seen_while_beating(station, subscriber, 3) == given[2:]
         subscriber.receive(0)  # back for more: the last one is dealt with
     assert read_position(memory) == Position(station.journal.epoch, given[-1])
+
+
+def test_a_position_that_is_given_counts_more_than_the_memory(
+    start: Start, endpoints: tuple[str, str], tmp_path: Path
+) -> None:
+    station = start()
+    given = station.give(4)
+    memory = tmp_path / "position.json"
+    write_position(memory, Position(station.journal.epoch, given[2]))
+    position = Position(station.journal.epoch, given[0])
+    with Subscriber(*endpoints, position=position, memory=memory) as subscriber:
+        assert seen_while_beating(station, subscriber, 3) == given[1:]
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"epoch": "1", "seq": 1}', "[1, 2]"])
@@ -212,6 +249,16 @@ def test_a_station_that_has_lost_its_clock_and_its_journal_is_told_once(
     assert not any(isinstance(event, Behind | Verdict) for event in events)
     (line,) = [each.getMessage() for each in caplog.records if "behind" in each.getMessage()]
     assert f"epoch {epoch}, behind the remembered {epoch + 1000}" in line
+
+
+def test_a_client_that_comes_back_within_an_epoch_is_told_no_alarm(
+    start: Start, endpoints: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    station = start()
+    position = Position(station.journal.epoch, station.give(2)[-1])
+    with Subscriber(*endpoints, position=position) as subscriber:
+        assert isinstance(listen(station, subscriber), Heartbeat)
+    assert "behind" not in caplog.text
 
 
 def test_what_comes_late_of_an_epoch_that_has_ended_is_no_alarm(

@@ -14,7 +14,7 @@ from agent.errors import InputError
 from agent.messaging.replay import ReplayServer
 from agent.states import State
 from agent.verdict import Verdict
-from tests.agent.client.station import TOPIC, Start, listen, seen
+from tests.agent.client.station import TOPIC, Start, listen, seen, seen_while_beating
 from tests.agent.factories import make_verdict
 
 
@@ -35,7 +35,11 @@ def test_what_was_dropped_is_filled_in_from_the_journal(
     with Subscriber(*endpoints) as subscriber:
         listen(station, subscriber)
         given = station.give(3) + station.give(50, publish=False) + station.give(3)
+        assert station.journal.acknowledge("settle", 1, 1, timeout_s=10)
         assert seen(subscriber, 56) == given
+        # The last three came twice, and the replay has brought them already.
+        (after,) = station.give(1)
+        assert seen(subscriber, 1) == [after]
         assert subscriber.missed == 0
 
 
@@ -188,6 +192,23 @@ def test_silence_and_its_end_are_told(
             if event is not None:
                 break
         assert event == Silence(over=True)
+
+
+def test_a_client_that_was_refused_once_connects_again_with_all_its_sockets(
+    start: Start, endpoints: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its key was listed after it had come: it heard nothing until it was restarted."""
+    with Subscriber(*endpoints, client="mes") as subscriber:
+        before = subscriber._socket, subscriber._acknowledger
+        with monkeypatch.context() as patch:
+            patch.setattr("agent.client.subscriber.SILENT_S", 0.0)
+            patch.setattr("agent.client.subscriber.CONNECT_AGAIN_S", 0.0)
+            assert subscriber.receive(0) == Silence(over=False)
+        assert before[1] is not None
+        assert before[0].closed and before[1]._socket.closed
+        station = start()
+        given = station.give(1)
+        assert seen_while_beating(station, subscriber, 1) == given
 
 
 def test_without_a_replay_endpoint_for_now_a_gap_waits_until_it_can_be_filled(

@@ -140,6 +140,28 @@ def test_what_cannot_be_compared_is_not_watched(
     assert not any(monitor.observe(1000.0, GLANCES[0], SIZE) for _ in range(100))
 
 
+def test_what_passes_is_compared_with_what_lies_below_the_limit() -> None:
+    """The limit is one of the scores, and chosen among them: it is no score like the others."""
+    record = record_of(np.arange(300.0), picture=None)
+    assert record.threshold == 296.0
+    monitor = DriftMonitor(record)
+    assert len(json.loads(monitor.memory)["counts"]) == 296 + 1
+    monitor.observe(296.0, GLANCES[0], SIZE)  # which passes
+    assert sum(json.loads(monitor.memory)["counts"]) == 296 + 1 + 1
+    monitor.observe(296.5, GLANCES[0], SIZE)  # and this one is a reject
+    assert sum(json.loads(monitor.memory)["counts"]) == 296 + 1 + 1
+
+
+def test_when_its_bets_are_over_the_watch_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of a part a second would be watched for two weeks, and never again."""
+    monkeypatch.setattr("agent.drift.monitor.HORIZON", 100)
+    monitor = DriftMonitor(record_of(np.arange(300.0), picture=None))
+    random = np.random.default_rng(9)
+    for _ in range(101):
+        monitor.observe(float(random.uniform(0, 290)), GLANCES[0], SIZE)
+    assert monitor.report.parts == 1
+
+
 def test_a_monitor_goes_on_where_the_one_before_it_ended() -> None:
     """A station that starts anew every morning would otherwise never gather the evidence."""
     random = np.random.default_rng(5)

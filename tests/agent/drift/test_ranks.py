@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
+from numpy.random import Generator
 
 from agent.drift.ranks import Ranks
 
@@ -43,3 +47,12 @@ def test_scores_that_tie_are_spread_over_their_gaps() -> None:
     random = np.random.default_rng(4)
     values = [Ranks([1.0] * 9, random).p_value(1.0) for _ in range(2000)]
     assert np.mean(values) == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("drawn", [0.0, 1 - 2.0**-53])
+@pytest.mark.parametrize("score", [-1.0, 9.0])
+def test_no_p_value_is_0_or_1_whatever_is_drawn(drawn: float, score: float) -> None:
+    """No bet survives these: the inspecting thread ended, and the station with it."""
+    random = SimpleNamespace(random=lambda: drawn)
+    p_value = Ranks([1.0, 2.0], cast(Generator, random)).p_value(score)
+    assert 0 < p_value < 1

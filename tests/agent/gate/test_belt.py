@@ -93,7 +93,7 @@ def test_an_encoder_that_jumps_rejects_all_that_is_on_the_belt(
     belt._position = was
     belt.enter("B", read)
     assert not any(belt.may_pass(position) for position in range(read, read + 120))
-    assert belt.counts.passed == 0
+    assert (belt.counts.passed, belt.counts.rejected) == (0, 2)
 
 
 def test_an_encoder_that_was_not_looked_at_for_a_while_may_have_moved_on(
@@ -106,6 +106,44 @@ def test_an_encoder_that_was_not_looked_at_for_a_while_may_have_moved_on(
     belt.allow("A", 5)
     now.s += 10 * FASTEST_S
     assert belt.may_pass(95)
+
+
+def test_a_count_that_was_read_soon_after_the_look_before_does_not_jump(
+    clock: SimpleNamespace,
+) -> None:
+    """What it has moved on since is the way of two looks: every part on the belt was rejected."""
+    belt = Belt(TRAVEL, WINDOW, counted=True)
+    belt.enter("A", 0)
+    belt.allow("A", 0)
+    for position in (0, WINDOW, *range(WINDOW, TRAVEL + 1)):
+        clock.s += FASTEST_S
+        belt.move(position)
+    assert belt.may_pass(TRAVEL)
+
+
+def test_a_belt_that_runs_back_a_little_as_it_stops_has_not_jumped(clock: SimpleNamespace) -> None:
+    belt = Belt(TRAVEL, WINDOW, counted=True)
+    belt.enter("A", 0)
+    belt.allow("A", 0)
+    for position in (*range(1, 51), 49, *range(50, TRAVEL + 1)):
+        clock.s += 0.001
+        belt.move(position)
+    assert belt.may_pass(TRAVEL)
+
+
+def test_an_encoder_that_is_set_forward_when_the_belt_begins_to_run_has_jumped(
+    clock: SimpleNamespace,
+) -> None:
+    """How long it has stood before says nothing of how far it can come now."""
+    belt = Belt(10_000, WINDOW, counted=True)
+    belt.enter("A", 0)
+    belt.allow("A", 0)
+    clock.s += 60.0
+    belt.move(0)
+    for position in (1, 9_990):
+        clock.s += 0.001
+        belt.move(position)
+    assert not belt.may_pass(9_995)
 
 
 def test_an_encoder_that_is_read_in_steps_does_not_jump(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +239,30 @@ def test_an_encoder_that_dies_at_the_open_gate_closes_it(clock: SimpleNamespace)
     assert belt.may_pass(151)
 
 
+def test_an_encoder_that_dies_soon_after_a_stop_closes_the_gate(clock: SimpleNamespace) -> None:
+    """The pause of the stop is none between counts: the gate had stayed open four times as long."""
+    belt = Belt(TRAVEL, WINDOW, counted=True)
+    belt.enter("A", 0)
+    belt.allow("A", 0)
+    for position in range(1, TRAVEL):
+        clock.s += 0.001
+        belt.move(position)
+    clock.s += 60.0  # and stops
+    assert not belt.may_pass(TRAVEL - 1)
+    assert belt.may_pass(TRAVEL)  # and runs again
+    clock.s += 2 * STILL_S
+    assert not belt.may_pass(TRAVEL)
+
+
+def test_a_part_is_as_old_as_the_milliseconds_since_it_entered(
+    belt: Belt, clock: SimpleNamespace
+) -> None:
+    belt.enter("A", 0)
+    clock.s += 0.25
+    assert belt.age_ms("A") == 250.0
+    assert belt.age_ms("B") is None
+
+
 def test_a_slow_belt_with_a_coarse_encoder_does_not_stand_still(clock: SimpleNamespace) -> None:
     belt = Belt(5, 1, counted=True)
     for place in range(4):
@@ -234,6 +296,7 @@ def test_an_encoder_that_stops_counting_takes_back_every_pass(clock: SimpleNames
     assert belt.may_pass(95)
     clock.s += 1.0
     belt.enter("C", 95)
+    belt.allow("C", 95)  # the last that came cannot be trusted either
     for position in range(100, 230, 10):
         clock.s += 0.01
         assert not belt.may_pass(position)

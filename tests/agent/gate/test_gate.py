@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ import zmq
 
 from agent.errors import InputError
 from agent.gate import RejectGate, load_gate
+from agent.gate.config import Endpoints
 from agent.gate.wires import (
     PART_ID,
     FifoSensor,
@@ -175,14 +178,29 @@ def test_a_pass_for_the_part_opens_the_gate_while_the_part_is_there(rig: Rig) ->
             "part_id": "A17", "verdict": Outcome.NO_DECISION, "reason": Reason.DEADLINE,
             "late": True,
         },
+        # in time, and on a picture of the part
+        {
+            "part_id": "A17", "verdict": Outcome.NO_DECISION, "reason": Reason.ENGINE_FAULT,
+        },
         # how old its picture is cannot be told
         {"part_id": "A17", "durations_ms": Durations()},
+        {"part_id": "A17", "durations_ms": STAGES.model_copy(update={"queue": None})},
+        {"part_id": "A17", "durations_ms": STAGES.model_copy(update={"inference": None})},
+        {"part_id": "A17", "durations_ms": STAGES.model_copy(update={"decide": None})},
     ],
 )  # fmt: skip
 def test_nothing_else_opens_it(rig: Rig, verdict: dict[str, Any]) -> None:
     rig.enter("A17")
     rig.say(**verdict)
     assert not any(open_at(rig, count) for count in range(80, 120, 5))
+
+
+def test_a_pass_that_is_followed_by_another_verdict_opens_nothing(rig: Rig) -> None:
+    """Two parts had one id: whose PASS it was cannot be known."""
+    rig.enter("A17")
+    rig.say("A17")
+    rig.say("A17", verdict=Outcome.REJECT)
+    assert not open_at(rig, 100)
 
 
 def test_a_pass_that_comes_at_the_gate_is_too_late(rig: Rig) -> None:
@@ -200,10 +218,12 @@ def test_a_picture_taken_when_the_part_was_gone_opens_nothing(rig: Rig) -> None:
     assert not open_at(rig, 100)
 
 
-def test_a_picture_taken_before_the_part_came_opens_nothing(rig: Rig) -> None:
+@pytest.mark.parametrize("stage", ["queue", "inference", "decide"])
+def test_a_picture_taken_before_the_part_came_opens_nothing(rig: Rig, stage: str) -> None:
     """It shows the part before, whose id may have been the same."""
     rig.enter("A17")
-    rig.say("A17", durations_ms=Durations(queue=0.0, inference=60_000.0, decide=0.0))
+    # longer ago than the part is old, and less than it may be in view
+    rig.say("A17", durations_ms=STAGES.model_copy(update={stage: 59_000.0}))
     assert not open_at(rig, 100)
 
 
@@ -235,6 +255,32 @@ def test_silence_takes_back_a_pass(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
     assert not open_at(rig, 100)
 
 
+def test_a_gate_that_was_refused_once_connects_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its key was listed after it had come: it rejected the whole line until it was restarted."""
+    before = rig.gate._verdicts, rig.gate._commands
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.gate.gate.SILENT_S", 0.0)
+        patch.setattr("agent.gate.gate.CONNECT_AGAIN_S", 0.0)
+        rig.gate.turn()
+    assert all(socket.closed for socket in before)
+    rig.connect()
+    rig.enter("A17")
+    rig.say("A17")
+    assert open_at(rig, 100)
+
+
+def test_a_trigger_that_nobody_hears_does_not_wait_for_the_station(rig: Rig) -> None:
+    """When the station came back, it asked about a part that had long gone by."""
+    away = Endpoints(verdicts=free_endpoint(), commands=free_endpoint())
+    settings = rig.gate._gate.model_copy(update={"endpoints": away})
+    gate = RejectGate(settings, rig.sensor, rig.output, lambda: 0)
+    gate._enter("A17")
+    assert gate._unheard.count == 1
+    gate.close()
+
+
 def test_a_machine_that_has_slept_takes_back_a_pass(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -251,12 +297,13 @@ def told(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
     return [each.getMessage() for each in caplog.records if words in each.getMessage()]
 
 
+@pytest.mark.parametrize("payload", [[b"{"], []], ids=["no JSON", "nothing"])
 def test_what_cannot_be_read_rejects_all_that_is_on_the_belt_and_is_told(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    rig: Rig, caplog: pytest.LogCaptureFixture, payload: list[bytes]
 ) -> None:
     rig.enter("A17")
     rig.say("A17")
-    rig.publisher.send_multipart([ADDRESS.verdict("tiny"), b"{"])
+    rig.publisher.send_multipart([ADDRESS.verdict("tiny"), *payload])
     before = rig.gate.malformed.count
     rig.turn_until(lambda: rig.gate.malformed.count > before)
     assert not open_at(rig, 100)
@@ -303,6 +350,63 @@ def test_what_is_no_part_id_enters_nothing_and_is_told(
     assert not rig.commands.poll(0)
     assert len(told(caplog, "the sensor brings what is no part id")) == 1
     assert "5 lines without a part id" in rig.gate.counts
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[tuple[FifoSensor, int]]:
+    """A sensor, and where its reader of codes writes."""
+    sensor = FifoSensor(tmp_path / "codes")
+    writer = os.open(tmp_path / "codes", os.O_WRONLY)
+    yield sensor, writer
+    with suppress(OSError):
+        os.close(writer)
+    sensor.close()
+
+
+def test_a_part_id_that_comes_in_two_pieces_is_one(pipe: tuple[FifoSensor, int]) -> None:
+    """A serial line brings it so: its end alone is the id of another part."""
+    sensor, writer = pipe
+    os.write(writer, b"A16\nA1")
+    assert sensor.parts() == ["A16"]
+    os.write(writer, b"7\n")
+    assert sensor.parts() == ["A17"]
+
+
+def test_a_line_without_an_end_is_told_once_and_fills_no_memory(
+    pipe: tuple[FifoSensor, int],
+) -> None:
+    sensor, writer = pipe
+    for _ in range(2):
+        os.write(writer, b"x" * 4096)
+        assert sensor.parts() == []
+    assert (sensor.malformed, sensor._rest) == (1, b"")
+    os.write(writer, b"\nA17\n")
+    assert sensor.parts() == ["A17"]
+
+
+def test_a_reader_of_codes_that_ends_leaves_the_gate_its_core(
+    pipe: tuple[FifoSensor, int],
+) -> None:
+    """A pipe at its end wakes up whoever waits for it, again and again."""
+    sensor, writer = pipe
+    os.close(writer)
+    assert select.select([sensor.descriptor], [], [], 0)[0] == []
+    assert sensor.parts() == []
+
+
+def test_the_group_may_write_into_the_pipe_whatever_the_umask(tmp_path: Path) -> None:
+    mask = os.umask(0o077)
+    try:
+        FifoSensor(tmp_path / "codes").close()
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "codes").stat().st_mode & 0o777 == 0o620
+
+
+def test_a_file_is_no_sensor(tmp_path: Path) -> None:
+    (tmp_path / "codes").write_text("A17\n")
+    with pytest.raises(InputError, match="is not a named pipe"):
+        FifoSensor(tmp_path / "codes")
 
 
 def test_a_station_that_takes_no_triggers_is_told_and_does_not_fill_the_log(
@@ -374,6 +478,48 @@ def test_parts_at_a_gpio_line_have_other_ids_after_a_boot_without_a_clock(
     assert all(PART_ID.validate_python(each) and len(each) < 20 for each in ids)
 
 
+def test_a_gpio_line_is_active_only_while_it_is_driven(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    request = SimpleNamespace(
+        set_value=lambda line, value: done.append(f"{line} {value}"),
+        release=lambda: done.append("released"),
+    )
+
+    def request_lines(chip: str, *, consumer: str, config: dict[int, str]) -> SimpleNamespace:
+        done.append(f"{chip} {config}")
+        return request
+
+    gpiod = SimpleNamespace(
+        LineSettings=lambda direction, output_value: f"{direction} {output_value}",
+        line=SimpleNamespace(
+            Direction=SimpleNamespace(OUTPUT="output"),
+            Value=SimpleNamespace(ACTIVE="active", INACTIVE="inactive"),
+        ),
+        request_lines=request_lines,
+    )
+    monkeypatch.setitem(sys.modules, "gpiod", gpiod)
+    output = open_output("gpio:///dev/gpiochip0/17", alternating=False)
+    for on in (True, False, True):
+        output.drive(on)
+    output.close()
+    assert done == [
+        "/dev/gpiochip0 {17: 'output inactive'}", "17 active", "17 inactive", "17 active",
+        "17 inactive", "released",
+    ]  # fmt: skip
+
+
+def test_an_output_rejects_before_it_is_driven_and_when_it_is_closed(tmp_path: Path) -> None:
+    """A gate that was killed has left it open."""
+    out = tmp_path / "out"
+    out.write_text("1\n")
+    output = open_output(f"file://{out}", alternating=False)
+    assert out.read_text() == "0\n"
+    output.drive(True)
+    assert out.read_text() == "1\n"
+    output.close()
+    assert out.read_text() == "0\n"
+
+
 def test_an_alternating_output_changes_with_every_look(tmp_path: Path) -> None:
     output = open_output(f"file://{tmp_path / 'out'}", alternating=True)
     levels = []
@@ -417,6 +563,7 @@ def test_a_wrong_gate_file_is_refused(tmp_path: Path, change: dict[str, Any], me
     path = tmp_path / "gate.yaml"
     path.write_text(yaml.safe_dump(GATE))
     assert load_gate(path).travel.distance == 850_000_000
+    assert load_gate(path).accept_simulated is False
     path.write_text(yaml.safe_dump({**GATE, **change}))
     with pytest.raises(InputError, match=message):
         load_gate(path)

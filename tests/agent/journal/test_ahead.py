@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +115,26 @@ def test_however_often_it_is_saved_the_disk_has_what_is_not_committed(
         if ticket % 7 in (0, 1, 4):
             log.save()
             assert read_entries(path) == read_entries(memory)
+    log.close()
+
+
+def test_what_came_while_it_was_saved_is_saved_the_next_time(
+    path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = AheadLog(path, memory)
+    log.add(entry(1), committed=0)
+    fsync = os.fsync
+
+    def fsync_and_add(descriptor: int) -> None:
+        fsync(descriptor)
+        log.add(entry(2), committed=0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ahead_module.os, "fsync", fsync_and_add)
+        log.save()
+    assert tickets(path) == [1]
+    log.save()
+    assert tickets(path) == [1, 2]
     log.close()
 
 

@@ -30,6 +30,7 @@ from tests.agent.journal.filling import (
     record,
     settle,
     spoil,
+    stored_in,
 )
 from tests.agent.journal.freezing import disk_that_freezes, frozen
 from tests.agent.journal.test_long_outage import outage, stored
@@ -110,6 +111,7 @@ def test_a_killed_station_has_lost_nothing_whoever_starts_the_next(
     for _ in range(2):  # and only once
         journal = start(path)
         assert stored(journal, epoch) == {1}
+        assert stored_in(journal) == 1
         assert journal.interrupted == (OpenPart("open", 80.0),)
         assert journal.close()
     assert read_entries(on_disk) == []

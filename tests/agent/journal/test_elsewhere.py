@@ -12,6 +12,7 @@ import pytest
 
 from agent.journal import Journal, OpenPart, Retention, open_journal
 from agent.journal.former import Former
+from agent.journal.opening import TEMPORARY_MB
 from tests.agent.journal.filling import ROOT, TOPIC, record, settle, spoil, stored_in
 
 
@@ -68,6 +69,7 @@ def test_a_service_goes_on_with_the_journal_that_the_one_before_kept_elsewhere(
         for stored in (3, 6):
             journal = start(path)
             assert journal.alarm is not None and str(kept.parent) in journal.alarm
+            assert journal._writer._retention.max_mb == TEMPORARY_MB  # it may lie in memory
             record(journal, 3)
             settle(journal)
             assert stored_in(journal) == stored

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import select
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from agent.journal import EpochRange, Journal
+from agent.journal import EpochRange, Journal, OpenPart
 from agent.journal import journal as journal_module
 from agent.journal import reader as reader_module
 from tests.agent.journal.filling import TOPIC, record, settle, stored_in
@@ -113,6 +114,14 @@ def test_a_journal_from_before_there_were_notes_is_used(tmp_path: Path) -> None:
     settle(journal)
     assert stored_in(journal) == 3 and journal.first_seq == seqs[-1] + 1
     journal.close()
+
+
+def test_whoever_waits_for_the_disk_is_woken_up(journal: Journal) -> None:
+    """The answer to a trigger came when the loop looked next of its own accord."""
+    ticket = journal.open_part(OpenPart("A", 80.0))
+    assert select.select([journal.descriptor], [], [], 10)[0]
+    assert journal.is_durable(ticket)
+    assert not select.select([journal.descriptor], [], [], 0)[0]
 
 
 def test_an_announcement_that_fails_costs_no_verdict(journal: Journal) -> None:

@@ -11,6 +11,7 @@ import pytest
 from agent.journal import Journal, Retention
 from agent.journal import retention as retention_module
 from agent.journal import writer as writer_module
+from agent.journal.database import TABLES
 from tests.agent.journal.filling import TOPIC, before_each_statement, record, settle, stored_in
 
 
@@ -96,3 +97,48 @@ def test_a_journal_that_outgrows_its_size_forgets_the_oldest_and_says_so(tmp_pat
     assert kept.last_seq - kept.first_seq + 1 <= 2000
     assert journal.forgotten == kept.first_seq - journal.first_seq
     journal.close()
+
+
+class Kept:
+    """Two epochs of three verdicts each, a late result of each, all so many hours old."""
+
+    def __init__(self, hours: float) -> None:
+        self.connection = sqlite3.connect(":memory:")
+        self.connection.executescript(TABLES)
+        stored_at = time.time() - hours * 3600
+        for epoch, seqs in ((5, (1, 2, 3)), (6, (4, 5, 6))):
+            self.connection.execute("INSERT INTO epochs VALUES (?, ?)", (epoch, seqs[0]))
+            for seq in seqs:
+                verdict = (seq, epoch, seq, stored_at, "topic", b"{}")
+                self.connection.execute("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?)", verdict)
+                late = (seq, epoch, seq, b"{}")
+                self.connection.execute("INSERT INTO late_results VALUES (?, ?, ?, ?)", late)
+
+    def acknowledge(self, client: str, epoch: int, seq: int) -> None:
+        self.connection.execute("INSERT INTO acknowledged VALUES (?, ?, ?)", (client, epoch, seq))
+
+    def all_of(self, what: str, table: str) -> list[int]:
+        return [row[0] for row in self.connection.execute(f"SELECT {what} FROM {table} ORDER BY 1")]
+
+
+def test_with_an_epoch_goes_all_that_belonged_to_it_and_nothing_else() -> None:
+    """What was found too late stayed for ever."""
+    kept = Kept(hours=25)
+    kept.acknowledge("mes", 5, 3)
+    assert Retention(acknowledged_days=1).apply(kept.connection, 100) == 0
+    assert kept.all_of("seq", "verdicts") == [4, 5, 6]
+    assert kept.all_of("seq", "late_results") == [4, 5, 6]
+    assert kept.all_of("epoch", "epochs") == [6]
+
+
+def test_what_was_acknowledged_is_kept_for_as_many_days_as_were_asked_for() -> None:
+    kept = Kept(hours=23)
+    kept.acknowledge("mes", 6, 6)
+    assert Retention(acknowledged_days=1).apply(kept.connection, 100) == 0
+    assert kept.all_of("seq", "verdicts") == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_goes_before_there_was_any_client_was_seen_by_none() -> None:
+    kept = Kept(hours=0)
+    assert Retention(max_mb=0).apply(kept.connection, 4) == 4
+    assert kept.all_of("seq", "verdicts") == [5, 6]

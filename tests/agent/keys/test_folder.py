@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,41 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         folder.revoke("mes")
     with pytest.raises(InputError, match="cannot read"):
         read_key_file(tmp_path, StationKey)
+
+
+def test_a_lost_key_of_the_station_costs_no_client_its_place(
+    folder: KeyFolder, tmp_path: Path
+) -> None:
+    folder.admit("mes", READ, tmp_path / "mes.key")
+    (folder.folder / "station.key").unlink()
+    assert folder.make()
+    assert [client.name for client in folder.clients().clients] == ["mes"]
+
+
+def test_a_client_that_cannot_be_listed_has_no_key_either(
+    folder: KeyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file stood in the way of the next try, and would have opened nothing."""
+
+    def full(*_: object) -> None:
+        raise InputError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.keys.folder.write_public_file", full)
+        with pytest.raises(InputError, match="no space left"):
+            folder.admit("mes", READ, tmp_path / "mes.key")
+    assert not (tmp_path / "mes.key").exists()
+    folder.admit("mes", READ, tmp_path / "mes.key")
+
+
+def test_two_changes_at_once_do_not_undo_each_other(folder: KeyFolder, tmp_path: Path) -> None:
+    """A client that had just been revoked was admitted again."""
+    folder.admit("mes", READ, tmp_path / "mes.key")
+    admit = threading.Thread(target=folder.admit, args=("plc", READ, tmp_path / "plc.key"))
+    with folder._locked():
+        admit.start()
+        admit.join(0.2)
+        assert admit.is_alive(), "it did not wait"
+        folder.clients_file.write_text(AllowList().model_dump_json(by_alias=True))
+    admit.join(20)
+    assert [client.name for client in folder.clients().clients] == ["plc"]

@@ -193,6 +193,19 @@ def test_requests_are_counted_to_a_key_however_many_connections_it_has(
     assert ask(other, op="snapshot")["op"] == "snapshot"
 
 
+def test_what_a_client_says_after_it_was_revoked_is_not_heard(
+    station: Guarded, context: zmq.Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection lives on for a moment, and its requests were everybody's."""
+    dealer = connect(context, zmq.DEALER, station.replay, station.client("mes"))
+    assert ask(dealer, op="snapshot")["op"] == "snapshot"
+    monkeypatch.setattr(station.door, "client_of", lambda _: None)
+    dealer.send_json({"op": "ack", "client": "erp", "epoch": 1, "seq": 1})
+    until(lambda: station.door.forbidden == 1)
+    monkeypatch.undo()
+    assert ask(dealer, op="snapshot", client="erp")["acknowledged"] is None
+
+
 def test_nobody_acknowledges_for_another(station: Guarded, context: zmq.Context) -> None:
     dealer = connect(context, zmq.DEALER, station.replay, station.client("mes"))
     answer = ask(dealer, op="ack", client="erp", epoch=1, seq=1)

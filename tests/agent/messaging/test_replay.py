@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,41 @@ def test_a_peer_that_does_not_read_delays_no_other(
         assert (len(messages), end["count"]) == (600, 600)
     # Of the one that sleeps, whose queue is full, not even the first is done.
     assert len(server._jobs) == 8
+
+
+def test_a_peer_that_does_not_read_is_dropped_in_the_end(
+    context: zmq.Context,
+    door: Door,
+    endpoint: Callable[[], str],
+    journal: Journal,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Four that hang would take all the room that there is for replays."""
+    monkeypatch.setattr("agent.messaging.requests.REPLIES_WAITING", 100)
+    monkeypatch.setattr("agent.messaging.replay.STALLED_S", 0.05)
+    server = ReplayServer(door, address := endpoint(), journal, lambda: State.READY)
+    request.addfinalizer(server.close)
+    seqs = fill(journal, 600, size=20_000)
+    asleep = context.socket(zmq.DEALER)
+    asleep.set(zmq.RCVHWM, 1)
+    asleep.set(zmq.RCVBUF, 65_536)
+    asleep.connect(address)
+    asleep.send_json({"op": "replay", "epoch": journal.epoch, "from": seqs[0], "to": seqs[-1]})
+    end_s = time.monotonic() + 20
+    while "dropped a replay to a peer that does not read" not in caplog.text:
+        assert time.monotonic() < end_s, "it is not dropped"
+        threading.Event().wait(0.01)
+    assert ask_state(context, address) == "Ready"
+    assert server._jobs == []
+
+
+def ask_state(context: zmq.Context, address: str) -> str:
+    """As somebody else is told."""
+    peer = dealer(context, address)
+    peer.send_json({"op": "snapshot"})
+    return str(peer.recv_json()["state"])
 
 
 def test_a_verdict_that_becomes_durable_during_a_snapshot_is_not_told_as_lost(

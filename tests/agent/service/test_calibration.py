@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from agent.record import CalibrationRecord, write_record
 from agent.service import calibration as module
 from agent.service.calibration import CalibrationFile
 from tests.agent.factories import make_record
-from tests.agent.service.fakes import Rig
+from tests.agent.service.fakes import SIZE, Rig
 
 FIRST = make_record([-3.0, -2.0, -1.0, 0.0], threshold=0.0)
 SECOND = make_record([-3.0, -2.0, -1.5], threshold=-1.5)
@@ -64,8 +66,33 @@ def test_a_record_of_another_station_changes_nothing(
 ) -> None:
     file = CalibrationFile(path, refuse_all_but(FIRST))
     write_record(path, SECOND)
-    assert file.replaced() is None and file.record == FIRST
-    assert "the former one stays in force: made with another bundle" in caplog.text
+    for _ in range(2):  # it is looked at twice a second
+        assert file.replaced() is None and file.record == FIRST
+    assert caplog.text.count("the former one stays in force: made with another bundle") == 1
+
+
+def test_the_same_record_written_again_is_no_other(path: Path) -> None:
+    """The drift monitor would begin anew."""
+    file = CalibrationFile(path, accept)
+    write_record(path, FIRST)
+    assert file.replaced() is None
+
+
+def test_a_record_that_is_replaced_while_it_is_read_is_noticed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = module.read_record
+
+    def read_and_replace(path: Path) -> CalibrationRecord:
+        record = read(path)
+        write_record(path, SECOND)
+        return record
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "read_record", read_and_replace)
+        file = CalibrationFile(path, accept)
+    assert file.record == FIRST
+    assert file.replaced() == SECOND
 
 
 def test_a_record_that_was_edited_changes_nothing(
@@ -105,8 +132,38 @@ def test_the_line_decides_by_the_new_record_from_the_next_part_on(tmp_path: Path
     rig.turn()
     assert [verdict for _, verdict, _ in rig.verdicts] == ["PASS", "REJECT"]
     assert rig.last["threshold"] == -1.5
+    rig.camera.deliver((*SIZE, 4), triggered=False)  # of no use: nothing decides
+    rig.turn()
+    assert rig.last["score"] is None and rig.last["threshold"] == -1.5
     assert [beat["calibration"] for beat in rig.heartbeats] == [FIRST.sha256, SECOND.sha256]
     rig.journal.close()
+
+
+@pytest.mark.parametrize(("score", "verdict"), [(-1.0, "PASS"), (1.0, "REJECT")])
+def test_a_part_that_is_being_inspected_is_told_with_the_threshold_that_decided(
+    tmp_path: Path, score: float, verdict: str
+) -> None:
+    """A PASS whose score was above the threshold beside it was nobody's to understand."""
+    rig = Rig(tmp_path, mode="free_run")
+    rig.line.begin()
+    begun = threading.Event()
+    infer = rig.engine.infer
+
+    def held_up(frame: Any) -> Any:
+        begun.set()
+        return infer(frame)
+
+    rig.engine.infer = held_up  # type: ignore[method-assign]
+    rig.engine.goes_on.clear()
+    rig.engine.scores.append(score)
+    rig.camera.deliver(triggered=False)
+    rig.line.turn()
+    assert begun.wait(10)
+    rig.line.adopt(SECOND)
+    rig.engine.goes_on.set()
+    rig.turn()
+    assert (rig.last["verdict"], rig.last["threshold"]) == (verdict, FIRST.threshold)
+    rig.close()
 
 
 def test_a_frozen_camera_stays_at_fault_when_the_record_changes(tmp_path: Path) -> None:
@@ -120,6 +177,21 @@ def test_a_frozen_camera_stays_at_fault_when_the_record_changes(tmp_path: Path) 
         rig.turn()
     assert [reason for _, _, reason in rig.verdicts] == [None, "CAMERA_FAULT", "CAMERA_FAULT"]
     rig.close()
+
+
+def test_a_part_is_watched_once_however_long_the_line_rests(tmp_path: Path) -> None:
+    """One unusual part before a break would be taken for a thousand."""
+    scores = [-4.0 + index / 100 for index in range(300)]
+    rig = Rig(tmp_path, mode="free_run", record=make_record(scores, scores[-3]))
+    rig.line.begin()
+    rig.camera.deliver(triggered=False)
+    rig.turn()
+    rig.worker.close()
+    inspector = rig.worker._inspector
+    for _ in range(3):
+        inspector.watch_drift()
+    assert inspector.drift is not None and inspector.drift.parts == 1
+    rig.journal.close()
 
 
 def test_drift_is_published_once_and_stays_in_the_heartbeat(tmp_path: Path) -> None:
@@ -141,8 +213,12 @@ def test_drift_is_published_once_and_stays_in_the_heartbeat(tmp_path: Path) -> N
     rig.journal.close()
 
 
-def test_drift_outlives_the_station_and_ends_with_the_calibration(tmp_path: Path) -> None:
+@pytest.mark.parametrize("noted_parts", [1, 10**9], ids=["each part", "the alarm alone"])
+def test_drift_outlives_the_station_and_ends_with_the_calibration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted_parts: int
+) -> None:
     """Switched off and on, a station must not look as if nothing were wrong."""
+    monkeypatch.setattr("agent.service.inspect.NOTED_PARTS", noted_parts)
     scores = [-4.0 + index / 100 for index in range(300)]
     record = make_record(scores, scores[-3])
     rig = Rig(tmp_path, mode="free_run", record=record)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import zmq
 
+from agent.journal import Journal
 from agent.messaging.door import Door
 from agent.service.commands import CommandDesk
 from tests.agent.service.fakes import Rig
@@ -97,6 +98,31 @@ def test_a_disk_that_takes_too_long_does_not_hold_the_answer_up(
     with talk.disk_held():
         assert talk.ask(TRIGGER) == ACCEPTED
         assert talk.rig.line.has_open("A17")
+
+
+def test_a_disk_that_is_known_to_be_full_does_not_hold_the_answer_up(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.service.commands.DURABLE_WAIT_S", 600.0)
+    with talk.disk_held():
+        monkeypatch.setattr(Journal, "fault", "disk full")
+        assert talk.ask(TRIGGER) == ACCEPTED
+
+
+def test_an_answer_that_waits_for_the_disk_is_given_at_the_end(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The part is open, and gets its verdict: its PLC should not think that it was not heard."""
+    monkeypatch.setattr("agent.service.commands.DURABLE_WAIT_S", 600.0)
+    with talk.disk_held():
+        talk.peer.send_json(TRIGGER)
+        end_s = time.monotonic() + LIMIT_S
+        while not talk.rig.line.has_open("A17"):
+            assert time.monotonic() < end_s
+            talk.desk.serve(talk.rig.line)
+        talk.desk.close()
+        assert talk.peer.poll(LIMIT_S * 1000) and talk.peer.recv_json() == ACCEPTED
+        talk.desk._held.clear()  # as it is closed once more
 
 
 def test_a_refused_trigger_says_why_and_is_answered_on_the_line(talk: Talk) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agent.capture import CaptureState
-from agent.verdict import Reason
+from agent.service.faults import LATE_IN_A_ROW
+from agent.verdict import Outcome, Reason
+from tests.agent.factories import make_verdict
 from tests.agent.service.fakes import NONE, MakeRig, Rig
 
 
@@ -35,6 +37,7 @@ def test_a_slow_engine_is_answered_for_at_the_deadline_and_its_finding_is_kept_a
     rig.engine.goes_on.set()
     rig.turn()
     (late,) = rig.late_results
+    assert not rig.line._overdue  # or a line that is always late fills the memory
     assert (late["part_id"], late["found"], late["score"]) == ("A", found, score)
     assert late["seq"] == rig.last["seq"]
     assert len(rig.verdicts) == 1
@@ -43,6 +46,22 @@ def test_a_slow_engine_is_answered_for_at_the_deadline_and_its_finding_is_kept_a
     ((seq, stored),) = reader.late_results(rig.journal.epoch)
     assert seq == late["seq"] and b'"found":"%s"' % found.encode() in stored
     reader.close()
+
+
+def test_a_picture_whose_part_was_answered_while_it_waited_is_not_inspected(rig: Rig) -> None:
+    """A line that was late once would spend its time on what has gone by, and be late again."""
+    rig.engine.goes_on.clear()
+    rig.line.trigger("A", None)
+    rig.camera.deliver()
+    rig.line.turn()
+    rig.line.trigger("B", 0.001)
+    rig.camera.deliver()
+    while not rig.verdicts:
+        rig.line.turn()
+    rig.engine.goes_on.set()
+    rig.turn()
+    assert rig.verdicts == [("B", NONE, "DEADLINE"), ("A", "PASS", None)]
+    assert rig.worker.finished == 1
 
 
 def test_a_line_that_is_always_late_does_not_fill_the_log(
@@ -103,6 +122,22 @@ def test_three_late_in_a_row_are_a_fault_that_lasts_until_somebody_starts_the_li
     assert rig.verdicts[-1] == ("H", "PASS", None)
 
 
+@pytest.mark.parametrize(
+    ("mode", "reasons"), [("free_run", []), ("camera_triggered", ["NOT_READY"])]
+)
+def test_a_line_that_is_too_slow_decides_nothing_of_what_comes_by_itself(
+    make_rig: MakeRig, mode: str, reasons: list[str]
+) -> None:
+    rig = make_rig(mode)
+    rig.line.begin()
+    rig.line._faults.late_in_a_row = LATE_IN_A_ROW
+    rig.turn()
+    assert rig.states[-1] == "Error"
+    rig.camera.deliver(triggered=False)
+    rig.turn()
+    assert [reason for _, _, reason in rig.verdicts] == reasons
+
+
 def test_parts_that_were_late_because_the_camera_hung_do_not_outlast_it(rig: Rig) -> None:
     """Told from the stall of a camera, three deadlines can pass first."""
     for part in "ABC":
@@ -137,6 +172,47 @@ def test_a_line_that_is_too_slow_is_not_cleared_by_a_camera_that_fails_as_well(r
     assert rig.line.trigger("D", None) is Reason.NOT_READY
 
 
+def test_a_line_that_is_too_slow_is_so_for_the_pictures_that_wait_for_it_too(rig: Rig) -> None:
+    """Only what has no picture yet may be the camera's to answer for."""
+    rig.engine.goes_on.clear()
+    rig.line.trigger("X", None)
+    rig.camera.deliver()
+    rig.line.turn()
+    for part in "ABC":
+        rig.camera.pending.clear()
+        rig.line.trigger(part, 0.001)
+        rig.camera.deliver()
+        rig.line.turn()
+        rig.line.turn()
+    assert rig.states[-1] == "Error"
+    rig.camera.break_down()
+    rig.line.turn()
+    rig.camera.state = CaptureState.RUNNING
+    rig.engine.goes_on.set()
+    rig.turn()
+    assert rig.states[-1] == "Error"
+
+
+def test_what_is_refused_between_does_not_make_a_slow_line_fast(rig: Rig) -> None:
+    """Every other part overran: nobody was told that all others were late."""
+    for part in "ABC":
+        rig.camera.pending.clear()
+        be_late(rig, part)
+        rig.line._faults.note(make_verdict(verdict=Outcome.NO_DECISION, reason=Reason.OVERRUN))
+    rig.turn()
+    assert rig.states[-1] == "Error"
+
+
+def test_a_part_that_came_while_the_station_started_and_is_in_time_is_inspected(
+    make_rig: MakeRig,
+) -> None:
+    rig = make_rig("camera_triggered", deadline_ms=60_000.0)
+    rig.camera.deliver(triggered=False)
+    rig.line.begin()
+    rig.turn()
+    assert [verdict for _, verdict, _ in rig.verdicts] == ["PASS"]
+
+
 def test_parts_that_passed_while_the_station_started_are_no_reason_to_stop_it(
     make_rig: MakeRig,
 ) -> None:
@@ -160,6 +236,25 @@ def test_a_free_running_part_can_be_late_too(make_rig: MakeRig) -> None:
     rig.camera.deliver(triggered=False)
     rig.turn()
     assert rig.verdicts == [("000000", NONE, "DEADLINE")]
+
+
+def test_a_trigger_without_a_deadline_has_that_of_the_station(make_rig: MakeRig) -> None:
+    rig = make_rig("triggered", deadline_ms=0.001)
+    rig.line.begin()
+    rig.line.trigger("A", None)
+    rig.turn()
+    assert rig.verdicts == [("A", NONE, "DEADLINE")]
+    assert rig.last["deadline_ms"] == 0.001
+
+
+def test_a_deadline_counts_from_its_own_trigger(rig: Rig) -> None:
+    """A line that had run for an hour was late with every part."""
+    rig.line._ready_ns -= 3600 * 10**9
+    rig.line.trigger("A", 60_000.0)
+    rig.camera.deliver()
+    rig.turn()
+    assert rig.verdicts == [("A", "PASS", None)]
+    assert rig.last["durations_ms"]["capture"] < 60_000
 
 
 def test_a_late_frame_is_not_taken_for_the_next_part_of_the_same_id(rig: Rig) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import select
 import sqlite3
 import time
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ import pytest
 from agent.capture import CaptureState, CaptureStatus
 from agent.journal import Journal
 from agent.journal import writer as writer_module
+from agent.journal.ahead import read_entries
 from agent.service import worker as worker_module
 from agent.service.herald import HEARTBEAT_S
 from agent.states import State
@@ -31,6 +34,9 @@ def test_free_run_inspects_frames_under_their_names(make_rig: MakeRig) -> None:
         assert rig.turn()
     assert rig.verdicts == [("000000", "PASS", None), ("000001", "REJECT", None)]
     assert rig.last["regions"] and rig.last["captured_at"].endswith("Z")
+    captured_at = datetime.fromisoformat(rig.last["captured_at"].replace("Z", "+00:00"))
+    assert abs(captured_at.timestamp() - time.time()) < LIMIT_S
+    assert rig.last["simulated"] is True  # which no gate lets through
     assert rig.states == ["Initialized", "Ready", "ContinuousExecution"]
 
 
@@ -42,6 +48,57 @@ def test_a_triggered_part_is_answered_under_its_id_with_all_durations(rig: Rig) 
     durations = rig.last["durations_ms"]
     assert all(durations[stage] >= 0 for stage in ("capture", "queue", "inference", "decide"))
     assert rig.states[2:] == ["SingleExecution", "Ready"]
+
+
+def test_a_verdict_is_in_the_log_before_anybody_hears_it(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was killed between the two left a part with two verdicts."""
+    kept: list[list[int]] = []
+    results = rig.line._equipment.results
+    send = results._send
+
+    def look_and_send(topic: bytes, payload: bytes) -> None:
+        found = [entry.content for entry in read_entries(tmp_path / "journal.db.ahead")]
+        kept.append([number for kind, number, *_ in found if kind == "verdict"])
+        send(topic, payload)
+
+    monkeypatch.setattr(results, "_send", look_and_send)
+    for part in "AB":
+        rig.line.trigger(part, None)
+        rig.camera.deliver()
+        rig.turn()
+    assert kept == [[1], [1, 2]]
+
+
+def test_publishing_takes_from_the_decision_to_the_sending(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop that was busy elsewhere had published, by its own account, in no time."""
+    take = rig.worker.take
+
+    def decided_a_second_ago() -> object:
+        found = take()
+        return None if found is None else replace(found, found_ns=found.found_ns - 10**9)
+
+    monkeypatch.setattr(rig.worker, "take", decided_a_second_ago)
+    for part in "AB":  # the second tells of the first
+        rig.line.trigger(part, None)
+        rig.camera.deliver()
+        rig.turn()
+    assert rig.last["durations_ms"]["publish"] >= 1000
+
+
+def test_a_model_that_answers_again_has_not_failed_in_a_row(rig: Rig) -> None:
+    """Three failures in a week had systemd restart a station that worked."""
+    rig.engine.scores.extend([None, None, -1.0])
+    failed = []
+    for part in "ABC":
+        rig.line.trigger(part, None)
+        rig.camera.deliver()
+        rig.turn()
+        failed.append(rig.worker._inspector.failed_in_a_row)
+    assert failed == [1, 2, 0]
 
 
 @pytest.mark.parametrize("score", [None, float("nan"), float("inf")])
@@ -134,6 +191,31 @@ def test_a_line_whose_engine_works_hears_triggers_and_beats(rig: Rig) -> None:
     rig.camera.deliver()
     rig.turn()
     assert [part for part, _, _ in rig.verdicts] == ["A", "B"]
+
+
+def test_a_free_run_takes_no_picture_that_would_have_to_wait(make_rig: MakeRig) -> None:
+    """It would be an old one when it is inspected; the camera keeps the newest until then."""
+    rig = make_rig("free_run")
+    rig.line.begin()
+    rig.engine.goes_on.clear()
+    for _ in range(3):
+        rig.camera.deliver(triggered=False)
+        rig.line.turn()
+    assert len(rig.camera.waiting) == 2
+    rig.engine.goes_on.set()
+
+
+def test_of_triggered_pictures_one_waits_ahead_and_the_others_with_the_camera(rig: Rig) -> None:
+    """The camera counts those it holds, and refuses triggers when they are too many."""
+    rig.engine.goes_on.clear()
+    for part in "ABC":
+        assert isinstance(rig.line.trigger(part, None), int)
+        rig.camera.deliver()
+        rig.line.turn()
+    assert len(rig.camera.waiting) == 1
+    rig.engine.goes_on.set()
+    rig.turn()
+    assert [part for part, _, _ in rig.verdicts] == ["A", "B", "C"]
 
 
 def test_a_line_that_has_a_part_in_every_turn_beats(make_rig: MakeRig) -> None:
@@ -270,6 +352,29 @@ def test_a_station_that_must_not_run_without_its_journal_decides_nothing_meanwhi
     other.close()
     while rig.line.state is not State.READY:
         rig.line.turn()
+
+
+def test_a_station_that_must_not_run_without_its_journal_does_not_with_another_one(
+    make_rig: MakeRig,
+) -> None:
+    rig = make_rig(stop_without_journal=True)
+    rig.journal.alarm = "what was kept there is not taken over"
+    rig.line.begin()
+    rig.turn()
+    assert rig.line.state is State.ERROR
+    assert rig.line.trigger("A", None) is Reason.NOT_READY
+
+
+def test_a_station_that_may_run_without_its_journal_inspects_on(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Journal, "fault", "disk full")
+    rig.turn()
+    assert rig.line.state is State.READY
+    rig.line.trigger("A", None)
+    rig.camera.deliver()
+    rig.turn()
+    assert rig.verdicts == [("A", "PASS", None)]
 
 
 def test_a_free_run_takes_no_triggers(make_rig: MakeRig) -> None:

@@ -160,6 +160,20 @@ def test_at_the_end_open_parts_are_answered_and_the_station_halts(rig: Rig, end:
     assert rig.states[-1] == "Halted"
 
 
+def test_the_last_part_of_a_recording_is_still_inspected(make_rig: MakeRig) -> None:
+    rig = make_rig("free_run")
+    rig.line.begin()
+    rig.engine.goes_on.clear()
+    rig.camera.deliver(triggered=False)
+    while rig.worker.token is None:
+        rig.line.turn()
+    rig.camera.state = CaptureState.ENDED
+    assert rig.line.turn()
+    rig.engine.goes_on.set()
+    assert not rig.turn()
+    assert rig.verdicts == [("000000", "PASS", None)]
+
+
 def test_what_a_crash_left_open_is_answered_before_the_first_new_part(
     make_rig: MakeRig, tmp_path: Path
 ) -> None:

@@ -93,9 +93,32 @@ def test_a_bright_part_that_is_burnt_out_is_saturated(normals: list[np.ndarray])
     assert fault(check, bright[1], bright[0]) is None
 
 
+def test_a_lamp_that_is_too_strong_is_bright(normals: list[np.ndarray]) -> None:
+    check = PictureCheck(normal_look([np.asarray(image * 0.5, np.uint8) for image in normals]))
+    said = fault(check, np.asarray(normals[0] * 0.9, np.uint8))
+    assert said is not None and said.startswith("bright")
+
+
+def test_before_a_white_ground_a_part_that_is_burnt_out_is_saturated(
+    normals: list[np.ndarray],
+) -> None:
+    """A third more than 80 % of the pixels is more than there are."""
+    ground = normal_look(normals).model_copy(update={"saturated": Spread(values=[0.8, 0.82])})
+    said = fault(PictureCheck(ground), np.full_like(normals[0], 255))
+    assert said is not None and said.startswith("saturated")
+
+
+def test_where_normal_pictures_are_white_altogether_white_is_no_fault(
+    normals: list[np.ndarray],
+) -> None:
+    """Their rest is nothing, of which no share can be taken: the station did not start."""
+    white = normal_look(normals).model_copy(update={"saturated": Spread(values=[1.0])})
+    assert fault(PictureCheck(white), normals[1], normals[0]) is None
+
+
 def test_a_line_whose_light_varies_is_given_as_much_room(normals: list[np.ndarray]) -> None:
     dimmed = [np.asarray(image * share, np.uint8) for image in normals for share in (0.5, 1.0)]
-    dim = np.asarray(normals[0] * 0.4, np.uint8)
+    dim = np.asarray(normals[0] * 0.3, np.uint8)
     assert fault(PictureCheck(normal_look(dimmed)), dim) is None
     said = fault(PictureCheck(normal_look(normals)), dim)
     assert said is not None and said.startswith("dark")
