@@ -97,7 +97,6 @@ def find_regions(
     )
     peaks = np.full(count, -np.inf, np.float32)
     np.maximum.at(peaks, labels[above].astype(np.intp), anomaly_map[above])
-    peaks[0] = -np.inf  # label 0 is the background
     found = int(np.count_nonzero(peaks > limit))
     largest = np.argsort(-peaks, kind="stable")[: min(found, MAX_REGIONS)]
     pixel = abs(float(np.linalg.det(to_frame[:, :2])))
