@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zlib
 from pathlib import Path
 
 import cv2
@@ -10,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from agent.errors import InputError
-from agent.imagefile import check_file
+from agent.imagefile import CV_LOGGING, check_file
 from agent.imaging import read_image
 
 
@@ -122,3 +124,53 @@ def test_a_bmp_of_four_channels_is_not_transparent(
     image = np.dstack([picture, np.zeros(picture.shape[:2], np.uint8)])
     assert cv2.imwrite(str(tmp_path / "a.bmp"), image)
     np.testing.assert_array_equal(read_image(tmp_path / "a.bmp"), picture)
+
+
+def png(colour: int, rows: bytes, *more: tuple[bytes, bytes]) -> bytes:
+    """A PNG of 2 x 2 pixels of that colour type, 8 bits each; more: chunks before the pixels."""
+    size = (2).to_bytes(4, "big") * 2
+    chunks = [(b"IHDR", size + bytes((8, colour, 0, 0, 0))), *more]
+    chunks += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    written = [
+        len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+        for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
+
+
+def test_grey_with_transparency_and_a_colour_that_stands_for_none_are_refused(
+    tmp_path: Path,
+) -> None:
+    """As programs write a part that was cut out, where it has no more than a few colours."""
+    opaque = png(4, bytes([0, 50, 255, 60, 255] * 2))
+    assert read(tmp_path, "a.png", opaque)[0, 0].tolist() == [50, 50, 50]
+    with pytest.raises(InputError, match="grey.png is transparent in places"):
+        read(tmp_path, "grey.png", png(4, bytes([0, 50, 255, 60, 0] * 2)))
+    palette = (b"PLTE", bytes([10, 20, 30, 40, 50, 60]))
+    rows = bytes([0, 0, 1] * 2)
+    assert read(tmp_path, "b.png", png(3, rows, palette))[0, 1].tolist() == [60, 50, 40]
+    with pytest.raises(InputError, match="few.png is transparent in places"):
+        read(tmp_path, "few.png", png(3, rows, palette, (b"tRNS", bytes([255, 0]))))
+
+
+def test_a_jpeg_with_a_byte_of_filling_between_its_segments_is_whole(
+    picture: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    whole = jpeg(picture)
+    filled = read(tmp_path, "filled.jpg", whole[:2] + b"\xff" + whole[2:])
+    np.testing.assert_array_equal(filled, read(tmp_path, "a.jpg", whole))
+
+
+def test_ten_thousand_pictures_leave_nothing_open_and_opencv_as_it_was(
+    picture: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    data, usual = jpeg(picture), CV_LOGGING.getLogLevel()
+    CV_LOGGING.setLogLevel(4)
+    read(tmp_path, "a.jpg", data)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        read(tmp_path, "a.jpg", data)
+    assert len(os.listdir("/proc/self/fd")) == before
+    level = CV_LOGGING.getLogLevel()
+    CV_LOGGING.setLogLevel(usual)
+    assert level == 4

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agent.errors import InputError
-from agent.imaging import check_image, list_images, read_image, resize, to_bgr8
+from agent.imaging import check_image, decode_mask, list_images, read_image, resize, to_bgr8
 
 
 @pytest.fixture
@@ -221,3 +221,20 @@ def test_another_depth_than_in_training_is_refused(
 def test_an_array_that_is_no_image_is_refused(image: np.ndarray) -> None:
     with pytest.raises(InputError, match="expected 8 or 16 bits"):
         check_image(image, "it")
+
+
+def test_a_mask_is_what_is_rather_white() -> None:
+    """Its black is seldom quite black where a program has smoothed its edges."""
+    levels = np.array([[0, 1, 127, 128, 255]], np.uint8)
+    mask = decode_mask(cv2.imencode(".png", levels)[1].tobytes(), "it")
+    assert mask.tolist() == [[False, False, False, True, True]]
+
+
+def test_a_picture_that_says_how_it_was_held_is_turned(tmp_path: Path, picture: np.ndarray) -> None:
+    data = write(tmp_path / "a.jpg", picture).read_bytes()
+    orientation = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    exif = b"Exif\0\0" + orientation
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    (tmp_path / "b.jpg").write_bytes(data[:2] + segment + data[2:])
+    upright = read_image(tmp_path / "a.jpg")
+    np.testing.assert_array_equal(read_image(tmp_path / "b.jpg"), np.rot90(upright, -1))

@@ -33,7 +33,8 @@ def test_noise_does_not_look_like_focus() -> None:
 
 def test_saturation_counts_pixels() -> None:
     frame = np.full((40, 40, 3), 100, np.uint8)
-    frame[:10] = 255
+    frame[:10] = 250
+    frame[10:20] = 249
     assert look_at(frame).saturated == 0.25
 
 
@@ -68,3 +69,15 @@ def test_a_large_picture_is_refused_before_it_is_unpacked(monkeypatch: pytest.Mo
     monkeypatch.setattr(cv2, "imdecode", None)
     with pytest.raises(InputError, match="64x64"):
         decode_thumbnail(large)
+
+
+def test_the_measures_are_those_of_the_records_that_are_on_a_line() -> None:
+    """Measured otherwise than at the calibration, every picture of the line would be a fault."""
+    look = look_at(PART)
+    assert look.brightness == pytest.approx(98.38, rel=0.01)
+    assert look.sharpness == pytest.approx(0.0588, rel=0.02)
+    lines = np.zeros((128, 128, 3), np.uint8)
+    lines[::2] = 200
+    assert (look_at(lines).thumbnail == 100).all()
+    darker, lighter = (look_at(np.full_like(lines, level)) for level in (100, 110))
+    assert lighter.difference(darker) == 10

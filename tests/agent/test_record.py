@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -181,10 +182,11 @@ def test_the_p_value_counts_normal_scores_at_least_as_large(
         ({"threshold": float("nan")}, "threshold"),
         ({"threshold": "high"}, "threshold"),
         ({"threshold": 9.0}, "the threshold is above all scores"),
+        ({"threshold": 1.0001}, "the threshold is above all scores"),
         ({"n": 98}, "n is 98, but there are 99 scores"),
         ({"scores": [2.0] + [1.0] * 98}, "ascending"),
         ({"requested_false_reject_rate": 1.5}, "requested_false_reject_rate"),
-        ({"colour": "red"}, "colour"),
+        ({"colour": "red"}, r"is not a calibration record \(.*colour"),
         ({"engine": {"runtime": "openvino"}}, "engine.version"),
         (
             {"review": {"requested_rate": 0.1, "reject_above": 0.5, "stopped_rate": 0.2}},
@@ -313,3 +315,24 @@ def test_a_record_is_known_by_its_content(record: CalibrationRecord, path: Path)
     path.write_text(json.dumps(json.loads(path.read_text())))
     assert read_record(path).sha256 == record.sha256
     assert record.model_copy(update={"note": "other"}).sha256 != record.sha256
+
+
+def test_a_band_in_which_no_score_lies_is_read(path: Path, record: CalibrationRecord) -> None:
+    """With few samples both limits are the largest score, and calibrate writes them so."""
+    band = Review(requested_rate=0.001, reject_above=record.threshold, stopped_rate=0.02)
+    write_record(path, record.model_copy(update={"review": band}))
+    assert read_record(path).review == band
+
+
+def test_a_record_that_cannot_be_written_leaves_the_one_before(
+    path: Path, record: CalibrationRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off half-way it would be none, and the station would not start again."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(InputError, match=r"tiny\.cal\.json: No space left"):
+        write_record(path, record.model_copy(update={"note": "week 2"}))
+    assert read_record(path) == record

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -255,6 +257,45 @@ def test_a_line_that_stands_is_waited_for(
         monkeypatch.setattr(f"calibration.calibrate.{name}", limit_s)
     stream = [*pictures[:taken], ("black", pictures[0][1] // 40), *pictures[taken:]]
     normals = collect(engine, bundle, Source(iter(stream), 20, None, None), no_word)
+    assert len(normals.parts) == 20
+
+
+@pytest.mark.parametrize(
+    ("recorded", "named"),
+    [(True, ["1", "2", "3", "4"]), (False, ["1", "3"])],
+    ids=["film", "camera"],
+)
+def test_of_every_row_of_pictures_that_are_of_no_use_the_first_is_named(
+    engine: Engine, bundle: Bundle, pictures: Frames, recorded: bool, named: list[str]
+) -> None:
+    """And of what can be looked at again, a film or a folder, each."""
+    black = pictures[0][1] // 40
+    rows = [("1", black), ("2", black), pictures[1], ("3", black), ("4", black)]
+    stream = iter([pictures[0], *rows, *pictures[2:]])
+    source = Source(stream, 20, None, None, recorded=recorded)
+    assert list(collect(engine, bundle, source, no_word).refused) == named
+
+
+def test_every_part_that_is_of_use_begins_the_wait_anew(
+    engine: Engine, bundle: Bundle, pictures: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an hour's work, a single dark picture would lose it all."""
+    clock = SimpleNamespace(monotonic=count(0.0, 1000.0).__next__)
+    monkeypatch.setattr("calibration.calibrate.time", clock)
+    stream = [each for part in pictures[:20] for each in (("black", part[1] // 40), part)]
+    monkeypatch.setattr("calibration.calibrate.PATIENCE_S", 3600.0)
+    normals = collect(engine, bundle, Source(iter(stream), 20, None, None), no_word)
+    assert len(normals.parts) == 20
+
+
+def test_a_camera_is_asked_for_another_part_for_each_that_is_refused_afterwards(
+    engine: Engine, bundle: Bundle, pictures: Frames
+) -> None:
+    """As many as the rate needs were asked for, and one fewer is refused."""
+    blurred = ("first", cv2.GaussianBlur(pictures[0][1], (0, 0), 3))
+    stream = iter([blurred, *pictures[1:30]])
+    normals = collect(engine, bundle, Source(stream, 20, None, None), no_word)
+    assert normals.refused["first"].startswith("blurred")
     assert len(normals.parts) == 20
 
 

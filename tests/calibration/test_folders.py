@@ -39,6 +39,7 @@ def make_images(folder: Path, names: Sequence[str]) -> Path:
         pytest.param(
             ["train/good/a.png", "test/dent/b.png"], r"a whole data set \(it has test", id="root"
         ),
+        pytest.param(["Train/a.png", "Test/b.png"], r"data set \(it has Test, Train", id="Root"),
         pytest.param(
             ["tile/test/good/a.png", "tile/ground_truth/dent/b_mask.png"],
             r"it has tile/ground_truth, tile/test\)",
@@ -59,6 +60,15 @@ def test_a_folder_that_is_itself_one_of_bad_parts_is_refused(tmp_path: Path) -> 
     folder = make_images(tmp_path / "NOK", ["a.png"])
     with pytest.raises(InputError, match="NOK is named as a folder of bad parts"):
         list_good_images(folder)
+
+
+def test_nor_is_it_taken_under_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who stands in it says `.`."""
+    monkeypatch.chdir(make_images(tmp_path / "NOK", ["a.png"]))
+    with pytest.raises(InputError, match="is named as a folder of bad parts"):
+        list_good_images(Path())
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,21 @@ def test_the_first_pictures_are_looked_at_again_when_the_usual_is_known() -> Non
     late = gate.look_again()
     assert list(late) == [0] and late[0].startswith("blurred")
     assert gate.look_again() == {}
+
+
+def test_a_line_on_which_the_light_differs_widely_is_calibrated_with_all_of_it() -> None:
+    """Against the median alone, a third of its good parts would set no limit."""
+    gate = Gate()
+    shares = [0.35, 1.0, 0.65, 0.5, 0.85] * 4
+    lit = [(part * share).astype(np.uint8) for part, share in zip(PARTS, shares, strict=False)]
+    assert [refuse(gate, str(index), part) for index, part in enumerate(lit)] == [None] * 20
+    assert refuse(gate, "dim", (PARTS[25] * 0.36).astype(np.uint8)) is None
+
+
+def test_a_burnt_out_picture_among_the_first_opens_the_door_to_no_other() -> None:
+    gate = Gate()
+    burnt = [np.clip(part * 2.0, 0, 255).astype(np.uint8) for part in (PARTS[28], PARTS[29])]
+    assert refuse(gate, "first", burnt[0]) is None
+    for index, part in enumerate(PARTS[:25]):
+        assert refuse(gate, str(index), part) is None
+    assert (refuse(gate, "later", burnt[1]) or "").startswith("saturated")

@@ -7,18 +7,31 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import cv2
 import numpy as np
 import pytest
 import yaml
 
+from agent.camera import Settings, settings_digest
 from agent.cli import main
 from agent.client import Event, Subscriber
 from agent.errors import InputError
 from agent.messaging.status import Heartbeat
-from agent.record import SCHEMA, read_record, write_record
-from calibration.history import former_records, history_of, on_trial, replace_record
+from agent.record import SCHEMA, Review, read_record, write_record
+from calibration import history
+from calibration.evidence import Promise
+from calibration.history import (
+    find_former,
+    former_records,
+    history_of,
+    on_trial,
+    replace_record,
+)
+from calibration.normals import Normals
+from calibration.recalibrate import _warn_if_chosen, promise_of
 from tests.agent.conftest import free_endpoint
 from tests.agent.factories import make_heartbeat
 from tests.agent.service.process import RUNTIME, StationProcess, change_station, write_station
@@ -313,6 +326,161 @@ def test_two_commands_at_once_replace_the_record_one_after_the_other(
     other.join(40)
     assert read_record(path) == second
     assert [each.record for each in former_records(path)] == [record]
+
+
+def test_a_name_that_two_former_records_begin_with_puts_neither_back(
+    station: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.cal.json"
+    record = read_record(path)
+    for note in ("week 2", "week 3"):
+        replace_record(path, record.model_copy(update={"note": note}))
+    with pytest.raises(InputError, match="several former calibrations begin with"):
+        find_former(path, "")
+    assert find_former(path, record.sha256[:9].upper()) == record
+
+
+def test_every_file_that_somebody_has_edited_is_kept(station: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.cal.json"
+    record, edited = read_record(path), ["{}", "[]"]
+    for content in edited:
+        path.write_text(content)
+        replace_record(path, record)
+    kept = [each.read_text() for each in history_of(path).iterdir()]
+    assert set(edited) <= set(kept)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["settings", "digest alone"])
+def test_new_parts_leave_the_camera_as_it_was_calibrated(
+    station: Path, tmp_path: Path, nobody_answers: None, named: bool
+) -> None:
+    """Without its settings the station would take a camera with any exposure from then on."""
+    path = tmp_path / "tiny.cal.json"
+    settings: Settings = {"exposure": 157, "gain": 0}
+    taken = {
+        "camera_settings": settings if named else None,
+        "camera_settings_digest": settings_digest(settings),
+    }
+    replace_record(path, read_record(path).model_copy(update=taken))
+    assert normline("recalibrate", station, write_parts(tmp_path / "new", 3, 5)) == 0
+    after = read_record(path)
+    assert after.n == 65
+    assert {name: getattr(after, name) for name in taken} == taken
+    if not named:
+        assert (
+            normline("recalibrate", station, write_parts(tmp_path / "all", 4, 40), "--replace") == 0
+        )
+        assert read_record(path).camera_settings_digest is None
+
+
+@pytest.mark.parametrize("short", [False, True], ids=["kept", "best effort"])
+def test_what_is_promised_again_is_what_was_promised(
+    station: Path, tmp_path: Path, short: bool
+) -> None:
+    """Another rate, or on average alone, is not what the line was told."""
+    record = read_record(tmp_path / "tiny.cal.json")
+    band = Review(requested_rate=0.1, reject_above=record.threshold, stopped_rate=0.2)
+    made = {"confidence": 0.95, "review": band, "supported_false_reject_rate": 0.04 + 0.02 * short}
+    found = promise_of(record.model_copy(update=made))
+    assert found == Promise(0.05, 0.95, 0.1, best_effort=short)
+
+
+def test_who_confirms_a_record_of_before_keeps_its_note(
+    station: Path, tmp_path: Path, nobody_answers: None
+) -> None:
+    """An older normline must call what it cannot read a newer one's."""
+    path = tmp_path / "tiny.cal.json"
+    before = read_record(path).model_copy(update={"schema_version": 2, "note": "lamp B"})
+    write_record(path, before)
+    assert normline("recalibrate", station, "--confirm") == 0
+    after = read_record(path)
+    assert (after.schema_version, after.note) == (SCHEMA, "lamp B")
+    assert normline("recalibrate", station, write_parts(tmp_path / "new", 3, 5)) == 0
+    assert read_record(path).note == "lamp B"
+
+
+def test_too_few_parts_to_replace_the_others_are_refused_before_they_are_scored(
+    station: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("calibration.session.load_engine", None)
+    few = write_parts(tmp_path / "few", 3, 5)
+    assert normline("recalibrate", station, few, "--replace") == 2
+    assert "5 normal samples cannot support" in capsys.readouterr().err
+
+
+def test_parts_of_the_review_band_are_not_taken_for_picked_rejects(
+    station: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rate that was promised is of those above the band."""
+    record = read_record(tmp_path / "tiny.cal.json")
+    band = Review(requested_rate=0.1, reject_above=record.scores[-1], stopped_rate=0.2)
+    banded = record.model_copy(update={"threshold": record.scores[-9], "review": band})
+    for score, warned in ((record.scores[-2], False), (record.scores[-1] + 1, True)):
+        parts = SimpleNamespace(parts=[SimpleNamespace(score=score)] * 10)
+        _warn_if_chosen(cast(Normals, parts), banded)
+        assert ("above the limit in force" in capsys.readouterr().err) == warned
+
+
+def test_a_former_record_that_cannot_be_kept_stays_in_force(station: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.cal.json"
+    record = read_record(path)
+    history_of(path).touch()
+    other = record.model_copy(update={"note": "other"})
+    with pytest.raises(InputError, match="cannot keep the former calibration"):
+        replace_record(path, other)
+    with (
+        pytest.raises(InputError, match="cannot keep the former calibration"),
+        on_trial(path, other, record),
+    ):
+        pytest.fail("it is in force")
+    assert read_record(path) == record
+
+
+def test_where_there_was_no_record_a_refused_one_does_not_stay(
+    station: Path, tmp_path: Path
+) -> None:
+    """The next start would find what the station has just refused."""
+    path = tmp_path / "tiny.cal.json"
+    record = read_record(path)
+    path.unlink()
+    with pytest.raises(InputError, match="refused"), on_trial(path, record, None):
+        raise InputError("refused by the station")
+    assert not path.exists()
+
+
+def test_who_interrupts_twice_does_not_interrupt_the_putting_back(
+    station: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody presses Ctrl-C once, and a terminal that closes says so twice."""
+    path = tmp_path / "tiny.cal.json"
+    record = read_record(path)
+    write = history.write_atomically
+
+    def interrupted_again(target: Path, data: bytes) -> None:
+        if target == path:
+            signal.raise_signal(signal.SIGINT)
+        write(target, data)
+
+    monkeypatch.setattr(history, "write_atomically", interrupted_again)
+    other = record.model_copy(update={"note": "other"})
+    with pytest.raises(KeyboardInterrupt), on_trial(path, other, record):
+        signal.raise_signal(signal.SIGINT)
+    assert read_record(path) == record
+
+
+def test_former_records_are_listed_by_their_age(station: Path, tmp_path: Path) -> None:
+    """Whoever takes the last of the list takes the one before."""
+    path = tmp_path / "tiny.cal.json"
+    record = read_record(path)
+    days = [f"2026-01-0{day}T00:00:00+00:00" for day in range(1, 7)]
+    dated = [record.model_copy(update={"created_at": day}) for day in days]
+    dated.append(dated[-1].model_copy(update={"confirmed_at": "2026-01-09T00:00:00+00:00"}))
+    for each in (*dated[::-1], record):
+        replace_record(path, each)
+    assert [each.record for each in former_records(path)[:7]] == dated
 
 
 def test_a_former_record_is_put_back_where_there_is_none(

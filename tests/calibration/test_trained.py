@@ -47,6 +47,21 @@ def test_others_beside_them_do_not_hide_them(
         check_unseen("here", names_in(folder), trained)
 
 
+def test_sorted_into_folders_they_are_refused(
+    trained: Bundle, normals: Path, tmp_path: Path
+) -> None:
+    """By a person, after the training; or others beside them in a folder of the same name."""
+    for index, path in enumerate(sorted(normals.glob("*.png"))):
+        for folder in (f"sorted/{index % 2}", "days/monday/good"):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, tmp_path / folder)
+    (tmp_path / "days/tuesday/good").mkdir(parents=True)
+    shutil.copy(path, tmp_path / "days/tuesday/good/99.png")
+    for folder in ("sorted", "days"):
+        with pytest.raises(InputError, match="very images"):
+            check_unseen("here", names_in(tmp_path / folder), trained)
+
+
 def test_those_that_training_set_aside_are_taken(trained: Bundle, normals: Path) -> None:
     check_unseen("here", names_in(normals)[::7], trained)
 

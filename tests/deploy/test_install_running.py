@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from deploy.install import KEPT
-from tests.deploy.machine import GATE, STATION, RunningMachine
+from deploy.install import DONE, KEPT
+from tests.deploy.machine import GATE, STATION, RunningMachine, make_wheel
 
 
 @pytest.fixture
@@ -230,3 +233,74 @@ def test_what_an_earlier_installer_left_is_taken_back_with_its_units(
     assert runs_as_before(machine)
     assert machine.run("uninstall") == 0
     assert list(machine.units.iterdir()) == []
+
+
+def test_a_changed_source_of_the_same_version_is_another_one(machine: RunningMachine) -> None:
+    """It was mended where it stood, and nothing happened."""
+    ran = []
+    for content in ("a = 1", "a = 2"):
+        wheel = make_wheel(machine.wheels, "1.0")
+        with zipfile.ZipFile(wheel, "a") as archive:
+            archive.writestr("more.py", content)
+        assert machine.run("install", str(wheel), "--find-links", str(machine.wheels)) == 0
+        current = (machine.opt / "current").resolve()
+        ran.append((current / "lib/python3/site-packages/more.py").read_text())
+    assert ran == ["a = 1", "a = 2"]
+    assert machine.calls().count(f"restart {STATION}") == 2
+
+
+def test_a_version_that_was_not_wholly_made_is_not_gone_back_to(
+    machine: RunningMachine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert machine.install("1.1") == 0
+    ((machine.opt / "previous").resolve() / DONE).unlink()
+    assert machine.run("rollback") == 2
+    assert "there is no version to go back to" in capsys.readouterr().err
+    assert machine.runs(STATION)[0] == machine.running == "1.1"
+
+
+def test_a_version_that_was_half_removed_is_not_taken_for_whole(
+    machine: RunningMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Installed again, it would be as it was left."""
+    first = (machine.opt / "current").resolve()
+    assert machine.install("1.1") == 0
+    remove = shutil.rmtree
+
+    def cut_off(folder: Path, *more: object, **options: object) -> None:
+        if Path(folder).name == first.name:
+            raise KeyboardInterrupt
+        remove(folder, *more, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("deploy.install.shutil.rmtree", cut_off)
+        assert machine.install("1.2") == 130
+    assert first.exists() and not (first / DONE).exists()
+    (first / "bin/normline").unlink()
+    (first / "leftover").touch()
+    assert machine.install("1.0") == 0
+    assert machine.runs(STATION)[0] == machine.running == "1.0"
+    assert not (first / "leftover").exists()
+
+
+def test_a_unit_is_on_the_disk_before_it_has_its_name(
+    machine: RunningMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut it would be empty, and systemd start nothing."""
+    steps: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def noted_sync(descriptor: int) -> None:
+        steps.append("sync")
+        sync(descriptor)
+
+    def noted_replace(new: Path, path: Path) -> None:
+        if path == machine.units / STATION:
+            steps.append("named")
+        replace(new, path)
+
+    machine.describe(STATION, "second")
+    monkeypatch.setattr("deploy.install.os.fsync", noted_sync)
+    monkeypatch.setattr("deploy.install.os.replace", noted_replace)
+    assert machine.install("1.0") == 0
+    assert steps[steps.index("named") - 1] == "sync"

@@ -18,7 +18,14 @@ from torch import nn
 
 import training.errors
 from agent.bundle import Bundle, open_bundle
-from agent.engine import PRECISIONS, RUNTIMES, EngineFault, load_engine
+from agent.engine import (
+    PRECISIONS,
+    RUNTIMES,
+    Engine,
+    EngineFault,
+    installed_runtimes,
+    load_engine,
+)
 from agent.errors import InputError
 from deploy import package
 from deploy.commands import evaluate, export
@@ -209,6 +216,40 @@ def test_more_frames_of_the_same_parts_stand_behind_those_that_were_asked_about(
     assert len(more.frames) == len(more.trained.maps) == 24
     assert list(more.trained.scores) == [*range(6), *[9] * 18]
     assert list(more.anomalous) == [False, False, False, False, True, True] * 4
+
+
+def test_every_precision_is_compared_on_every_runtime_and_tested_as_the_station_will(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INT8 by more frames: of a few, one verdict that differs would be too many, or none be."""
+    compared: list[tuple[str, str, int]] = []
+    tested: list[tuple[str, str]] = []
+
+    def ask(engine: Engine, frames: NDArray[np.uint8]) -> Said:
+        found = engine.fingerprint
+        compared.append((found.runtime, found.precision, len(frames)))
+        return Said(np.zeros(len(frames)), np.zeros((len(frames), 64, 64), np.float32))
+
+    def test(engine: Engine, _: Bundle) -> None:
+        tested.append((engine.fingerprint.runtime, engine.fingerprint.precision))
+
+    monkeypatch.setattr(package, "ask_engine", ask)
+    monkeypatch.setattr(package, "self_test", test)
+    frames = np.zeros((4, 64, 64, 3), np.uint8)
+    said = Said(np.zeros(4), np.zeros((4, 64, 64), np.float32))
+    more = package.Exact(frames, np.zeros(4, np.bool_), said)
+    few = package.Exact(frames[:1], more.anomalous[:1], Said(said.scores[:1], said.maps[:1]))
+    package.gate(open_bundle(write_tiny_bundle(tmp_path / "tiny.nlb")), few, more)
+    expected = [(runtime, each) for runtime in installed_runtimes() for each in PRECISIONS]
+    assert tested == expected
+    assert compared == [(*pair, 4 if pair[1] == "int8" else 1) for pair in expected]
+
+
+def test_golden_frames_show_good_parts_and_defects(exact: package.Exact) -> None:
+    """An engine that misses every defect would still say of good parts what it should."""
+    said = Said(exact.trained.scores, np.zeros((6, SIDE, SIDE), np.float32))
+    golden = package._golden(replace(exact, trained=said), 1.0)
+    assert list(golden.scores) == [0, 1, 4, 5]
 
 
 def test_a_precision_without_an_answer_is_refused_in_one_line(

@@ -10,7 +10,16 @@ from agent.errors import InputError
 from deploy import half
 from deploy.graph import line_module
 from deploy.half import check_half, extremes, largest_value
-from deploy.parity import SHIFT, Said, ask_module, check, compare, seen_again, span_of
+from deploy.parity import (
+    SHIFT,
+    Parity,
+    Said,
+    ask_module,
+    check,
+    compare,
+    seen_again,
+    span_of,
+)
 from tests.deploy.networks import random_frames, random_inspector
 from tests.deploy.plates import SIDE
 
@@ -139,3 +148,66 @@ def test_the_extremes_are_pictures() -> None:
     pictures = extremes((64, 96))
     assert pictures.shape == (4, 64, 96, 3) and pictures.dtype == np.uint8
     assert pictures[0].max() == 0 and pictures[1].min() == 255
+
+
+@pytest.mark.parametrize(
+    ("precision", "measure", "good", "bad"),
+    [
+        ("fp32", "agreement", 1.0, 0.9999),
+        ("fp32", "correlation", 0.9999, 0.9998),
+        ("fp32", "score", 1e-3, 1.1e-3),
+        ("fp32", "map", 1e-3, 1.1e-3),
+        ("fp16", "agreement", 1.0, 0.9999),
+        ("fp16", "correlation", 0.9999, 0.9998),
+        ("fp16", "score", 1e-2, 1.1e-2),
+        ("fp16", "map", 1e-2, 1.1e-2),
+        ("int8", "agreement", 0.995, 0.994),
+        ("int8", "correlation", 0.98, 0.979),
+        ("int8", "score", 0.15, 0.151),
+        ("int8", "map", 0.05, 0.051),
+        ("int8", "correlation", 1.0, np.nan),
+        ("int8", "map", 0.0, np.nan),
+    ],
+)
+def test_what_is_demanded_of_a_precision_is_what_is_written(
+    precision: str, measure: str, good: float, bad: float
+) -> None:
+    exact = {"agreement": 1.0, "correlation": 1.0, "score": 0.0, "map": 0.0, "span": 1.0}
+    check("it", precision, Parity(**{**exact, measure: good}))
+    with pytest.raises(InputError, match="it is not the trained model"):
+        check("it", precision, Parity(**{**exact, measure: bad}))
+
+
+def test_a_single_map_that_strays_is_told_whichever_way_it_strays() -> None:
+    """Over all frames, and over what is too much and too little, it would even out."""
+    maps = said().maps.copy()
+    maps[3, ::2] += 0.4
+    maps[3, 1::2] -= 0.4
+    found = compare(Said(said().scores, maps), said(), ANOMALOUS, SPAN)
+    assert found.map == pytest.approx(0.2, rel=1e-4)
+
+
+def test_verdicts_are_compared_for_strict_lines_and_for_lenient_ones() -> None:
+    """Between the limits for 5 % and for 1 % lies the anomaly that one model finds."""
+    scores = np.r_[np.arange(10.0), np.full(10, 50.0)]
+    scores[-1] = 8.85
+    other = scores.copy()
+    other[-1] = 8.95
+    maps = said().maps
+    found = compare(Said(other, maps), Said(scores, maps), ANOMALOUS, SPAN)
+    assert found.agreement == pytest.approx(1 - 1 / 60)
+
+
+def test_where_no_frame_is_good_all_are_compared_as_if_they_were() -> None:
+    found = compare(said(), said(), np.ones(20, np.bool_), SPAN)
+    assert found.agreement == 1.0
+    lower = Said(said().scores[::-1], said().maps)
+    assert compare(lower, said(), np.ones(20, np.bool_), SPAN).agreement < 1.0
+
+
+def test_a_light_part_seen_again_in_more_light_stays_light() -> None:
+    """Levels that wrap around would show it black, and be what INT8 is judged by."""
+    white = np.full((4, 32, 32, 3), 250, np.uint8)
+    again = seen_again(white)
+    assert again.min() > 200 and again.max() == 255
+    assert len({int(frame[0, 0, 0]) for frame in again}) > 3

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from training import material as material_module
 from training.budget import Budget
 from training.dataset import read_dataset
 from training.material import Material, gather
@@ -81,3 +83,36 @@ def test_grey_among_coloured_pictures_is_said(parts: Path) -> None:
     grey = len(set(faded) - set(material.calibration))
     read = COUNT - len(material.calibration)
     assert f"{grey} of {read} images are grey, the others in colour" in said
+
+
+def test_every_image_has_one_use(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What sets the threshold is not looked at, not even for how parts are to be seen."""
+    read: list[Path] = []
+    looked: list[Path] = []
+    load, choose = material_module.load_images, material_module.choose_view
+
+    def noted_load(paths: Any, view: Any) -> Any:
+        read.extend(paths)
+        return load(paths, view)
+
+    def noted_choose(wish: Any, paths: Any, *more: Any) -> Any:
+        looked.extend(paths)
+        return choose(wish, paths, *more)
+
+    monkeypatch.setattr(material_module, "load_images", noted_load)
+    monkeypatch.setattr(material_module, "choose_view", noted_choose)
+    material, _ = gathered(parts)
+    assert material.counts == {"train": 9, "selection": 1, "calibration": 2}
+    assert material.tiles == {"train": 9, "selection": 1}
+    assert sorted([*read, *material.calibration]) == sorted(parts.glob("*.png"))
+    assert sorted(looked) == sorted(read)
+
+
+def test_of_many_images_only_so_many_choose_the_checkpoint(
+    parts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are trained on."""
+    monkeypatch.setattr(material_module, "SELECTION_SHARE", 0.5)
+    monkeypatch.setattr(material_module, "MAX_SELECTION", 2)
+    material, _ = gathered(parts)
+    assert material.counts == {"train": 8, "selection": 2, "calibration": 2}

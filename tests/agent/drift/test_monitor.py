@@ -120,6 +120,22 @@ def test_a_part_that_stands_still_before_the_camera_counts_once(score: float) ->
     assert monitor.report.parts == len(GLANCES)
 
 
+def test_a_part_that_stands_still_after_others_counts_once_too() -> None:
+    """Though two parts of the calibration were, by chance, all but the same."""
+    random = np.random.default_rng(9)
+    alike = PICTURE.model_copy(
+        update={"difference": Spread(values=[0.01, *PICTURE.difference.values])}
+    )
+    monitor = DriftMonitor(record_of(random.normal(size=300), picture=alike))
+    for glance in GLANCES[1:20]:
+        monitor.observe(float(random.normal()), glance, SIZE)
+    for _ in range(10):
+        noisy = PARTS[0] + random.normal(0, 2, PARTS[0].shape)
+        glance = glance_at(np.clip(noisy, 0, 255).astype(np.uint8))
+        monitor.observe(float(random.normal()), glance, SIZE)
+    assert monitor.report.parts == 20
+
+
 def test_a_line_that_rejects_everything_is_told() -> None:
     random = np.random.default_rng(3)
     monitor = DriftMonitor(record_of(random.normal(size=300)))
@@ -183,6 +199,19 @@ def test_a_monitor_goes_on_where_the_one_before_it_ended() -> None:
     assert not again.observe(9.0, GLANCES[0], SIZE), "the alarm is raised once"
 
 
+def test_nothing_that_was_gathered_is_lost_by_a_start() -> None:
+    """Of a line that is switched off every evening, rejects or good parts alone would count."""
+    random = np.random.default_rng(11)
+    record = record_of(random.normal(size=300), picture=None)
+    monitor = DriftMonitor(record)
+    for part in range(200):
+        score = 9.0 if part % 40 == 0 else float(random.normal(0.2))
+        monitor.observe(score, GLANCES[0], SIZE)
+    again = DriftMonitor(record, monitor.memory)
+    assert again.report == monitor.report
+    assert json.loads(again.memory) == json.loads(monitor.memory)
+
+
 def test_evidence_against_another_calibration_is_none_against_this() -> None:
     random = np.random.default_rng(6)
     first, second = (record_of(random.normal(size=300), picture=None) for _ in range(2))
@@ -203,8 +232,9 @@ def test_evidence_against_another_calibration_is_none_against_this() -> None:
         {"counts": [0] * 300},
         {"counts": [1]},
         {"aside": -1.0},
+        {"aside": float("inf")},
     ],
-    ids=["fewer bets", "other bets", "newer", "no counts", "too few counts", "a debt"],
+    ids=["fewer bets", "other bets", "newer", "no counts", "too few counts", "a debt", "no end"],
 )
 def test_a_memory_that_cannot_be_gone_on_with_is_left(spoilt: dict[str, object]) -> None:
     """It comes from another version or a sick disk, and must not end the station."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agent.bundle import Bundle, open_bundle, write_bundle
-from agent.engine import deviation, golden_scores, load_engine, self_test
+from agent.engine import EngineFault, Inspection, deviation, golden_scores, load_engine, self_test
 from agent.errors import InputError
 from tests.tiny import tiny_graph, write_tiny_bundle
 
@@ -68,4 +68,34 @@ def test_the_deviation_is_that_of_the_worst_frame(tmp_path: Path) -> None:
     found = deviation(engine, golden)
     assert found.score == pytest.approx(0.5, abs=1e-5)
     assert found.map == pytest.approx(0.25, abs=1e-5)
+    engine.close()
+
+
+def test_what_a_map_has_too_much_and_too_little_does_not_even_out(tmp_path: Path) -> None:
+    bundle = open_bundle(write_tiny_bundle(tmp_path / "tiny.nlb"))
+    engine = load_engine(bundle, runtime="onnxruntime", precision="fp32")
+    golden = bundle.golden()
+    golden.maps[1, ::2] += np.float32(0.25)
+    golden.maps[1, 1::2] -= np.float32(0.25)
+    assert deviation(engine, golden).map == pytest.approx(0.25, abs=1e-5)
+    engine.close()
+
+
+@pytest.mark.parametrize("level", [0, 255], ids=["dark", "light"])
+def test_an_engine_that_has_no_answer_for_a_picture_all_dark_or_light_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: int
+) -> None:
+    """No golden frame is one, and in 16 bits such a picture would overflow first."""
+    bundle = open_bundle(write_tiny_bundle(tmp_path / "tiny.nlb"))
+    engine = load_engine(bundle, runtime="onnxruntime", precision="fp32")
+    infer = engine.infer
+
+    def overflow(frame: np.ndarray) -> Inspection:
+        if (frame == level).all():
+            raise EngineFault("the score or the map is not finite")
+        return infer(frame)
+
+    monkeypatch.setattr(engine, "infer", overflow)
+    with pytest.raises(InputError, match="self-test failed .*not finite"):
+        self_test(engine, bundle)
     engine.close()

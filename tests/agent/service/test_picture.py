@@ -7,7 +7,7 @@ import pytest
 
 from agent.camera import product
 from agent.camera.rehearsal import PICTURE_FAULTS
-from agent.picture import encode_thumbnail, glance_at, look_at
+from agent.picture import Glance, encode_thumbnail, glance_at, look_at
 from agent.record import Picture, Spread
 from agent.service.picture import PictureCheck
 from agent.view import View
@@ -122,3 +122,42 @@ def test_a_line_whose_light_varies_is_given_as_much_room(normals: list[np.ndarra
     assert fault(PictureCheck(normal_look(dimmed)), dim) is None
     said = fault(PictureCheck(normal_look(normals)), dim)
     assert said is not None and said.startswith("dark")
+
+
+@pytest.mark.parametrize(
+    ("measure", "normal", "within", "beyond", "said"),
+    [
+        ("brightness", [100.0, 110.0], 75.5, 74.5, "dark"),
+        ("brightness", [100.0, 110.0], 146.5, 147.5, "bright"),
+        ("brightness", [40.0, 80.0], 20.5, 19.5, "dark"),
+        ("brightness", [40.0, 80.0], 159.5, 160.5, "bright"),
+        ("sharpness", [0.4, 0.44], 0.305, 0.295, "blurred"),
+        ("saturated", [0.2, 0.2], 0.39, 0.41, "saturated"),
+    ],
+)
+def test_a_picture_may_lie_as_far_out_as_its_limit_and_no_further(
+    normals: list[np.ndarray],
+    measure: str,
+    normal: list[float],
+    within: float,
+    beyond: float,
+    said: str,
+) -> None:
+    """Half as bright as any was before, a part would be judged, and the most of it not be seen."""
+    usual = normal_look(normals).model_copy(
+        update={
+            "brightness": Spread(values=[100.0]),
+            "sharpness": Spread(values=[0.4]),
+            "saturated": Spread(values=[0.0]),
+            measure: Spread(values=normal),
+        }
+    )
+    check, found = PictureCheck(usual), []
+    for value in (within, beyond):
+        seen = {"brightness": 100.0, "sharpness": 0.4, "saturated": 0.0, measure: value}
+        grey = np.zeros((100, 100), np.uint8)
+        grey.ravel()[: round(seen["saturated"] * grey.size)] = 255
+        glance = Glance(grey, seen["brightness"], seen["sharpness"])
+        found.append(check.fault(normals[0], glance, None))
+    assert found[0] is None
+    assert found[1] is not None and found[1].startswith(said)

@@ -17,12 +17,12 @@ import zmq
 
 from agent.bundle import open_bundle
 from agent.camera import Settings, settings_digest
-from agent.engine import Fingerprint
+from agent.engine import PRECISIONS, Fingerprint, load_engine
 from agent.errors import InputError
 from agent.record import read_record, write_record
 from agent.service.startup import check_camera, run_station
 from tests.agent.factories import make_record
-from tests.agent.service.process import ROOT, change_station, write_station
+from tests.agent.service.process import ROOT, RUNTIME, change_station, write_station
 from tests.tiny import write_tiny_bundle, write_tiny_record
 
 SETTINGS: Settings = {"scheme": "v4l2", "width": 640, "height": 480, "exposure": 100}
@@ -70,10 +70,28 @@ def name_a_runtime_that_does_not_exist(station: Path) -> None:
     change_station(station, engine={"runtime": "abacus"})
 
 
-def show_eight_bits_to_a_model_of_sixteen(station: Path) -> None:
+def show_eight_bits_to_a_model_of_sixteen(station: Path, uri: str = "v4l2:///dev/video99") -> None:
     view = {"window": (0, 65535)}
     write_tiny_bundle(station.with_name("tiny.nlb"), view=view)
-    change_station(station, camera={"uri": "v4l2:///dev/video99"})
+    change_station(station, camera={"uri": uri})
+
+
+def stream_eight_bits_to_a_model_of_sixteen(station: Path) -> None:
+    show_eight_bits_to_a_model_of_sixteen(station, "rtsps://127.0.0.1/stream")
+
+
+def film_eight_bits_for_a_model_of_sixteen(station: Path) -> None:
+    show_eight_bits_to_a_model_of_sixteen(station, "file:///parts.mp4")
+
+
+def run_an_engine_that_strays(station: Path) -> None:
+    exact = {precision: {"score": 1e-6, "map": 1e-6} for precision in PRECISIONS}
+    path = write_tiny_bundle(station.with_name("tiny.nlb"), view={"tolerances": exact})
+    bundle = open_bundle(path)
+    engine = load_engine(bundle, runtime=RUNTIME, precision="int8")
+    engine.close()
+    write_tiny_record(station.with_name("tiny.cal.json"), bundle, engine.fingerprint, 0.0)
+    change_station(station, engine={"precision": "int8"})
 
 
 def mistype_a_key(station: Path) -> None:
@@ -93,6 +111,9 @@ def mistype_a_key(station: Path) -> None:
         (name_a_runtime_that_does_not_exist, "no runtime abacus"),
         (mistype_a_key, "unknown key kamera"),
         (show_eight_bits_to_a_model_of_sixteen, "a camera of v4l2:// gives 8 bits"),
+        (stream_eight_bits_to_a_model_of_sixteen, "a camera of rtsps:// gives 8 bits"),
+        (film_eight_bits_for_a_model_of_sixteen, "a camera of file:// gives 8 bits"),
+        (run_an_engine_that_strays, "the self-test failed on"),
     ],
 )
 def test_refused(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
@@ -159,6 +180,7 @@ def test_a_camera_set_otherwise_than_for_the_calibration_is_refused(
             r"exposure 100 instead of 99",
         ),
         ({"camera_settings": {**SETTINGS, "gain": 3}}, "gain not set instead of 3"),
+        ({"camera_settings": {"scheme": "v4l2"}}, "exposure 100 instead of not set"),
         ({"frame_size": (240, 320)}, "images of 640x480 instead of 320x240"),
     ],
 )
@@ -187,3 +209,9 @@ def run(station: Path) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         check=False,
     )
+
+
+def test_a_camera_of_the_size_of_the_calibration_is_taken() -> None:
+    """A size is (height, width); the other way round every camera would be another one."""
+    record = make_record([0.0], 0.0).model_copy(update={"frame_size": (480, 640)})
+    check_camera(record, SETTINGS, False)

@@ -96,7 +96,10 @@ def test_a_model_that_fails_once_before_a_pause_is_alive(station: Station) -> No
         assert station.is_fed()
 
 
-def test_a_camera_that_is_being_opened_again_starves_nobody(station: Station) -> None:
-    station.capture.status.state = CaptureState.FAULT
+@pytest.mark.parametrize("state", [CaptureState.FAULT, CaptureState.STARTING, CaptureState.ENDED])
+def test_a_camera_that_is_being_opened_again_starves_nobody(
+    station: Station, state: CaptureState
+) -> None:
+    station.capture.status.state = state
     station.work("inference")
     assert station.is_fed()

@@ -159,17 +159,62 @@ def test_a_machine_that_paused_in_an_inspection_still_tells_one_that_hangs() -> 
     worker.close()
 
 
+def test_an_inspection_is_held_against_the_slowest_before_it() -> None:
+    """One that takes its usual time would silence the station, as would waiting for a part."""
+    inspector = Held()
+    worker = Worker(cast(Inspector, inspector))
+    assert not worker.is_hung
+    inspector.goes_on.clear()
+    worker.inspect("A17", cast(Captured, Shot()))
+    assert not worker.is_hung  # the first of all
+    worker._began_s -= 0.5
+    inspector.goes_on.set()
+    assert is_signalled(worker, LIMIT_S) and worker.take() is not None
+    worker.inspect("A18", cast(Captured, Shot()))
+    assert is_signalled(worker, LIMIT_S) and worker.take() is not None
+    inspector.goes_on.clear()
+    worker.inspect("A19", cast(Captured, Shot()))
+    worker._began_s -= 3.0
+    assert not worker.is_hung
+    inspector.goes_on.set()
+    worker.close()
+
+
+def test_an_inspection_that_hangs_is_left_behind_with_what_it_still_uses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A station that waits for it never ends; and its signal may reach what came in its place."""
+    monkeypatch.setattr("agent.service.worker.END_S", 0.01)
+    inspector = Held()
+    inspector.goes_on.clear()
+    worker = Worker(cast(Inspector, inspector))
+    worker.inspect("A17", cast(Captured, Shot()))
+    worker.close()
+    assert worker._thread.is_alive()
+    os.fstat(worker.descriptor)
+    inspector.goes_on.set()
+    worker._thread.join(LIMIT_S)
+    assert is_signalled(worker)
+    os.close(worker.descriptor)
+
+
 class Broken(Stub):
     """An inspector that cannot even be kept awake."""
 
+    def __init__(self, defect: BaseException) -> None:
+        self.defect = defect
+
     def stir(self) -> None:
-        raise LookupError("no such engine")
+        raise self.defect
 
 
-def test_a_defect_between_parts_ends_the_station_and_does_not_hang_it() -> None:
+@pytest.mark.parametrize("defect", [LookupError, MemoryError, SystemExit])
+def test_a_defect_between_parts_ends_the_station_and_does_not_hang_it(
+    defect: type[BaseException],
+) -> None:
     """A thread that died unseen would leave every part after it without an answer."""
-    worker = Worker(cast(Inspector, Broken()))
+    worker = Worker(cast(Inspector, Broken(defect("no such engine"))))
     assert is_signalled(worker, LIMIT_S)
-    with pytest.raises(LookupError):
+    with pytest.raises(defect):
         worker.take()
     worker.close()
