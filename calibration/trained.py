@@ -14,7 +14,7 @@ from agent.errors import InputError
 def check_unseen(address: str, names: Sequence[str], bundle: Bundle) -> None:
     """Refuse the images that a model was trained on, where all of them are there.
 
-    Training takes them from one folder: those beside them, or in its subfolders, hide nothing.
+    Training takes them from one folder, or from one and its subfolders: those beside hide nothing.
 
     Args:
         address: what names them.
@@ -40,8 +40,8 @@ def check_unseen(address: str, names: Sequence[str], bundle: Bundle) -> None:
 def _data_digest(images: Iterable[tuple[Path, bytes]]) -> str:
     """Of files with the sha256 of each, as training takes it for a bundle's manifest."""
     digest = hashlib.sha256()
-    for path, content in sorted(images, key=lambda image: image[0].name):
-        digest.update(path.name.encode() + b"\0" + content)
+    for name, content in sorted((path.name, content) for path, content in images):
+        digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()
 
 

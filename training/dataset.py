@@ -3,6 +3,7 @@
 Two layouts are read. A plain folder holds images of good parts. An MVTec-AD folder holds
 
     train/good/*                          images of good parts
+    train/good/<part>/*                   several of one part, in a folder of its own
     test/good/*                           good parts that training never sees
     test/<kind>/*                         defective parts, by kind of defect
     ground_truth/<kind>/<stem>_mask.png   where the defect is (0 and 255)
@@ -25,6 +26,7 @@ from tqdm import tqdm
 from training.errors import InputError
 from training.images import MASK_LEVEL, list_images, read_image, read_mask, subfolders
 from training.shared import shared_array
+from training.split import group_by_part
 
 GOOD = "good"
 MINIMUM_IMAGES = 8
@@ -95,13 +97,16 @@ def read_dataset(root: Path) -> Dataset:
     """Find the images below `root`, in sorted order; none is opened yet.
 
     Raises InputError where the folder is missing, holds neither `train/good` nor images, holds
-    fewer than 8 good images, or lacks the mask of a defective image while others have theirs.
+    fewer than 8 good images, or images of fewer than 8 good parts, or lacks the mask of a defective
+    image while others have theirs.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a folder: give a folder of images of good parts")
     folder = root / "train" / GOOD
     folder = folder if folder.is_dir() else root
     train_good = list_images(folder)
+    if folder != root:
+        train_good += [path for part in subfolders(folder) for path in list_images(part)]
     if not train_good:
         wanted = "images" if folder != root else f"train/{GOOD} nor images"
         raise InputError(f"{folder} holds no {wanted}: put images of good parts there")
@@ -109,6 +114,12 @@ def read_dataset(root: Path) -> Dataset:
         raise InputError(
             f"{folder} holds {len(train_good)} images of good parts: training needs at least "
             f"{MINIMUM_IMAGES}, and some hundreds to be of use"
+        )
+    if (parts := len(group_by_part(train_good))) < MINIMUM_IMAGES:
+        raise InputError(
+            f"the images of {folder} are of {parts} parts, as those in a folder are of one: "
+            f"training needs at least {MINIMUM_IMAGES} parts; images of different parts lie "
+            f"directly in {folder}"
         )
     return Dataset(train_good, _labelled_images(root) if folder != root else [])
 
@@ -187,8 +198,8 @@ def check_masks(items: Iterable[LabelledImage]) -> None:
 def data_digest(paths: Iterable[Path]) -> str:
     """sha256 in hex over the names and bytes of the files, whatever their order and folder."""
     digest = hashlib.sha256()
-    for path in sorted(paths, key=lambda path: path.name):
-        digest.update(path.name.encode() + b"\0" + _sha256(path))
+    for name, content in sorted((path.name, _sha256(path)) for path in paths):
+        digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()
 
 
@@ -213,19 +224,6 @@ def without_copies(paths: Iterable[Path], say: Callable[[str], None]) -> list[Pa
                 " and some hundreds to be of use"
             )
     return list(first.values())
-
-
-def split_normals(
-    paths: Sequence[Path], seed: int, fraction: float
-) -> tuple[list[Path], list[Path]]:
-    """Good images to train on, and the `fraction` held out.
-
-    A hash of seed and file name decides, so neither the order nor the folder matters, and adding
-    images moves few of the others across. At least one image lands on each side.
-    """
-    held = min(max(round(fraction * len(paths)), 1), len(paths) - 1)
-    ranked = sorted(paths, key=lambda path: hashlib.sha256(f"{seed}/{path.name}".encode()).digest())
-    return sorted(ranked[held:]), sorted(ranked[:held])
 
 
 def _sha256(path: Path) -> bytes:

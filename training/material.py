@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import data_digest, load_images, split_normals, without_copies
+from training.dataset import data_digest, load_images, without_copies
 from training.errors import InputError
 from training.framing import choose_view
 from training.images import is_grey, list_images, read_image, subfolders_with_images
 from training.order import Order
 from training.shared import shared_array
+from training.split import group_by_part, one_of_each, pictures, split_normals
 from training.synthesis.parts import Parts, cut_parts
 from training.view import View
 
@@ -54,21 +55,28 @@ def gather(order: Order, good: Sequence[Path], say: Callable[[str], None]) -> Ma
     """
     _say_what_is_beside(good, say)
     good = without_copies(good, say)
-    rest, calibration = split_normals(good, order.seed, CALIBRATION_SHARE)
-    share = min(SELECTION_SHARE, MAX_SELECTION / len(rest))
-    train, selection = split_normals(rest, order.seed, share)
+    parts = group_by_part(good)
+    rest, aside = split_normals(parts, order.seed, CALIBRATION_SHARE)
+    known = pictures(rest)
+    share = min(SELECTION_SHARE, MAX_SELECTION / len(known))
+    train, selection = map(pictures, split_normals(rest, order.seed, share))
+    # The threshold's promise counts parts: of two pictures of one, the second adds nothing.
+    calibration = one_of_each(aside, order.seed)
+    several = len(parts) < len(good)
+    of_parts = f" of {len(parts)} parts" if several else ""
+    one_each = ", one of each part," if several else ""
     say(
-        f"{len(good)} good images: {len(train)} to train on, {len(selection)} to "
-        f"choose the checkpoint with, {len(calibration)} set aside for the threshold"
+        f"{len(good)} good images{of_parts}: {len(train)} to train on, {len(selection)} to "
+        f"choose the checkpoint with, {len(calibration)}{one_each} set aside for the threshold"
     )
-    view = choose_view(order.view, rest, order.input_size, say)
+    view = choose_view(order.view, known, order.input_size, say)
     # Together: a few held-out images cannot tell by themselves whether they show an object.
     together = _read_parts([*train, *selection], view, say)
-    parts, held_out = together.split(len(train) * len(view.places))
+    learnt, held_out = together.split(len(train) * len(view.places))
     textures, textures_digest = _read_textures(order)
     return Material(
         view=view,
-        parts=parts,
+        parts=learnt,
         held_out=held_out.sample(MAX_SELECTION, order.seed),
         calibration=calibration,
         counts={
@@ -82,8 +90,9 @@ def gather(order: Order, good: Sequence[Path], say: Callable[[str], None]) -> Ma
 
 
 def _say_what_is_beside(good: Sequence[Path], say: Callable[[str], None]) -> None:
-    for folder in sorted({path.parent for path in good}):
-        if others := [each.name for each in subfolders_with_images(folder)]:
+    folders = {path.parent for path in good}
+    for folder in sorted(folders):
+        if others := [e.name for e in subfolders_with_images(folder) if e not in folders]:
             more = f" and {len(others) - 3} more" if len(others) > 3 else ""
             say(f"of {folder}, images in {', '.join(others[:3])}{more} are not taken")
 

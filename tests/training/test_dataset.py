@@ -17,7 +17,6 @@ from training.dataset import (
     load_images,
     load_labelled_images,
     read_dataset,
-    split_normals,
     without_copies,
 )
 from training.errors import InputError, NoPart
@@ -183,6 +182,30 @@ def test_sizes_that_vary_are_taken(tmp_path: Path) -> None:
     assert len(load_images(paths, View((8, 8)))) == 20
 
 
+def test_several_pictures_of_a_part_lie_in_a_folder_of_its_own(root: Path) -> None:
+    good = root / "train" / "good"
+    for index in range(10):
+        (good / f"part{index}").mkdir()
+        (good / f"{index:03}.png").rename(good / f"part{index}" / "front.png")
+        save(good / f"part{index}" / "back.png", 30 + index)
+    dataset = read_dataset(root)
+    assert len(dataset.train_good) == 20
+    before = data_digest(dataset.train_good)
+    # Of one name all of them: the digest still does not follow the folders.
+    for index in range(10):
+        (good / f"part{index}").rename(good / f"{9 - index}th")
+    assert data_digest(read_dataset(root).train_good) == before
+
+
+def test_too_few_parts_are_refused_however_many_their_pictures(root: Path) -> None:
+    good = root / "train" / "good"
+    for index in range(10):
+        (good / str(index % 5)).mkdir(exist_ok=True)
+        (good / f"{index:03}.png").rename(good / str(index % 5) / f"{index}.png")
+    with pytest.raises(InputError, match="are of 5 parts, .* needs at least 8 parts"):
+        read_dataset(root)
+
+
 def test_digest_follows_names_and_bytes_but_not_the_place(root: Path, tmp_path: Path) -> None:
     paths = read_dataset(root).train_good
     digest = data_digest(paths)
@@ -213,39 +236,12 @@ def test_one_of_every_picture_is_kept(tmp_path: Path) -> None:
         without_copies([*paths[:5], *paths[10:15]], said.append)
 
 
-NAMES = [Path("parts") / f"{index:04}.png" for index in range(200)]
-
-
-def test_split_parts_the_normals_once() -> None:
-    train, held_out = split_normals(NAMES, 1, 0.1)
-    assert len(held_out) == 20 and sorted(train + held_out) == NAMES
-
-
-def test_split_depends_on_names_and_seed_alone() -> None:
-    _, held_out = split_normals(NAMES, 1, 0.1)
-    moved = [Path("elsewhere") / path.name for path in reversed(NAMES)]
-    assert [path.name for path in split_normals(moved, 1, 0.1)[1]] == [p.name for p in held_out]
-    assert split_normals(NAMES, 2, 0.1)[1] != held_out
-
-
-def test_split_hardly_moves_when_images_are_added() -> None:
-    before = set(split_normals(NAMES, 1, 0.1)[1])
-    more = [*NAMES, *(Path("parts") / f"new-{index}.png" for index in range(5))]
-    assert len(before & set(split_normals(more, 1, 0.1)[1])) >= len(before) - 3
-
-
 def test_a_name_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
     """A picture from an old Windows share, whose name Python holds as a lone surrogate."""
     for name in (*(b"%d.png" % index for index in range(9)), b"Pr\xfcf.png"):
         (tmp_path / os.fsdecode(name)).write_bytes(b"")
     with pytest.raises(InputError, match="is not UTF-8: rename it"):
         read_dataset(tmp_path)
-
-
-@pytest.mark.parametrize("count", [2, 3, 8])
-def test_split_leaves_something_on_each_side(count: int) -> None:
-    train, held_out = split_normals(NAMES[:count], 0, 0.1)
-    assert held_out and train
 
 
 def test_the_magnetic_tiles(shared: Path) -> None:

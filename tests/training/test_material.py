@@ -73,6 +73,33 @@ def test_images_in_folders_beside_are_said_to_be_left_out(parts: Path) -> None:
     assert f"of {parts}, images in monday are not taken" in said
 
 
+def test_pictures_of_one_part_stay_together_and_count_once(parts: Path) -> None:
+    before, said = gathered(parts)
+    assert f"{COUNT} good images: 9 to train on" in said
+    good = parts / "train" / "good"
+    for path in sorted(parts.glob("*.png")):
+        folder = good / path.stem
+        folder.mkdir(parents=True)
+        picture = cv2.imread(str(path))
+        assert picture is not None
+        for side in range(4):
+            cv2.imwrite(str(folder / f"{side}.png"), np.rot90(picture, side))
+    (good / "00" / "older").mkdir()
+    shutil.copy(good / "00" / "0.png", good / "00" / "older")
+    material, said = gathered(parts)
+    assert material.counts == {"train": 36, "selection": 4, "calibration": 2}
+    assert "48 good images of 12 parts: 36 to train on, 4 to choose the checkpoint with, 2" in said
+    assert "2, one of each part, set aside" in said
+    assert f"of {good / '00'}, images in older are not taken" in said
+    assert said.count("not taken") == 1
+    assert len({path.parent for path in material.calibration}) == 2
+    held = np.concatenate([material.parts.tiles, material.held_out.tiles])
+    turned = {np.rot90(tile, side).tobytes() for tile in held for side in range(4)}
+    for path in material.calibration:
+        image = cv2.imread(str(path))
+        assert image is not None and image.tobytes() not in turned
+
+
 def test_grey_among_coloured_pictures_is_said(parts: Path) -> None:
     _, said = gathered(parts)
     assert "grey" not in said
