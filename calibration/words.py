@@ -49,6 +49,12 @@ def promise(record: CalibrationRecord) -> list[str]:
             f"This is ABOVE the {percent(record.requested_false_reject_rate)} asked for: {n} "
             "samples support no less."
         )
+    if record.golden_scores and (most := max(record.golden_scores)) <= record.threshold:
+        lines.append(
+            "CAUTION: this limit is above all that the engine says of the bundle's own frames, "
+            f"drawn defects among them ({most:.4g} at most): hardly a defect would be rejected. "
+            "See that these are pictures of what the model was trained for, in its light and size."
+        )
     return lines
 
 

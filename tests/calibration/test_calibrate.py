@@ -377,6 +377,17 @@ def test_the_summary_says_what_was_promised(
     assert not_said not in text
 
 
+def test_a_limit_that_hardly_a_defect_would_reach_is_said(
+    engine: Engine, bundle: Bundle, normals: Normals
+) -> None:
+    """Pictures of another product all score high, and all else would score no higher."""
+    record = record_of(engine, bundle, normals, Promise(0.05))
+    assert record.threshold < max(record.golden_scores) and "CAUTION" not in describe(record)
+    above = record.model_copy(update={"threshold": max(record.golden_scores)})
+    assert f"drawn defects among them ({above.threshold:.4g} at most)" in describe(above)
+    assert "CAUTION" not in describe(above.model_copy(update={"golden_scores": []}))
+
+
 def test_a_cross_conformal_record_makes_its_weaker_promise(
     engine: Engine, bundle: Bundle, normals: Normals
 ) -> None:
