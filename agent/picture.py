@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.errors import InputError
-from agent.imaging import decode_grey
+from agent.imaging import decode_grey, is_grey
 
 SATURATED = 250
 THUMBNAIL = 64
@@ -32,12 +32,14 @@ class Glance:
     """What shows at once whether a picture can be judged; no more, as the part's verdict waits.
 
     grey: uint8 [H, W]; brightness: its mean level, 0..255; sharpness: standard deviation of the
-    Laplacian of the denoised grey picture over brightness, so that light does not count as focus.
+    Laplacian of the denoised grey picture over brightness, so that light does not count as focus;
+    coloured: whether any pixel has a colour.
     """
 
     grey: NDArray[np.uint8]
     brightness: float
     sharpness: float
+    coloured: bool
 
     @cached_property
     def saturated(self) -> float:
@@ -52,6 +54,7 @@ class Look:
     brightness: float
     sharpness: float
     saturated: float
+    coloured: bool
     thumbnail: NDArray[np.float32]
 
     def difference(self, other: Look) -> float:
@@ -65,14 +68,14 @@ def glance_at(canvas: NDArray[np.uint8]) -> Glance:
     brightness = float(cv2.mean(grey)[0])
     smooth = cv2.GaussianBlur(grey, (5, 5), DENOISE_PX)
     edges = float(cv2.meanStdDev(cv2.Laplacian(smooth, cv2.CV_16S))[1][0, 0])
-    return Glance(grey, brightness, edges / (brightness + 1))
+    return Glance(grey, brightness, edges / (brightness + 1), not is_grey(canvas))
 
 
 def study(glance: Glance) -> Look:
     """The whole look of a picture that was glanced at."""
     small = cv2.resize(glance.grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     thumbnail = small.astype(np.float32)
-    return Look(glance.brightness, glance.sharpness, glance.saturated, thumbnail)
+    return Look(glance.brightness, glance.sharpness, glance.saturated, glance.coloured, thumbnail)
 
 
 def look_at(canvas: NDArray[np.uint8]) -> Look:

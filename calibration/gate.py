@@ -1,4 +1,4 @@
-"""Pictures that are no use for calibration: dark, saturated, blurred, or of a part seen before.
+"""Pictures that are no use for calibration: dark, blurred, grey, or of a part seen before.
 
 The station answers most such frames with NO_DECISION, so a threshold is taken without them. What
 is usual is learned from the accepted pictures themselves; only the first few meet fixed limits
@@ -27,6 +27,8 @@ FROM = 10
 LOST_SHARE = 0.4
 SPREADS = 6.0
 MORE_SATURATED = 0.1
+# Where so many have colours, one that has none is of a camera that has lost them.
+COLOURED = 0.9
 
 
 class Gate:
@@ -93,6 +95,9 @@ class Gate:
         usual = float(np.percentile([each.saturated for each in self._looks], 95))
         if look.saturated > usual + MORE_SATURATED:
             return f"saturated: {look.saturated:.1%} of its pixels, usual {usual:.1%}"
+        coloured = np.mean([each.coloured for each in self._looks])
+        if not look.coloured and coloured >= COLOURED:
+            return f"grey: no colours, which {coloured:.0%} of the others have"
         return None
 
     def _usual(self, measure: Callable[[Look], float]) -> tuple[float, float]:

@@ -30,10 +30,15 @@ def _blurred(image: Image) -> Image:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), image.shape[1] / 32), np.uint8)
 
 
+def _grey(image: Image) -> Image:
+    return np.asarray(np.repeat(image[..., 1:2], 3, axis=2), np.uint8)
+
+
 PICTURE_FAULTS: dict[str, Callable[[Image], Image]] = {
     "dark": _dark,
     "saturated": _saturated,
     "blurred": _blurred,
+    "grey": _grey,
 }
 FAULTS = (*PICTURE_FAULTS, FROZEN, UNPLUGGED)
 

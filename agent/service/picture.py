@@ -15,12 +15,16 @@ ROOM = 0.75
 
 @dataclass(frozen=True)
 class _Limits:
-    """Beyond these a picture is at fault; whitest: share of saturated pixels."""
+    """Beyond these a picture is at fault.
+
+    whitest: share of saturated pixels; coloured: whether it must have colours.
+    """
 
     darkest: float
     brightest: float
     bluntest: float
     whitest: float
+    coloured: bool
 
     @classmethod
     def of(cls, normal: Picture) -> _Limits:
@@ -28,7 +32,7 @@ class _Limits:
         bluntest, _ = _bounds(normal.sharpness)
         # A share of pixels ends at 1, which a multiple of it does not: its rest has the same room.
         rest = Spread(values=[1.0 - share for share in reversed(normal.saturated.values)])
-        return cls(darkest, brightest, bluntest, 1.0 - _bounds(rest)[0])
+        return cls(darkest, brightest, bluntest, 1.0 - _bounds(rest)[0], normal.coloured)
 
 
 class PictureCheck:
@@ -71,6 +75,9 @@ class PictureCheck:
             return f"bright: mean level {seen.brightness:.0f}, normal to {limits.brightest:.0f}"
         if seen.sharpness < limits.bluntest:
             return f"blurred: sharpness {seen.sharpness:.3f}, normal from {limits.bluntest:.3f}"
+        if limits.coloured and not seen.coloured:
+            # As of a network camera that takes the night to have come.
+            return "grey: no colours, every normal picture has some"
         return None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from agent.camera.product import render
+from agent.camera.rehearsal import PICTURE_FAULTS
 from agent.picture import look_at
 from calibration.gate import Gate
 
@@ -37,6 +38,7 @@ def gate() -> Gate:
         (lambda p: cv2.GaussianBlur(p, (0, 0), 2.5), "blurred: sharpness"),
         (lambda p: np.clip(p * 2.0, 0, 255).astype(np.uint8), "saturated:"),
         (lambda p: np.full_like(p, 255), "saturated: 100%"),
+        (lambda p: PICTURE_FAULTS["grey"](p), "grey: no colours, which 100% of the others have"),
         (lambda p: PARTS[4].copy(), "the same picture as 4.png"),
     ],
 )
@@ -71,6 +73,18 @@ def test_a_line_whose_pictures_are_mostly_white_or_black_is_calibrated(
     assert share.saturated > 0.5 or share.brightness < 8
     assert [refuse(gate, str(i), picture) for i, picture in enumerate(pictures)] == [None] * 12
     assert (refuse(gate, "off", np.full_like(PARTS[0], 255 * (share.saturated > 0.5))) or "") != ""
+
+
+@pytest.mark.parametrize(("grey", "refused"), [(2, True), (5, False)])
+def test_where_many_pictures_have_no_colours_those_that_have_none_count(
+    grey: int, refused: bool
+) -> None:
+    """Some plants calibrate with the pictures of two cameras; two of thirty were taken at night."""
+    gate = Gate()
+    pictures = [*PARTS[:25], *map(PICTURE_FAULTS["grey"], PARTS[25 : 25 + grey])]
+    for index, picture in enumerate(reversed(pictures)):
+        assert refuse(gate, str(index), picture) is None
+    assert list(gate.look_again()) == (list(range(grey)) if refused else [])
 
 
 def test_a_part_that_stands_still_counts_once(gate: Gate) -> None:

@@ -33,11 +33,13 @@ def test_each_fault_lasts_as_long_as_its_file(camera: Camera, faults: Path) -> N
         "dark": lambda image: image.mean() < 10,
         "saturated": lambda image: image.min() == 255,
         "blurred": lambda image: image.std() < plain.std() / 2,
+        "grey": lambda image: np.array_equal(image[..., 0], image[..., 2]),
     }.items():
         faults.write_text(fault)
         assert holds(camera.read().image), fault
         faults.unlink()
-        assert 95 < camera.read().image.mean() < 105
+        image = camera.read().image
+        assert 95 < image.mean() < 105 and not np.array_equal(image[..., 0], image[..., 2])
 
 
 def test_a_frozen_camera_repeats_itself(camera: Camera, faults: Path) -> None:

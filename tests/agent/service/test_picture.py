@@ -32,6 +32,7 @@ def normal_look(images: list[np.ndarray]) -> Picture:
         saturated=Spread(values=sorted(look.saturated for look in looks)),
         difference=Spread(values=sorted(differences)),
         reference=encode_thumbnail(looks[0].thumbnail),
+        coloured=all(look.coloured for look in looks),
     )
 
 
@@ -81,6 +82,18 @@ def test_a_single_pixel_of_noise_tells_a_standing_line_from_a_frozen_camera(
 def test_where_normal_pictures_repeat_repetition_is_no_fault(normals: list[np.ndarray]) -> None:
     check = PictureCheck(normal_look([*normals, normals[-1]]))
     assert fault(check, normals[0], normals[0]) is None
+
+
+def test_a_camera_that_has_lost_its_colours_is_at_fault_where_pictures_had_them(
+    normals: list[np.ndarray],
+) -> None:
+    """A network camera that takes the night to have come, and lights the part well enough."""
+    grey = [PICTURE_FAULTS["grey"](image) for image in normals]
+    assert fault(PictureCheck(normal_look(normals)), grey[0]) == (
+        "grey: no colours, every normal picture has some"
+    )
+    for usual in (grey, [*normals, grey[0]]):
+        assert fault(PictureCheck(normal_look(usual)), grey[0]) is None
 
 
 def test_a_bright_part_that_is_burnt_out_is_saturated(normals: list[np.ndarray]) -> None:
@@ -157,7 +170,7 @@ def test_a_picture_may_lie_as_far_out_as_its_limit_and_no_further(
         seen = {"brightness": 100.0, "sharpness": 0.4, "saturated": 0.0, measure: value}
         grey = np.zeros((100, 100), np.uint8)
         grey.ravel()[: round(seen["saturated"] * grey.size)] = 255
-        glance = Glance(grey, seen["brightness"], seen["sharpness"])
+        glance = Glance(grey, seen["brightness"], seen["sharpness"], True)
         found.append(check.fault(normals[0], glance, None))
     assert found[0] is None
     assert found[1] is not None and found[1].startswith(said)

@@ -1,4 +1,4 @@
-"""Camera hung, killed, unplugged, dark, saturated, frozen, blurred: CAMERA_FAULT and back."""
+"""Camera hung, killed, unplugged, dark, saturated, frozen, blurred, grey: CAMERA_FAULT and back."""
 
 from __future__ import annotations
 
