@@ -68,7 +68,7 @@ def glance_at(canvas: NDArray[np.uint8]) -> Glance:
     brightness = float(cv2.mean(grey)[0])
     smooth = cv2.GaussianBlur(grey, (5, 5), DENOISE_PX)
     edges = float(cv2.meanStdDev(cv2.Laplacian(smooth, cv2.CV_16S))[1][0, 0])
-    return Glance(grey, brightness, edges / (brightness + 1), not is_grey(canvas))
+    return Glance(grey, brightness, edges / (brightness + 1), _coloured(canvas))
 
 
 def study(glance: Glance) -> Look:
@@ -129,6 +129,11 @@ def vertex(before: float, peak: float, after: float) -> float:
     """Where a parabola through three values peaks, from the one in the middle."""
     bend = before - 2 * peak + after
     return 0.5 * (before - after) / bend if bend < 0 else 0.0
+
+
+def _coloured(canvas: NDArray[np.uint8]) -> bool:
+    # A few pixels first: they nearly always settle it.
+    return not is_grey(np.ascontiguousarray(canvas[::8, ::8])) or not is_grey(canvas)
 
 
 def _fraction(around: NDArray[np.float32]) -> float:

@@ -96,6 +96,13 @@ def test_a_camera_that_has_lost_its_colours_is_at_fault_where_pictures_had_them(
         assert fault(PictureCheck(normal_look(usual)), grey[0]) is None
 
 
+def test_a_single_coloured_pixel_is_a_colour() -> None:
+    canvas = np.full((100, 100, 3), 90, np.uint8)
+    assert not glance_at(canvas).coloured
+    canvas[77, 33, 1] += 1
+    assert glance_at(canvas).coloured
+
+
 def test_a_bright_part_that_is_burnt_out_is_saturated(normals: list[np.ndarray]) -> None:
     """No mean level lies as far above a bright part's as it may lie; its white pixels tell."""
     bright = [np.asarray(np.clip(image * 0.3 + 170, 0, 245), np.uint8) for image in normals]
