@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from agent.alignment import Alignment
 from agent.imaging import Roi
@@ -57,6 +57,17 @@ class Tiles(BaseModel):
         ]
 
 
+class TrainingImages(BaseModel):
+    """What the images of good parts were like that a model was trained on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: tuple[PositiveInt, PositiveInt] | None = Field(
+        description="(height, width) of them all; None where they vary"
+    )
+    coloured: bool = Field(description="whether every one had colours")
+
+
 class Manifest(BaseModel):
     """What a bundle says about itself; stored as `manifest.json`."""
 
@@ -91,6 +102,9 @@ class Manifest(BaseModel):
         1, ge=1, description="side of the squares of pixels whose mean logits are meant by that"
     )
     score_window: None = Field(None, description="always null; earlier versions had it")
+    training_images: TrainingImages | None = Field(
+        None, description="None in bundles of before this was noted"
+    )
     training_data_digest: str = Field(description="sha256 over the training images")
     code_version: str = Field(description="the normline that made the bundle")
     created_at: str = Field(description="UTC, ISO 8601")

@@ -22,9 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    SerializerFunctionWrapHandler,
     ValidationError,
-    model_serializer,
     model_validator,
 )
 
@@ -35,7 +33,7 @@ from agent.errors import InputError, first_problem, unknown_field
 from agent.files import write_atomically
 from agent.picture import decode_thumbnail
 
-SCHEMA = 5
+SCHEMA = 4
 # The last schema whose records need not have a seal.
 UNSEALED = 2
 # What of a fingerprint its name does not tell.
@@ -100,19 +98,6 @@ class Picture(RecordSection):
     reference: Annotated[str, AfterValidator(_thumbnail)] = Field(
         description="the mean of all pictures, 64 x 64 grey, PNG in base64"
     )
-    coloured: bool = Field(
-        False,
-        description="whether every picture had colours: one that has none is then at fault; false "
-        "in records of before it was looked at",
-    )
-
-    @model_serializer(mode="wrap")
-    def _write(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As records were written, and named by their content, before there was more to say."""
-        fields: dict[str, Any] = write(self)
-        if not self.coloured:
-            fields.pop("coloured", None)
-        return fields
 
 
 class Review(RecordSection):

@@ -25,6 +25,8 @@ from agent.imaging import Roi, check_image, decode_mask, is_grey, resize, to_bgr
 from agent.manifest import Tiles
 
 # Ignored pixels are painted in one grey: whatever is there, the model sees the same.
+# By so much the shapes of images may differ, as 1088 lines do from 1080.
+SQUEEZED = 1.02
 PAINT = 128
 
 
@@ -64,6 +66,8 @@ class View:
         tiles: grid over what is seen.
         window: levels of a 16-bit image that become 0 and 255; None for 8-bit images.
         grey: whether images must be without colours, as the model sees none.
+        coloured: whether they must have some, as all that the model was trained on had.
+        trained_size: (height, width) of those; images of another shape are refused. None for any.
         score_pixels: how many of a frame's largest logits make its score, each the mean of
             score_square x score_square pixels. Where some pixels are ignored, the score is taken
             over the others.
@@ -80,6 +84,8 @@ class View:
     score_pixels: int | None = None
     score_square: int = 1
     alignment: Alignment | None = None
+    coloured: bool = False
+    trained_size: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, bundle: Bundle) -> View:
@@ -89,6 +95,7 @@ class View:
             InputError: the ignore mask cannot be read, or is of another size than the images.
         """
         manifest = bundle.manifest
+        trained_on = manifest.training_images
         ignored = None
         if manifest.ignore_mask is not None:
             ignored = decode_mask(bundle.member(manifest.ignore_mask), manifest.ignore_mask)
@@ -103,6 +110,8 @@ class View:
             manifest.score_pixels,
             manifest.score_square,
             manifest.alignment,
+            trained_on is not None and trained_on.coloured,
+            None if trained_on is None else trained_on.size,
         )
         if not view.places:
             raise InputError(f"{bundle.path}: the ignore mask covers all: nothing is inspected")
@@ -158,6 +167,7 @@ class View:
                 there were none, or a region of interest outside the image.
         """
         check_image(image, name)
+        self._check_shape(image, name)
         region = to_bgr8(self._crop(image, name), self.window, name)
         if self._inspected is not None:
             painted = np.full_like(region, PAINT)
@@ -176,6 +186,17 @@ class View:
     def canvas(self, image: NDArray[Any], name: str = "the image") -> NDArray[np.uint8]:
         """The canvas alone; raises likewise."""
         return self.seen(image, name).canvas
+
+    def _check_shape(self, image: NDArray[Any], name: str) -> None:
+        """Shown squeezed, a part would be another one; more or fewer pixels of it are no matter."""
+        if self.trained_size is None:
+            return
+        (height, width), (rows, columns) = image.shape[:2], self.trained_size
+        if not 1 / SQUEEZED < width * rows / (height * columns) < SQUEEZED:
+            raise InputError(
+                f"{name} is {width}x{height} pixels, the training images were {columns}x{rows}, of "
+                "another shape: set the camera as it was"
+            )
 
     def _whole(self, region: NDArray[Any]) -> NDArray[np.float64]:
         """Where the canvas lies that shows all of a region."""

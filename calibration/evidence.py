@@ -180,7 +180,6 @@ def _picture(normals: Normals) -> Picture:
         saturated=_spread([look.saturated for look in looks]),
         difference=_spread(differences),
         reference=encode_thumbnail(np.mean([look.thumbnail for look in looks], axis=0)),
-        coloured=all(look.coloured for look in looks),
     )
 
 
@@ -203,5 +202,4 @@ def _join(one: Picture | None, other: Picture | None) -> Picture | None:
         },
         difference=Spread(values=sorted(value for each in pairs for value in each) or [0.0]),
         reference=encode_thumbnail(np.average([a, b], axis=0, weights=[n, m])),
-        coloured=one.coloured and other.coloured,
     )

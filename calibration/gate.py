@@ -27,14 +27,14 @@ FROM = 10
 LOST_SHARE = 0.4
 SPREADS = 6.0
 MORE_SATURATED = 0.1
-# Where so many have colours, one that has none is of a camera that has lost them.
-COLOURED = 0.9
 
 
 class Gate:
     """Judges pictures in their order; what it accepts becomes the measure of the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, coloured: bool = False) -> None:
+        """coloured: whether a picture must have colours."""
+        self._coloured = coloured
         self._looks: list[Look] = []
         self._differences: list[float] = []
         self._seen: dict[bytes, str] = {}
@@ -84,6 +84,8 @@ class Gate:
             return f"dark: mean grey level {look.brightness:.1f}"
         if flat and look.saturated > MOSTLY_SATURATED:
             return f"saturated: {look.saturated:.0%} of its pixels"
+        if self._coloured and not look.coloured:
+            return "grey: no colours, the training images had some"
         if len(self._looks) < FROM:
             return None
         usual, least = self._usual(lambda each: each.brightness)
@@ -95,9 +97,6 @@ class Gate:
         usual = float(np.percentile([each.saturated for each in self._looks], 95))
         if look.saturated > usual + MORE_SATURATED:
             return f"saturated: {look.saturated:.1%} of its pixels, usual {usual:.1%}"
-        coloured = np.mean([each.coloured for each in self._looks])
-        if not look.coloured and coloured >= COLOURED:
-            return f"grey: no colours, which {coloured:.0%} of the others have"
         return None
 
     def _usual(self, measure: Callable[[Look], float]) -> tuple[float, float]:

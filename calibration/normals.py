@@ -105,7 +105,7 @@ class Collector:
         self._inspected = np.s_[:] if ignored is None else ~ignored
         self._excluded = excluded
         self._canvases_kept = canvases_kept
-        self._gate = Gate()
+        self._gate = Gate(self._view.coloured)
 
     def add(self, name: str, image: NDArray[np.uint8]) -> str | None:
         """Score a part; returns why it does not count, None when it does.

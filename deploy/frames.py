@@ -26,6 +26,6 @@ def frames_from(folder: Path, view: View) -> tuple[NDArray[np.uint8], NDArray[np
     """
     paths = read_dataset(folder).train_good
     few = paths[:: max(1, len(paths) // IMAGES)]
-    parts = cut_parts(load_images(few, view), view).sample(MOST, seed=0)
+    parts = cut_parts(load_images(few, view).canvases, view).sample(MOST, seed=0)
     pasted = SelectionSet(parts.tiles, Synthesizer(parts, None, np.random.default_rng(0)), seed=0)
     return pasted.frames, pasted.labels.astype(bool)

@@ -11,7 +11,11 @@ from training.run import IGNORE_MASK, Run
 
 def view_fields(run: Run) -> dict[str, Any]:
     """The manifest's fields on what the model sees of an image."""
-    fields = {**run.view.settings.model_dump(), "grey": run.settings.colours == 1}
+    fields = {
+        **run.view.settings.model_dump(),
+        "grey": run.settings.colours == 1,
+        "training_images": run.settings.training.get("images"),
+    }
     if fields["ignore_mask"] is not None:
         fields["ignore_mask"] = IGNORE_MASK
     if run.settings.family == "edge":

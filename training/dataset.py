@@ -124,8 +124,19 @@ def read_dataset(root: Path) -> Dataset:
     return Dataset(train_good, _labelled_images(root) if folder != root else [])
 
 
-def load_images(paths: Sequence[Path], view: Framing) -> NDArray[np.uint8]:
-    """Read images to learn from: uint8 [N, H, W, 3] BGR, on the canvas of `view`.
+@dataclass(frozen=True)
+class Loaded:
+    """Images on the canvas of a view.
+
+    canvases: uint8 [N, H, W, 3] BGR; size: (height, width) of the images, None where it varies.
+    """
+
+    canvases: NDArray[np.uint8]
+    size: tuple[int, int] | None
+
+
+def load_images(paths: Sequence[Path], view: Framing) -> Loaded:
+    """Read images to learn from.
 
     Raises InputError where an image cannot be read or is not one that the view is for, where all
     that is inspected of it is of one colour (that is no part, and a model that learns it takes a
@@ -140,7 +151,8 @@ def load_images(paths: Sequence[Path], view: Framing) -> NDArray[np.uint8]:
         if _is_flat(images[index], view.ignored_on_canvas):
             raise InputError(f"{path} is of one colour throughout and shows no part: remove it")
     _check_strays(paths, sizes)
-    return images
+    height, width = sizes[0][1], sizes[0][0]
+    return Loaded(images, (height, width) if len(set(sizes)) == 1 else None)
 
 
 def load_labelled_images(

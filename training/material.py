@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +30,16 @@ class Material:
     """Good parts as the model sees them, and what else is pasted into them.
 
     parts: tiles to train on; held_out: tiles to choose the checkpoint by; calibration: files for
-    the threshold, unread; counts: images of each, by name; textures: uint8 [M, H, W, 3] BGR, None
-    without any; textures_digest: of their files.
+    the threshold, unread; images: what the others are like, for the bundle; counts: images of
+    each, by name; textures: uint8 [M, H, W, 3] BGR, None without any; textures_digest: of their
+    files.
     """
 
     view: View
     parts: Parts
     held_out: Parts
     calibration: list[Path]
+    images: dict[str, Any]
     counts: dict[str, int]
     textures: NDArray[np.uint8] | None
     textures_digest: str | None
@@ -71,7 +74,7 @@ def gather(order: Order, good: Sequence[Path], say: Callable[[str], None]) -> Ma
     )
     view = choose_view(order.view, known, order.input_size, say)
     # Together: a few held-out images cannot tell by themselves whether they show an object.
-    together = _read_parts([*train, *selection], view, say)
+    together, images = _read_parts([*train, *selection], view, say)
     learnt, held_out = together.split(len(train) * len(view.places))
     textures, textures_digest = _read_textures(order)
     return Material(
@@ -79,6 +82,7 @@ def gather(order: Order, good: Sequence[Path], say: Callable[[str], None]) -> Ma
         parts=learnt,
         held_out=held_out.sample(MAX_SELECTION, order.seed),
         calibration=calibration,
+        images=images,
         counts={
             "train": len(train),
             "selection": len(selection),
@@ -97,15 +101,18 @@ def _say_what_is_beside(good: Sequence[Path], say: Callable[[str], None]) -> Non
             say(f"of {folder}, images in {', '.join(others[:3])}{more} are not taken")
 
 
-def _read_parts(paths: Sequence[Path], view: View, say: Callable[[str], None]) -> Parts:
+def _read_parts(
+    paths: Sequence[Path], view: View, say: Callable[[str], None]
+) -> tuple[Parts, dict[str, Any]]:
+    """The parts of images, and what the images are like, as a bundle notes it."""
     images = load_images(paths, view)
-    grey = sum(map(is_grey, images))
-    if 0 < grey < len(images):
+    count, grey = len(images.canvases), sum(map(is_grey, images.canvases))
+    if 0 < grey < count:
         say(
-            f"{grey} of {len(images)} images are grey, the others in colour: the model takes both, "
+            f"{grey} of {count} images are grey, the others in colour: the model takes both, "
             "and nothing tells when the camera loses its colours"
         )
-    return cut_parts(images, view)
+    return cut_parts(images.canvases, view), {"size": images.size, "coloured": grey == 0}
 
 
 def _read_textures(order: Order) -> tuple[NDArray[np.uint8] | None, str | None]:

@@ -190,6 +190,7 @@ def _record(
         "elapsed_s": round(trainer.elapsed_s, 1),
         "waiting_share": round(trainer.waiting, 4),
         "processes": trainer.group.size,
+        "images": material.images,
         "normals": material.counts,
         "tiles": material.tiles,
         "selection": asdict(chosen),

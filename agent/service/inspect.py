@@ -39,9 +39,9 @@ class Notes(Protocol):
 class _Standard:
     """A calibration record with what judges and watches by it."""
 
-    def __init__(self, record: CalibrationRecord, notes: Notes) -> None:
+    def __init__(self, record: CalibrationRecord, view: View, notes: Notes) -> None:
         self.record = record
-        self.check = PictureCheck(record.picture)
+        self.check = PictureCheck(record.picture, view.coloured)
         self.monitor = DriftMonitor(record, notes.noted(DRIFT))
 
 
@@ -72,7 +72,7 @@ class Inspector:
     def adopt(self, record: CalibrationRecord) -> None:
         """Decide by another record from the next frame on; may be called from any thread."""
         # One assignment: a frame sees the old or the new.
-        self._standard = _Standard(record, self._notes)
+        self._standard = _Standard(record, self._view, self._notes)
 
     @property
     def drift(self) -> DriftReport | None:

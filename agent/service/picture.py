@@ -15,16 +15,12 @@ ROOM = 0.75
 
 @dataclass(frozen=True)
 class _Limits:
-    """Beyond these a picture is at fault.
-
-    whitest: share of saturated pixels; coloured: whether it must have colours.
-    """
+    """Beyond these a picture is at fault; whitest: share of saturated pixels."""
 
     darkest: float
     brightest: float
     bluntest: float
     whitest: float
-    coloured: bool
 
     @classmethod
     def of(cls, normal: Picture) -> _Limits:
@@ -32,7 +28,7 @@ class _Limits:
         bluntest, _ = _bounds(normal.sharpness)
         # A share of pixels ends at 1, which a multiple of it does not: its rest has the same room.
         rest = Spread(values=[1.0 - share for share in reversed(normal.saturated.values)])
-        return cls(darkest, brightest, bluntest, 1.0 - _bounds(rest)[0], normal.coloured)
+        return cls(darkest, brightest, bluntest, 1.0 - _bounds(rest)[0])
 
 
 class PictureCheck:
@@ -44,8 +40,10 @@ class PictureCheck:
     line the room that ROOM gives: a slow change is the drift monitor's to tell.
     """
 
-    def __init__(self, normal: Picture | None) -> None:
-        """normal: of the calibration record; without it only a frozen camera can be told."""
+    def __init__(self, normal: Picture | None, coloured: bool = False) -> None:
+        """normal: of the calibration record; without it only a frozen camera can be told, and one
+        that has lost its colours, where pictures must be `coloured`."""
+        self._coloured = coloured
         # Once, as a verdict waits for every check.
         self._limits = None if normal is None else _Limits.of(normal)
         # Where normal pictures repeat each other, repetition tells nothing.
@@ -64,21 +62,24 @@ class PictureCheck:
         if not self._repeats and previous is not None and _same(image, previous):
             # No two exposures agree in every pixel's noise.
             return "frozen: the same picture as before"
-        limits = self._limits
-        if limits is None:
-            return None
-        if seen.brightness < limits.darkest:
-            return f"dark: mean level {seen.brightness:.0f}, normal from {limits.darkest:.0f}"
-        if (white := seen.saturated) > limits.whitest:
-            return f"saturated: {white:.0%} of its pixels, normal to {limits.whitest:.0%}"
-        if seen.brightness > limits.brightest:
-            return f"bright: mean level {seen.brightness:.0f}, normal to {limits.brightest:.0f}"
-        if seen.sharpness < limits.bluntest:
-            return f"blurred: sharpness {seen.sharpness:.3f}, normal from {limits.bluntest:.3f}"
-        if limits.coloured and not seen.coloured:
+        if self._limits is not None and (fault := _beyond(self._limits, seen)) is not None:
+            return fault
+        if self._coloured and not seen.coloured:
             # As of a network camera that takes the night to have come.
-            return "grey: no colours, every normal picture has some"
+            return "grey: no colours, the training images had some"
         return None
+
+
+def _beyond(limits: _Limits, seen: Glance) -> str | None:
+    if seen.brightness < limits.darkest:
+        return f"dark: mean level {seen.brightness:.0f}, normal from {limits.darkest:.0f}"
+    if (white := seen.saturated) > limits.whitest:
+        return f"saturated: {white:.0%} of its pixels, normal to {limits.whitest:.0%}"
+    if seen.brightness > limits.brightest:
+        return f"bright: mean level {seen.brightness:.0f}, normal to {limits.brightest:.0f}"
+    if seen.sharpness < limits.bluntest:
+        return f"blurred: sharpness {seen.sharpness:.3f}, normal from {limits.bluntest:.3f}"
+    return None
 
 
 def _bounds(normal: Spread) -> tuple[float, float]:

@@ -15,14 +15,11 @@ from agent.bundle import Bundle, open_bundle
 from agent.demo.kit import Kit
 from agent.engine import Fingerprint
 from agent.errors import InputError
-from agent.picture import encode_thumbnail
 from agent.record import (
     SCHEMA,
     CalibrationRecord,
-    Picture,
     Refused,
     Review,
-    Spread,
     check_record,
     check_repeated,
     read_record,
@@ -181,7 +178,7 @@ def test_the_p_value_counts_normal_scores_at_least_as_large(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema": 6}, "schema 6, this normline reads up to 5: update normline"),
+        ({"schema": 5}, "schema 5, this normline reads up to 4: update normline"),
         ({"threshold": float("nan")}, "threshold"),
         ({"threshold": "high"}, "threshold"),
         ({"threshold": 9.0}, "the threshold is above all scores"),
@@ -266,24 +263,6 @@ def test_a_record_with_all_that_there_is_keeps_its_name_too(record: CalibrationR
         }
     )
     assert full.sha256.startswith("4ff9b4da8876")
-
-
-def test_whether_pictures_have_colours_is_kept_and_counts_where_it_says_something(
-    path: Path, record: CalibrationRecord
-) -> None:
-    thumbnail = encode_thumbnail(np.zeros((64, 64)))
-    spread = Spread(values=[1.0])
-    looks = {"brightness": spread, "sharpness": spread, "saturated": spread, "difference": spread}
-    grey, coloured = (
-        record.model_copy(
-            update={"picture": Picture(**looks, reference=thumbnail, coloured=coloured)}
-        )
-        for coloured in (False, True)
-    )
-    assert grey.sha256 != coloured.sha256 and "coloured" not in grey.to_json()
-    write_record(path, coloured)
-    found = read_record(path).picture
-    assert found is not None and found.coloured
 
 
 def test_a_field_that_a_later_version_adds_renames_no_record(record: CalibrationRecord) -> None:

@@ -202,3 +202,21 @@ def test_a_model_that_knows_no_colours_is_shown_none(picture: NDArray[np.uint8])
     with pytest.raises(InputError, match="is in colour, the training images were grey"):
         view.canvas(stained)
     View((40, 50)).canvas(stained)
+
+
+@pytest.mark.parametrize(
+    ("size", "fits"),
+    [((1080, 1920), True), ((1088, 1920), True), ((720, 1280), True), ((1050, 1920), False)]
+    + [((1110, 1920), False), ((1920, 1080), False)],
+)
+def test_images_of_another_shape_than_the_training_images_are_refused(
+    size: tuple[int, int], fits: bool
+) -> None:
+    """Squeezed into the model's frame, a round part is an oval one."""
+    view = View((40, 50), trained_size=(1080, 1920))
+    image = np.zeros((*size, 3), np.uint8)
+    if fits:
+        assert view.canvas(image).shape == (40, 50, 3)
+        return
+    with pytest.raises(InputError, match="training images were 1920x1080, of another shape: set"):
+        view.canvas(image, "a.png")

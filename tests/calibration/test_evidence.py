@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -36,16 +34,6 @@ def test_of_old_and_new_parts_each_counts_once() -> None:
     assert decode_thumbnail(both.picture.reference).mean() == 125.0
     assert [each.name for each in both.refused] == both.excluded == ["old", "new"]
     assert both.cross and new.and_also(old).cross  # the weaker promise is that of both
-
-
-def test_colours_are_usual_where_old_and_new_parts_all_have_them() -> None:
-    plain, coloured = (evidence_of("any", 100.0, 3, cross=False) for _ in range(2))
-    assert coloured.picture is not None
-    picture = coloured.picture.model_copy(update={"coloured": True})
-    coloured = replace(coloured, picture=picture)
-    for one, other in ((coloured, coloured), (coloured, plain), (plain, coloured)):
-        both = one.and_also(other).picture
-        assert both is not None and both.coloured == (one is other)
 
 
 def test_too_few_pictures_for_a_confidence_are_refused_before_any_work() -> None:

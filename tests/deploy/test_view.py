@@ -74,8 +74,10 @@ def test_the_station_sees_what_training_saw(run: Run, tmp_path: Path) -> None:
     )
     view = View.of(open_bundle(path))
     assert (view.score_square, view.score_pixels, view.grey) == (SQUARE, SQUARES, True)
+    height, width = read_image(next((run.folder.parent / "parts").iterdir())).shape[:2]
+    assert view.trained_size == (height, width) and not view.coloured
     for image in sorted((run.folder.parent / "parts").iterdir()):
-        trained_on = load_images([image], run.view)
+        trained_on = load_images([image], run.view).canvases
         assert (trained_on[0] == training.view.PAINT).any()
         np.testing.assert_array_equal(view.canvas(read_image(image)), trained_on[0])
         tiles = [trained_on[0, y : y + 64, x : x + 64] for y, x in view.places]
@@ -93,7 +95,7 @@ def test_the_station_follows_the_part_that_training_followed(tmp_path: Path) -> 
     path = write_tiny_bundle(tmp_path / "tiny.nlb", SIZE, view=view_fields(followed))
     view = View.of(open_bundle(path))
     for image in sorted((tmp_path / "parts").iterdir()):
-        (trained_on,) = load_images([image], followed.view)
+        (trained_on,) = load_images([image], followed.view).canvases
         np.testing.assert_array_equal(view.canvas(read_image(image)), trained_on)
 
 

@@ -62,7 +62,6 @@ def add_normal_look(record_path: Path, images: list[np.ndarray]) -> None:
         saturated=Spread(values=sorted(look.saturated for look in looks)),
         difference=Spread(values=sorted(differences)),
         reference=encode_thumbnail(np.mean([look.thumbnail for look in looks], axis=0)),
-        coloured=all(look.coloured for look in looks),
     )
     record = read_record(record_path)
     write_record(record_path, record.model_copy(update={"schema_version": 2, "picture": picture}))

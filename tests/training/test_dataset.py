@@ -142,7 +142,9 @@ def test_a_mask_of_another_size_is_refused(root: Path) -> None:
 
 def test_images_load_in_order(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{side}.png", 90, (side, 40)) for side in (32, 40, 64)]
-    images = load_images(paths, View((32, 32)))
+    loaded = load_images(paths, View((32, 32)))
+    images = loaded.canvases
+    assert loaded.size is None
     assert images.shape == (3, 32, 32, 3) and images.dtype == np.uint8
     for path, image in zip(paths, images, strict=True):
         assert np.array_equal(image, resize_image(read_image(path), (32, 32)))
@@ -163,7 +165,7 @@ def test_an_image_with_nothing_to_see_beside_the_mask_is_refused(tmp_path: Path)
     ignored = np.zeros((40, 40), np.bool_)
     ignored[:10] = True
     view = View((30, 30), ViewSettings(image_size=(40, 40)), ignored)
-    assert load_images([path], View((30, 30))).any()
+    assert load_images([path], View((30, 30))).canvases.any()
     with pytest.raises(InputError, match="capped.png is of one colour"):
         load_images([path], view)
 
@@ -171,7 +173,7 @@ def test_an_image_with_nothing_to_see_beside_the_mask_is_refused(tmp_path: Path)
 def test_one_image_of_another_size_is_named(tmp_path: Path) -> None:
     """A picture of something else among two hundred parts."""
     paths = [save(tmp_path / f"{index}.png", 60 + index) for index in range(19)]
-    load_images(paths, View((8, 8)))
+    assert load_images(paths, View((8, 8))).size == (12, 10)
     paths.append(save(tmp_path / "holiday.png", size=(60, 80)))
     with pytest.raises(InputError, match="holiday.png is 80x60 pixels, 19 of 20 images are 10x12"):
         load_images(paths, View((8, 8)))
@@ -179,7 +181,7 @@ def test_one_image_of_another_size_is_named(tmp_path: Path) -> None:
 
 def test_sizes_that_vary_are_taken(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{side}.png", 90, (side, 40)) for side in range(20, 40)]
-    assert len(load_images(paths, View((8, 8)))) == 20
+    assert load_images(paths, View((8, 8))).size is None
 
 
 def test_several_pictures_of_a_part_lie_in_a_folder_of_its_own(root: Path) -> None:

@@ -101,14 +101,15 @@ def test_pictures_of_one_part_stay_together_and_count_once(parts: Path) -> None:
 
 
 def test_grey_among_coloured_pictures_is_said(parts: Path) -> None:
-    _, said = gathered(parts)
-    assert "grey" not in said
+    material, said = gathered(parts)
+    assert "grey" not in said and material.images == {"size": (32, 32), "coloured": True}
     faded = sorted(parts.iterdir())[: COUNT // 2]
     for path in faded:
         cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
     material, said = gathered(parts)
     grey = len(set(faded) - set(material.calibration))
     read = COUNT - len(material.calibration)
+    assert not material.images["coloured"]
     assert f"{grey} of {read} images are grey, the others in colour" in said
 
 

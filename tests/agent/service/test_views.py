@@ -75,6 +75,37 @@ def verdicts_of(station_file: Path, count: int) -> list[Verdict]:
     return verdicts
 
 
+def test_pictures_without_colours_or_of_another_shape_are_a_fault_of_the_camera(
+    tmp_path: Path,
+) -> None:
+    """A network camera at night, and a driver that is back at its usual size."""
+    images = tmp_path / "images"
+    images.mkdir()
+    coloured = np.random.default_rng(0).integers(90, 110, (60, 80, 3), np.uint8)
+    pictures = {
+        "as trained": coloured,
+        "night": np.repeat(coloured[..., :1], 3, axis=2),
+        "square": cv2.resize(coloured, (64, 64)),
+        "twice as large": cv2.resize(coloured, (160, 120)),
+    }
+    for name, picture in pictures.items():
+        assert cv2.imwrite(str(images / f"{name}.png"), picture)
+    station = write_station(
+        tmp_path,
+        {"uri": f"folder://{images}?rate=0"},
+        view={"training_images": {"size": (60, 80), "coloured": True}},
+    )
+    found = dict(zip(sorted(pictures), verdicts_of(station, 4), strict=True))
+    for name in ("as trained", "twice as large"):
+        assert found[name].verdict is Outcome.PASS
+    for name in ("night", "square"):
+        assert found[name].verdict is Outcome.NO_DECISION
+        assert found[name].reason is Reason.CAMERA_FAULT
+    stderr = (tmp_path / "stderr.txt").read_text()
+    assert "grey: no colours, the training images had some" in stderr
+    assert "64x64 pixels, the training images were 80x60, of another shape" in stderr
+
+
 def test_a_tall_part_of_16_bits_with_a_label_to_ignore(station_file: Path) -> None:
     good, spotted, smaller, shallow = verdicts_of(station_file, 4)
     stderr = station_file.with_name("stderr.txt").read_text()

@@ -46,7 +46,9 @@ def prove(work: Work) -> Iterator[Check]:
     faults = work.folder / "faults"
     uri = f"folder://{work.folder / 'parts'}?rate={PARTS_A_SECOND}&loop=true&faults={faults}"
     station_file = write_station(
-        work.folder, {"uri": uri, "mode": "triggered", "deadline_ms": 2000.0}
+        work.folder,
+        {"uri": uri, "mode": "triggered", "deadline_ms": 2000.0},
+        view={"training_images": {"size": None, "coloured": True}},
     )
     add_normal_look(work.folder / "tiny.cal.json", images)
     faults.unlink(missing_ok=True)
