@@ -1,12 +1,15 @@
 """How well anomaly scores and maps separate defects from good parts.
 
-The standard ones are scikit-learn's; AUPRO is ours, exact over every distinct threshold. Without
-torch, so that any runtime's maps can be judged.
+The standard ones are scikit-learn's; AUPRO is ours. Of pixels it is counted, a few images at a
+time, how many there are of each level, so that memory does not grow with them. Without torch, so
+that any runtime's maps can be judged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -16,6 +19,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from training.errors import InputError
 
 AUPRO_LIMIT = 0.3
+# So many thresholds are told apart, evenly over the inverse hyperbolic sine of the values: among
+# logits from -10 to 10 they lie 6e-5 apart at most, and one map that strays leaves them so.
+LEVELS = 1 << 20
+# Pixels that are counted together.
+CHUNK = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ def image_auroc(labels: ArrayLike, scores: ArrayLike) -> float:
     """
     defective = np.asarray(labels).astype(bool)
     values = _checked(np.asarray(scores), defective, "image scores", "labels")
-    _need_both(defective, "images")
+    _need_both(int((~defective).sum()), int(defective.sum()), "images")
     return float(roc_auc_score(defective, values))
 
 
@@ -55,70 +63,96 @@ def pixel_metrics(
     8-connected. Raises InputError where shapes differ, a map is not finite, or the
     masks mark no pixel or every pixel.
     """
-    defective, values = _marked(maps, masks)
-    counted = np.s_[:] if ignored is None else ~ignored.ravel()
-    truth, flat = (_pixels(array, counted) for array in (defective, values))
-    _need_both(truth, "pixels")
+    pixels = _Pixels.of(maps, masks, ignored)
+    good, bad = pixels.counts()
     return PixelMetrics(
-        auroc=float(roc_auc_score(truth, flat)),
-        ap=float(average_precision_score(truth, flat)),
-        aupro=_aupro(flat, truth, *_region_weights(defective, counted)),
+        auroc=_weighted(roc_auc_score, good, bad),
+        ap=_weighted(average_precision_score, good, bad),
+        aupro=_aupro(good, pixels.overlap()),
     )
 
 
 def pixel_ap(maps: ArrayLike, masks: ArrayLike) -> float:
     """Pixel AP of all pixels alone, at a third of the cost of `pixel_metrics`."""
-    defective, values = _marked(maps, masks)
-    _need_both(defective, "pixels")
-    return float(average_precision_score(defective.ravel(), values.ravel()))
-
-
-def _marked(maps: ArrayLike, masks: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
-    defective = np.asarray(masks).astype(bool)
-    if defective.ndim != 3:
-        raise InputError(f"masks must be [N, H, W], not of shape {defective.shape}")
-    return defective, _checked(np.asarray(maps), defective, "anomaly maps", "masks")
-
-
-def _pixels(arrays: NDArray, counted: slice | NDArray[np.bool_]) -> NDArray:
-    """The counted pixels of all images [N, H, W], one after the other."""
-    flat: NDArray = arrays.reshape(len(arrays), -1)[:, counted].ravel()
-    return flat
-
-
-def _aupro(
-    values: NDArray[np.floating],
-    truth: NDArray[np.bool_],
-    weights: NDArray[np.float32],
-    regions: int,
-) -> float:
-    ranking = _Ranking.of(values)
-    alarms = ranking.cumulative(~truth, np.int64)
-    overlap = ranking.cumulative(weights, np.float64) / regions
-    return _area_up_to(alarms / alarms[-1], overlap, AUPRO_LIMIT)
+    return _weighted(average_precision_score, *_Pixels.of(maps, masks, None).counts())
 
 
 @dataclass(frozen=True)
-class _Ranking:
-    """Items from the highest to the lowest score, in groups of equal score.
+class _Pixels:
+    """values: float [N, H, W]; defective, bool likewise; counted: bool [H, W], of every image."""
 
-    order: int [N], the items. last: int [D], where in `order` each group of equal score ends:
-    one group for every distinct threshold.
-    """
-
-    order: NDArray[np.intp]
-    last: NDArray[np.intp]
+    values: NDArray[np.floating]
+    defective: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, scores: NDArray[np.floating]) -> _Ranking:
-        order = np.argsort(scores)[::-1]
-        ranked = scores[order]
-        ends = np.flatnonzero(ranked[1:] != ranked[:-1])
-        return cls(order, np.append(ends, len(ranked) - 1))
+    def of(cls, maps: ArrayLike, masks: ArrayLike, ignored: NDArray[np.bool_] | None) -> _Pixels:
+        defective = np.asarray(masks).astype(bool, copy=False)
+        if defective.ndim != 3:
+            raise InputError(f"masks must be [N, H, W], not of shape {defective.shape}")
+        values = _checked(np.asarray(maps), defective, "anomaly maps", "masks")
+        counted = np.ones(defective.shape[1:], np.bool_) if ignored is None else ~ignored
+        return cls(values, defective, counted)
 
-    def cumulative(self, weights: NDArray, dtype: type[np.number]) -> NDArray:
-        """[D]: the weight of all items at or above each distinct threshold."""
-        return np.cumsum(weights[self.order], dtype=dtype)[self.last]
+    def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many good and defective pixels there are of each level, [LEVELS] both.
+
+        Raises InputError where all are of one kind.
+        """
+        good, bad = np.zeros((2, LEVELS), np.int64)
+        for values, defective in self._chunks():
+            levels, truth = self._levels(values[:, self.counted]), defective[:, self.counted]
+            good += np.bincount(levels[~truth], minlength=LEVELS)
+            bad += np.bincount(levels[truth], minlength=LEVELS)
+        _need_both(int(good.sum()), int(bad.sum()), "pixels")
+        return good, bad
+
+    def overlap(self) -> NDArray[np.float64]:
+        """What the pixels of each level are, on average, of a region's: [LEVELS], of sum 1."""
+        overlap, regions = np.zeros(LEVELS), 0
+        for value, mask in zip(self.values, self.defective & self.counted, strict=True):
+            if mask.any():
+                count, labels, stats, _ = cv2.connectedComponentsWithStats(
+                    mask.astype(np.uint8), connectivity=8
+                )
+                shares = 1.0 / stats[labels[mask], cv2.CC_STAT_AREA]
+                np.add.at(overlap, self._levels(value[mask]), shares)
+                regions += count - 1  # label 0 is the background
+        return overlap / regions
+
+    def _levels(self, values: NDArray[np.floating]) -> NDArray[np.intp]:
+        """Numbers from 0 to LEVELS - 1 in the order of the values."""
+        low, step = self._scale
+        return np.rint((np.arcsinh(values, dtype=np.float64) - low) / step).astype(np.intp)
+
+    @cached_property
+    def _scale(self) -> tuple[float, float]:
+        """What level 0 stands for, and from one to the next."""
+        low, high = np.arcsinh([self.values.min(), self.values.max()], dtype=np.float64)
+        return float(low), float(high - low) / (LEVELS - 1) or 1.0
+
+    def _chunks(self) -> Iterator[tuple[NDArray[np.floating], NDArray[np.bool_]]]:
+        images = max(1, CHUNK // self.counted.size)
+        for begin in range(0, len(self.values), images):
+            chunk = np.s_[begin : begin + images]
+            yield self.values[chunk], self.defective[chunk]
+
+
+def _weighted(
+    metric: Callable[..., float], good: NDArray[np.int64], bad: NDArray[np.int64]
+) -> float:
+    """A metric of scikit-learn, of so many good and defective pixels of each level."""
+    levels = [np.flatnonzero(counts) for counts in (good, bad)]
+    truth = np.repeat([False, True], [len(each) for each in levels])
+    weights = np.concatenate([good[levels[0]], bad[levels[1]]])
+    return float(metric(truth, np.concatenate(levels), sample_weight=weights))
+
+
+def _aupro(good: NDArray[np.int64], overlap: NDArray[np.float64]) -> float:
+    """Of how many good pixels, and what share of the regions', there is at each level."""
+    there = np.flatnonzero((good > 0) | (overlap > 0))[::-1]
+    alarms, found = np.cumsum(good[there]), np.cumsum(overlap[there])
+    return _area_up_to(alarms / alarms[-1], found, AUPRO_LIMIT)
 
 
 def _checked(
@@ -131,33 +165,10 @@ def _checked(
     return values
 
 
-def _need_both(defective: NDArray[np.bool_], items: str) -> None:
-    if defective.all() or not defective.any():
-        found = "defective" if defective.any() else "good"
+def _need_both(good: int, bad: int, items: str) -> None:
+    if not (good and bad):
+        found = "defective" if bad else "good"
         raise InputError(f"the metrics need good and defective {items}, and all are {found}")
-
-
-def _region_weights(
-    defective: NDArray[np.bool_], counted: slice | NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], int]:
-    """1 / (area of its region) for every counted pixel, 0 where good, and the number of regions.
-
-    Summed over the pixels above a threshold, the weights are the sum of the regions' overlaps.
-    """
-    considered = np.zeros(defective.shape[1:], np.bool_)
-    considered.reshape(-1)[counted] = True
-    defective = defective & considered
-    weights = np.zeros(defective.shape, np.float32)
-    regions = 0
-    for weight, mask in zip(weights, defective, strict=True):
-        if not mask.any():
-            continue
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(
-            mask.astype(np.uint8), connectivity=8
-        )
-        weight[mask] = 1.0 / stats[labels[mask], cv2.CC_STAT_AREA]
-        regions += count - 1  # label 0 is the background
-    return _pixels(weights, counted), regions
 
 
 def _area_up_to(x: NDArray[np.float64], y: NDArray[np.float64], limit: float) -> float:
