@@ -25,9 +25,9 @@ from agent.imaging import Roi, check_image, decode_mask, is_grey, resize, to_bgr
 from agent.manifest import Tiles
 
 # Ignored pixels are painted in one grey: whatever is there, the model sees the same.
+PAINT = 128
 # By so much the shapes of images may differ, as 1088 lines do from 1080.
 SQUEEZED = 1.02
-PAINT = 128
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,11 @@ def name_folders(names: Sequence[str]) -> None:
     words = [f"{count} of {os.path.relpath(folder, above)}" for folder, count in most]
     if more := len(folders) - len(most):
         words.append(f"the others of {more} more folders")
-    click.echo(f"{len(names)} pictures: {', '.join(words)}", err=True)
+    click.echo(
+        f"{len(names)} pictures, each taken for another part: {', '.join(words)}; where a folder "
+        "shows one part, give one picture of each",
+        err=True,
+    )
 
 
 def ask_for_parts(count: int, seconds: float) -> None:

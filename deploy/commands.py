@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +62,8 @@ def export(run: Path, out: Path, frames: Path | None, finetune: str | None) -> N
     from training.run import FRAMES, load_frames, load_run
 
     trained = load_run(run)
-    kept = load_frames(run / FRAMES) if frames is None else frames_from(frames, trained.view)
+    grey = trained.settings.colours == 1
+    kept = load_frames(run / FRAMES) if frames is None else frames_from(frames, trained.view, grey)
     results = build_bundle(
         trained,
         *kept,
@@ -113,10 +113,15 @@ def evaluate(
     """Measure a bundle on labelled images (MVTec-AD layout), on every engine here.
 
     Verdict agreement compares each engine with the first fp32 engine (or the first of all), each
-    at its calibrated threshold, or else at the one that rejects 2 % of its good test parts. An
-    engine that cannot be judged is left out; the exit code is 1 where it was asked for by name.
+    at its calibrated threshold; both at that of one where the other has none, and where neither
+    has, each at the one that rejects 2 % of its good test parts. An engine that cannot be judged
+    is left out; the exit code is 1 where it was asked for by name.
+
+    Pictures that the station would not judge (CAMERA_FAULT) count as neither false rejects nor
+    detected; the table says how many these are.
     """
     from deploy import evaluate as evaluation
+    from deploy.report import Judged, report, table, to_json
     from training.dataset import load_labelled_images, read_dataset
 
     if json_file:
@@ -124,12 +129,12 @@ def evaluate(
         check_apart([json_file], [bundle, *calibration])
     opened = open_bundle(bundle)
     view = View.of(opened)
-    items = read_dataset(data).test
-    evaluation.check_test_set(items, set(apart))
+    given = read_dataset(data).test
+    evaluation.check_test_set(given, set(apart))
     names = runtime or [name for name in HERE if evaluation.has_device(name, device)] or HERE
     chosen = [(name, device, each) for name in names for each in precision or PRECISIONS]
     records = evaluation.by_engine([read_record(path) for path in calibration], opened, chosen)
-    items, canvases, masks = load_labelled_images(items, view, NoPart, say)
+    items, canvases, masks = load_labelled_images(given, view, NoPart, say)
     evaluation.check_test_set(items, set(apart) & {item.kind for item in items})
     reference, found, failed = None, {}, None
     # What all are compared with goes first, and nobody's maps are kept longer than they are needed.
@@ -141,21 +146,19 @@ def evaluate(
             say(f"left out: {error}")
             continue
         reference = reference or replace(outcome, maps=outcome.maps[:0].copy())
-        found[key] = evaluation.report(
-            outcome, reference, items, masks, view.ignored_on_canvas, set(apart)
-        )
+        found[key] = report(outcome, reference, items, masks, view.ignored_on_canvas, set(apart))
         del outcome
-    if failed is not None and not found:
-        raise failed
+    if reference is None:
+        raise failed or InputError("no runtime is installed here: install openvino or onnxruntime")
     reports = [found[key] for key in chosen if key in found]
+    judged = Judged.of(opened, data, given, items, set(apart), reference)
     if json_file:
-        rows = [asdict(report) for report in reports]
-        write_atomically(json_file, (json.dumps(rows, indent=1) + "\n").encode())
-    click.echo(evaluation.table(reports, set(apart)))
-    judged = {name for name, _, _ in found}
+        write_atomically(json_file, to_json(judged, reports).encode())
+    click.echo(table(judged, reports))
+    answered = {name for name, _, _ in found}
     for key in set(chosen) - set(found):
         # fp32 is not missed on an NPU, which has none, unless somebody asked for it.
-        if key in records or key[2] in precision or key[0] in set(runtime) - judged:
+        if key in records or key[2] in precision or key[0] in set(runtime) - answered:
             sys.exit(1)
 
 
@@ -176,8 +179,7 @@ def _outcome(
         if record is not None:
             check_record(record, bundle, engine.fingerprint)
             check_repeated(record, golden_scores(engine, bundle))
-        limit = record.threshold if record is not None else None
-        outcome = inspect_all(engine, view, canvases, limit)
+        outcome = inspect_all(engine, view, canvases, record)
     finally:
         engine.close()
     say(f"inspected {len(canvases)} images on {engine.fingerprint}")

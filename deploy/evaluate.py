@@ -1,8 +1,8 @@
-"""How good a bundle is on a labelled data set, on the engine that will run."""
+"""What a bundle says of labelled images, on the engine that will run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from time import perf_counter
 
@@ -14,10 +14,11 @@ from agent.engine import Engine, EngineFault
 from agent.engine.devices import is_among
 from agent.errors import InputError
 from agent.inspection import Inspection, inspect
+from agent.picture import glance_at
 from agent.record import CalibrationRecord, check_record
+from agent.service.picture import PictureCheck
 from agent.view import View
 from training.dataset import LabelledImage
-from training.metrics import image_auroc, pixel_metrics
 
 WARM_UP = 3
 REFERENCE_RATE = 0.02
@@ -30,15 +31,29 @@ class Outcome:
     """What one engine said of every test image.
 
     scores: float64 [N]; maps: float32 [N, H, W]; latency_ms: float64 [N], of all tiles of an
-    image, from its pixels to its score; threshold: of its calibration, where there is one.
+    image, from its pixels to its score; faults: str [N], what the station finds wrong with a
+    picture in place of judging it, such as "dark", empty where it judges; threshold: of its
+    calibration, where there is one.
     """
 
     runtime: str
+    device: str
     precision: str
     scores: NDArray[np.float64]
     maps: NDArray[np.float32]
     latency_ms: NDArray[np.float64]
+    faults: NDArray[np.str_]
     threshold: float | None = None
+
+    @property
+    def engine(self) -> str:
+        """Its name among those of a table."""
+        return f"{self.runtime} {self.precision} on {self.device}"
+
+    @property
+    def judged(self) -> NDArray[np.bool_]:
+        """Which images the station judges, bool [N]."""
+        return self.faults == ""
 
     def rejects(self, defective: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which images it rejects, bool [N].
@@ -48,31 +63,6 @@ class Outcome:
         if self.threshold is not None:
             return self.scores > self.threshold
         return self.scores > np.quantile(self.scores[~defective], 1 - REFERENCE_RATE)
-
-
-@dataclass(frozen=True)
-class Report:
-    """One row of the table.
-
-    auroc_by_kind: image AUROC of each kind of defect against the good parts.
-    agreement: share of images with the verdict that the reference gives, each at its own threshold,
-        as each is calibrated by itself; where one is not calibrated, both at that of the other.
-    false_rejects, detected: share of the good parts, and of the defective ones that count for the
-        headline, that are rejected at the calibrated threshold; None without one.
-    """
-
-    runtime: str
-    precision: str
-    image_auroc: float
-    pixel_auroc: float | None
-    pixel_ap: float | None
-    aupro: float | None
-    auroc_by_kind: dict[str, float]
-    agreement: float
-    false_rejects: float | None
-    detected: float | None
-    p50_ms: float
-    p99_ms: float
 
 
 def has_device(runtime: str, device: str) -> bool:
@@ -85,9 +75,15 @@ def has_device(runtime: str, device: str) -> bool:
 
 
 def inspect_all(
-    engine: Engine, view: View, canvases: NDArray[np.uint8], threshold: float | None = None
+    engine: Engine,
+    view: View,
+    canvases: NDArray[np.uint8],
+    record: CalibrationRecord | None = None,
 ) -> Outcome:
     """Run `engine` over canvases uint8 [N, H, W, 3], one at a time, as the line does.
+
+    Args:
+        record: its calibration. Without one the station's faults are those that the view tells.
 
     Raises:
         InputError: it has no usable answer for one of them.
@@ -103,12 +99,24 @@ def inspect_all(
         maps.append(inspection.anomaly_map)
     return Outcome(
         engine.fingerprint.runtime,
+        engine.fingerprint.device,
         engine.fingerprint.precision,
         np.array(scores),
         np.stack(maps),
         np.array(milliseconds),
-        threshold,
+        _faults(canvases, view, record),
+        record.threshold if record is not None else None,
     )
+
+
+def _faults(
+    canvases: NDArray[np.uint8], view: View, record: CalibrationRecord | None
+) -> NDArray[np.str_]:
+    """The word for what the station finds wrong with each picture; empty where it is none."""
+    check = PictureCheck(record.picture if record is not None else None, view.coloured)
+    # Test images follow nobody: none of them can be frozen.
+    faults = (check.fault(canvas, glance_at(canvas), None) for canvas in canvases)
+    return np.array([(fault or "").partition(":")[0] for fault in faults])
 
 
 def _inspect(engine: Engine, view: View, canvas: NDArray[np.uint8]) -> Inspection:
@@ -143,56 +151,6 @@ def by_engine(
     return found
 
 
-def report(
-    outcome: Outcome,
-    reference: Outcome,
-    items: list[LabelledImage],
-    masks: NDArray[np.bool_],
-    ignored: NDArray[np.bool_] | None,
-    apart: set[str],
-) -> Report:
-    """Judge an outcome; the headline figures leave out the kinds in `apart`.
-
-    Args:
-        reference: the outcome that agreement is measured against.
-        masks: bool [N, H, W].
-        ignored: bool [H, W], pixels that are not inspected; localisation is judged on the others.
-    """
-    kinds = np.array([item.kind for item in items])
-    defective = np.array([item.defective for item in items])
-    headline = ~np.isin(kinds, list(apart))
-    by_kind = {}
-    for kind in sorted(set(kinds[defective])):
-        chosen = (kinds == kind) | ~defective
-        by_kind[str(kind)] = image_auroc(defective[chosen], outcome.scores[chosen])
-    pixels = None
-    if all(item.mask_path for item in items if item.defective):
-        pixels = pixel_metrics(outcome.maps[headline], masks[headline], ignored)
-    rejects = outcome.rejects(defective)
-    calibrated = outcome.threshold is not None
-    return Report(
-        outcome.runtime,
-        outcome.precision,
-        image_auroc(defective[headline], outcome.scores[headline]),
-        pixels.auroc if pixels else None,
-        pixels.ap if pixels else None,
-        pixels.aupro if pixels else None,
-        by_kind,
-        _agreement(outcome, reference, defective),
-        float(rejects[~defective].mean()) if calibrated else None,
-        float(rejects[defective & headline].mean()) if calibrated else None,
-        float(np.percentile(outcome.latency_ms, 50)),
-        float(np.percentile(outcome.latency_ms, 99)),
-    )
-
-
-def _agreement(outcome: Outcome, reference: Outcome, defective: NDArray[np.bool_]) -> float:
-    limits = [limit for limit in (outcome.threshold, reference.threshold) if limit is not None]
-    if len(limits) == 1:
-        outcome, reference = (replace(each, threshold=limits[0]) for each in (outcome, reference))
-    return float(np.mean(outcome.rejects(defective) == reference.rejects(defective)))
-
-
 def check_test_set(items: list[LabelledImage], apart: set[str]) -> None:
     """Refuse a set that no figure can be computed on."""
     kinds = {item.kind for item in items}
@@ -204,30 +162,3 @@ def check_test_set(items: list[LabelledImage], apart: set[str]) -> None:
             "the data has no test/good beside test/<defect>: evaluation needs both good and "
             "defective images"
         )
-
-
-def table(reports: list[Report], apart: set[str]) -> str:
-    """The reports as text, a line each, then image AUROC by kind of defect."""
-    lines = [
-        f"{'runtime':12} {'precision':9} {'img AUROC':>9} {'px AUROC':>9} {'px AP':>7} "
-        f"{'AUPRO':>7} {'agree':>7} {'false rej':>9} {'detected':>8} {'p50 ms':>7} {'p99 ms':>7}"
-    ]
-    for row in reports:
-        px_auroc, px_ap, aupro = (
-            "-" if value is None else f"{value:.4f}"
-            for value in (row.pixel_auroc, row.pixel_ap, row.aupro)
-        )
-        false_rejects, detected = (
-            "-" if value is None else f"{value:.2%}" for value in (row.false_rejects, row.detected)
-        )
-        lines.append(
-            f"{row.runtime:12} {row.precision:9} {row.image_auroc:9.4f} {px_auroc:>9} {px_ap:>7} "
-            f"{aupro:>7} {row.agreement:7.2%} {false_rejects:>9} {detected:>8} "
-            f"{row.p50_ms:7.1f} {row.p99_ms:7.1f}"
-        )
-    lines.append("")
-    lines.append("image AUROC by kind, each against the good parts")
-    for kind in reports[0].auroc_by_kind:
-        values = "  ".join(f"{row.auroc_by_kind[kind]:.4f}" for row in reports)
-        lines.append(f"  {kind + (' (apart)' if kind in apart else ''):20} {values}")
-    return "\n".join(lines)

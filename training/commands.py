@@ -80,7 +80,7 @@ def train(
     """Train on a folder of images of good parts.
 
     DATA is a folder of images, or a folder in MVTec-AD layout (train/good/…). With --steps, two
-    trainings with one seed on one machine agree; with a time budget, the clock has its say.
+    trainings with one seed on one machine's CPUs agree; with a time budget, the clock has its say.
 
     What the model sees of an image (region of interest, ignored pixels, tiles, the levels of
     16-bit images) is chosen here and travels with the run and its bundle: calibration and the
@@ -99,21 +99,22 @@ def train(
     if resume and not has_begun(out):
         raise InputError(f"{out} holds no run to go on with: leave --resume out, or mend --out")
     budget = parse_budget(steps, time_budget, begun)
-    chosen = resolve(preset, budget, on_gpu=is_gpu(device))
+    input_size = parse_size(size)
+    chosen = resolve(preset, budget, input_size, on_gpu=is_gpu(device))
     leads = os.environ.get("RANK", "0") == "0"
     if leads:
         given = "" if steps or time_budget or begun else " (no --time-budget was given)"
         say(f"training for {budget.in_words}{given}")
         if preset == EDGE and chosen == "edge-s":
             say(
-                "edge is edge-s here: a CPU teaches edge-m too little in that time "
-                "(--preset edge-m overrules this)"
+                "edge is edge-s here: a CPU teaches edge-m too little in that time, at that "
+                "--size (--preset edge-m overrules this)"
             )
     order = Order(
         out=out,
         preset=chosen,
         budget=budget,
-        input_size=parse_size(size),
+        input_size=input_size,
         batch_size=batch_size,
         view=parse_wish(roi, ignore_mask, align, tiles, overlap, window),
         seed=seed,
@@ -129,7 +130,8 @@ def train(
             # Below the bar, which ends without a line's end.
             say(f"\ninterrupted; the same command with --resume goes on with {out}")
         raise
-    say(f"run in {out}; next: normline export {out} --out {order.product}.nlb")
+    if leads:
+        say(f"run in {out}; next: normline export {out} --out {order.product}.nlb")
 
 
 @click.command(

@@ -24,7 +24,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.errors import InputError
-from training.images import MASK_LEVEL, list_images, read_image, read_mask, subfolders
+from training.images import (
+    MASK_LEVEL,
+    list_images,
+    read_image,
+    read_mask,
+    subfolders,
+    subfolders_with_images,
+)
 from training.shared import shared_array
 from training.split import group_by_part
 
@@ -268,6 +275,10 @@ def _labelled_images(root: Path) -> list[LabelledImage]:
     has_masks = (root / "ground_truth").is_dir()
     items = []
     for folder in subfolders(root / "test"):
+        if below := subfolders_with_images(folder):
+            raise InputError(
+                f"{below[0]} holds images, and test images lie directly in {folder}: put them there"
+            )
         for path in list_images(folder):
             mask = None
             if folder.name != GOOD and has_masks:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from training.alignment import Alignment
 from training.errors import InputError
 from training.fixturing import choose_alignment
-from training.images import read_image, read_mask, resize_image
+from training.images import drawn, read_image, read_mask, resize_image
 from training.synthesis.foreground import find_foregrounds
 from training.tiling import choose_tiles, grid
 from training.view import Tiles, View, ViewSettings
@@ -150,7 +149,7 @@ def _region(survey: _Survey, whole: ViewSettings) -> tuple[int, int]:
 
 
 def _some(paths: Sequence[Path]) -> Sequence[Path]:
-    return paths[:: math.ceil(len(paths) / SURVEYED)]
+    return [paths[index] for index in drawn(len(paths), SURVEYED)]
 
 
 def _tiles(

@@ -146,11 +146,14 @@ def _read(path: Path) -> bytes:
 
 
 def some(images: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
-    """At most `count` of images [N, …], the same every time.
+    """At most `count` of images [N, …], the same every time (`drawn`)."""
+    return images if count >= len(images) else images[drawn(len(images), count)]
 
-    Drawn, not counted off: the tiles of an image stand side by side, and every fourth of four is
-    the same corner of the part.
+
+def drawn(total: int, count: int) -> NDArray[np.intp]:
+    """At most `count` numbers below `total`, ascending, the same every time.
+
+    Drawn, not counted off: the tiles of an image stand side by side, as do the pictures of a part,
+    and every fourth of four is the same corner, or the same light.
     """
-    if count >= len(images):
-        return images
-    return images[np.sort(np.random.default_rng(0).permutation(len(images))[:count])]
+    return np.sort(np.random.default_rng(0).permutation(total)[:count])

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from training.errors import InputError
+from training.model import T_NOISIER, T_NORMAL
 from training.networks.segmentation import SegmentationNet
 from training.networks.unet import HEADS, UNet
 from training.provenance import code_version
@@ -31,6 +32,9 @@ ASSUMED = {
     "num_heads": HEADS,
     "num_head_channels": -1,
     "noise_fn": "gauss",
+    "eval_normal_t": T_NORMAL,
+    "eval_noisier_t": T_NOISIER,
+    "condition_w": 1,
 }
 
 State = dict[str, Tensor]
@@ -116,7 +120,7 @@ def _check_assumptions(arguments: dict[str, Any], path: Path) -> None:
     for name, expected in ASSUMED.items():
         found = arguments.get(name, expected)
         if found != expected:
-            raise InputError(f"{path} was trained with {name} = {found}; only {expected} can run")
+            raise InputError(f"{path} was made with {name} = {found}; only {expected} can run")
 
 
 def _input_size(arguments: dict[str, Any], path: Path) -> tuple[int, int]:

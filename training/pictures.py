@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from training.files import replacing
 from training.model import T_NOISIER, T_NORMAL, FixedNoise, to_images
-from training.selection import SelectionSet
+from training.selection import SelectionScore, SelectionSet
 
 matplotlib.use("Agg")  # a training machine has no display
 
@@ -27,7 +27,10 @@ SMOOTHING = 0.9
 
 
 def draw_losses(metrics: Path, out: Path) -> None:
-    """Draw the loss terms and the selection scores of a run's metrics file over its steps."""
+    """Draw the loss terms and the selection scores of a run's metrics file over its steps.
+
+    Dashed: from where on the reconstruction stays as it is, and the checkpoint that was chosen.
+    """
     entries = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     terms, chosen = (_by_name(entries, kind) for kind in ("losses", "selection"))
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -37,6 +40,13 @@ def draw_losses(metrics: Path, out: Path) -> None:
         left.plot(steps, smooth, label=name, color=faint.get_color())
     for name, (steps, values) in chosen.items():
         right.plot(steps, values, marker="o", label=name.replace("_", " "))
+    marks = [
+        (left, "reconstruction ends", _painting_ended(entries)),
+        (right, "chosen", _best(entries)),
+    ]
+    for axes, label, step in marks:
+        if step is not None:
+            axes.axvline(step, color="grey", linestyle="--", label=label)
     left.set(title="loss terms, weighted", xlabel="step", yscale="log")
     right.set(title="held-out normals, synthetic anomalies", xlabel="step", ylim=(None, 1.01))
     for axes in (left, right):
@@ -111,6 +121,21 @@ def _by_name(entries: list[dict[str, Any]], kind: str) -> dict[str, tuple[list[i
             curves[name][0].append(entry["step"])
             curves[name][1].append(value)
     return curves
+
+
+def _painting_ended(entries: list[dict[str, Any]]) -> int | None:
+    # Once more after every resume.
+    return min((entry["step"] for entry in entries if "painting" in entry), default=None)
+
+
+def _best(entries: list[dict[str, Any]]) -> int | None:
+    """The step of the checkpoint that was chosen: the last of the best."""
+    values = {
+        entry["step"]: SelectionScore(**entry["selection"]).value
+        for entry in entries
+        if "selection" in entry
+    }
+    return max(values, key=lambda step: (values[step], step), default=None)
 
 
 def _smooth(values: list[float]) -> NDArray[np.float64]:

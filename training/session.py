@@ -193,7 +193,7 @@ def _record(
         "images": material.images,
         "normals": material.counts,
         "tiles": material.tiles,
-        "selection": asdict(chosen),
+        "selection": {"step": trainer.best_step, **asdict(chosen)},
         "device": str(device),
         "precision": _precision(device),
         "machine": machine(device),

@@ -1,30 +1,29 @@
 """Good images parted into those that are trained on and those that are not.
 
-All pictures of one part land on one side: what is new of a part is no longer new in its second
-picture, and a limit taken there is too low.
+Pictures of one part lie in a folder of its own, `train/good/<part>/*`. All of them land on one
+side: what is new of a part is no longer new in its second picture, and a limit taken there is too
+low.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+# Where the folders of parts lie.
+PARTS = ("train", "good")
 # The pictures of each part.
 ByPart = Mapping[Path, Sequence[Path]]
 
 
 def group_by_part(paths: Sequence[Path]) -> ByPart:
-    """The pictures of each part: those in a folder below the one that holds all are of one.
-
-    By that folder, or by the picture itself where it lies beside such folders.
-    """
-    home = Path(os.path.commonpath([path.parent for path in paths]))
+    """The pictures of each part, by its folder; by the picture itself where it has none."""
     parts = defaultdict[Path, list[Path]](list)
     for path in paths:
-        parts[home / path.relative_to(home).parts[0]].append(path)
+        has_folder = path.parent.parent.parts[-2:] == PARTS
+        parts[path.parent if has_folder else path].append(path)
     return parts
 
 
@@ -47,8 +46,12 @@ def pictures(parts: ByPart) -> list[Path]:
 
 def one_of_each(parts: ByPart, seed: int) -> list[Path]:
     """One picture of each part, drawn by `seed`, sorted."""
-    return sorted(min(together, key=lambda path: _draw(seed, path)) for together in parts.values())
+    return sorted(
+        # By the part too: where all name their pictures alike, it would be the same of each.
+        min(together, key=lambda path: _draw(f"{seed}/{part.name}", path))
+        for part, together in parts.items()
+    )
 
 
-def _draw(seed: int, path: Path) -> bytes:
+def _draw(seed: int | str, path: Path) -> bytes:
     return hashlib.sha256(f"{seed}/{path.name}".encode()).digest()

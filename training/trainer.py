@@ -92,6 +92,7 @@ class Trainer:
         self.selections_done = 0
         self.best: dict[str, Tensor] = {}
         self.best_score: SelectionScore | None = None
+        self.best_step = 0
 
     def train(self) -> SelectionScore | None:
         """Train to the end of the budget; the best averaged weights are in `best` afterwards.
@@ -211,6 +212,7 @@ class Trainer:
     def _leave_painting(self) -> None:
         """The reconstruction network keeps its averaged weights; only the segmentation goes on."""
         self.paints = False
+        self._record({"painting": "ended"})
         self.model.unet.load_state_dict(self.average.model.unet.state_dict())
         self.model.unet.requires_grad_(False).eval()
         self.group_losses = share_gradients(self.model, self.losses, self.group)
@@ -229,7 +231,7 @@ class Trainer:
             score = self.selection.score(inspector)
         self._record({"selection": {"image_auroc": score.image_auroc, "pixel_ap": score.pixel_ap}})
         if self.best_score is None or score.value >= self.best_score.value:
-            self.best_score = score
+            self.best_score, self.best_step = score, self.step
             self.best = {k: v.detach().clone().cpu() for k, v in averaged.state_dict().items()}
 
     def _record(self, entry: dict[str, Any]) -> None:
@@ -254,6 +256,7 @@ class Trainer:
             "waited_s": self.waited_s,
             "selections_done": self.selections_done,
             "best_score": best and [best.image_auroc, best.pixel_ap],
+            "best_step": self.best_step,
         }
         save_state(self.folder, {k: v.contiguous() for k, v in tensors.items()}, counters)
 
@@ -287,6 +290,7 @@ class Trainer:
         self.optimizer.load_state_dict(state)
         self.step, self.elapsed_s = counters["step"], counters["elapsed_s"]
         self.waited_s, self.selections_done = counters["waited_s"], counters["selections_done"]
+        self.best_step = counters.get("best_step", 0)
         if counters["best_score"]:
             self.best_score = SelectionScore(*counters["best_score"])
 

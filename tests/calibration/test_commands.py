@@ -346,7 +346,7 @@ def test_it_is_said_how_many_pictures_each_folder_has(
     for given in (folder, listing):
         out = ("--out", tmp_path / "c.json")
         assert calibrate(bundle, given, "--false-reject-rate", "10%", *out) == 0
-        said = "30 pictures: 27 of parts, 2 of parts/scratch, 1 of parts/scratch/deep"
+        said = "30 pictures, each taken for another part: 27 of parts, 2 of parts/scratch, 1 of "
         assert said in capsys.readouterr().err
 
 

@@ -1,7 +1,8 @@
-"""Figures of engines stand side by side only where they are judged alike."""
+"""What may be missing, and what may not, where engines are judged on labelled images."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +12,18 @@ import pytest
 from click.testing import CliRunner
 
 from agent.alignment import Alignment
-from agent.bundle import Bundle
-from agent.engine import EngineFault
+from agent.bundle import Bundle, open_bundle
+from agent.engine import EngineFault, load_engine
 from agent.errors import InputError, NoPart
+from agent.picture import encode_thumbnail, look_at
+from agent.record import Picture, Spread, read_record, write_record
 from agent.view import View
 from deploy import commands
-from deploy.evaluate import Outcome, inspect_all, report
+from deploy.evaluate import Outcome, inspect_all
 from tests.deploy.plates import SIDE, defective_plate, plate
 from tests.posed import SIZE, alignment, lying
-from tests.tiny import write_tiny_bundle
+from tests.tiny import write_tiny_bundle, write_tiny_record
 from training.dataset import LabelledImage, load_labelled_images
-
-ITEMS = [LabelledImage(Path(f"{i}.png"), "good" if i < 50 else "spot", None) for i in range(60)]
-SCORES = np.arange(60.0)
-
-
-def outcome(scores: np.ndarray, threshold: float | None) -> Outcome:
-    none = np.zeros(60)
-    return Outcome("openvino", "fp16", scores, np.zeros((60, 1, 1), np.float32), none, threshold)
-
-
-@pytest.mark.parametrize("limits", [(30.5, 30.5), (None, 30.5), (30.5, None), (None, None)])
-def test_the_same_scores_agree_whichever_engine_is_calibrated(
-    limits: tuple[float | None, float | None],
-) -> None:
-    one, other = outcome(SCORES, limits[0]), outcome(SCORES, limits[1])
-    found = report(one, other, ITEMS, np.zeros((60, 1, 1), bool), None, set())
-    assert found.agreement == 1.0
-    assert (found.detected is None) == (limits[0] is None)
-
-
-def test_each_of_two_calibrated_engines_is_judged_at_its_own_limit() -> None:
-    shifted = outcome(SCORES + 100, 130.5)
-    found = report(shifted, outcome(SCORES, 30.5), ITEMS, np.zeros((60, 1, 1), bool), None, set())
-    assert found.agreement == 1.0
-    found = report(shifted, outcome(SCORES, 24.5), ITEMS, np.zeros((60, 1, 1), bool), None, set())
-    assert found.agreement == pytest.approx(54 / 60)
 
 
 def test_a_picture_without_a_part_costs_no_evaluation(tmp_path: Path) -> None:
@@ -103,6 +80,86 @@ def test_an_engine_that_nobody_asked_for_may_be_missing(
     result = CliRunner().invoke(commands.evaluate, [str(bundle), str(plates), *options.split()])
     assert result.exit_code == code, result.output
     assert "left out: no" in result.output and "img AUROC" in result.output
+
+
+def calibration_of(bundle: Bundle, normals: list[Path], path: Path) -> Path:
+    """A record of ONNX Runtime in fp32 that passes all, on pictures that look like `normals`."""
+    engine = load_engine(bundle, runtime="onnxruntime", precision="fp32")
+    engine.close()
+    looks = [look_at(cv2.imread(str(each))) for each in normals]
+    picture = Picture(
+        brightness=Spread(values=sorted(look.brightness for look in looks)),
+        sharpness=Spread(values=sorted(look.sharpness for look in looks)),
+        saturated=Spread(values=sorted(look.saturated for look in looks)),
+        difference=Spread(values=[1.0]),
+        reference=encode_thumbnail(looks[0].thumbnail),
+    )
+    write_tiny_record(path, bundle, engine.fingerprint, threshold=1e6)
+    write_record(path, read_record(path).model_copy(update={"picture": picture}))
+    return path
+
+
+ONE = "--runtime onnxruntime --precision fp32"
+
+
+def test_what_the_station_stops_as_a_fault_of_the_camera_counts_in_no_rate(
+    plates: Path, tmp_path: Path
+) -> None:
+    """Of a day with half of the light it rejected none, it said; the station stops them all."""
+    bundle = open_bundle(write_tiny_bundle(tmp_path / "tiny.nlb", (SIDE, SIDE)))
+    normals = sorted((plates / "train" / "good").iterdir())
+    record = calibration_of(bundle, normals, tmp_path / "part.cal.json")
+    for path in (plates / "test" / "good" / "8.png", *(plates / "test" / "spot").iterdir()):
+        cv2.imwrite(str(path), cv2.imread(str(path)) // 3)
+    arguments = [str(bundle.path), str(plates), *ONE.split(), "--calibration", str(record)]
+    arguments += ["--json", str(tmp_path / "figures.json")]
+    result = CliRunner().invoke(commands.evaluate, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert (
+        "CAMERA_FAULT at the station, so neither false rejects nor detected:\n"
+        "  onnxruntime fp32 on CPU: 1 of 2 good (dark 1), 2 of 2 defective (dark 2)\n"
+    ) in result.stdout
+    (row,) = json.loads((tmp_path / "figures.json").read_text())["rows"]
+    assert row["stopped_good"] == {"dark": 1} and row["stopped_defective"] == {"dark": 2}
+    assert row["false_rejects"] == 0.0 and row["detected"] is None
+    assert row["threshold"] == 1e6 and 0 <= row["image_auroc"] <= 1
+
+
+def test_grey_pictures_of_a_coloured_product_are_not_judged(plates: Path, tmp_path: Path) -> None:
+    """Full figures stood there of pictures that the station answers with CAMERA_FAULT."""
+    coloured = {"training_images": {"coloured": True, "size": (SIDE, SIDE)}}
+    bundle = write_tiny_bundle(tmp_path / "tiny.nlb", (SIDE, SIDE), view=coloured)
+    arguments = [str(bundle), str(plates), *ONE.split()]
+    result = CliRunner().invoke(commands.evaluate, arguments, catch_exceptions=False)
+    assert "2 of 2 good (grey 2), 2 of 2 defective (grey 2)" in result.stdout
+
+
+def test_a_table_says_what_it_is_of(plates: Path, tmp_path: Path) -> None:
+    """A week later a folder of them told neither device, nor bundle, nor how many images."""
+    bundle = open_bundle(write_tiny_bundle(tmp_path / "tiny.nlb", (SIDE, SIDE)))
+    kept = tmp_path / "figures.json"
+    arguments = [str(bundle.path), str(plates), *ONE.split(), "--precision", "int8"]
+    result = CliRunner().invoke(commands.evaluate, [*arguments, "--json", str(kept)])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(
+        f"{bundle.path} ({bundle.sha256[:12]}) on {plates}: 2 good and 2 defective images\n"
+        "agree: with the verdicts of onnxruntime fp32 on CPU\n"
+    )
+    found = json.loads(kept.read_text())
+    rows = found.pop("rows")
+    assert found == {
+        "bundle": str(bundle.path),
+        "bundle_sha256": bundle.sha256,
+        "data": str(plates),
+        "good": 2,
+        "defective": 2,
+        "apart": {},
+        "left_out": 0,
+        "reference": "onnxruntime fp32 on CPU",
+    }
+    engines = [(row["runtime"], row["device"], row["precision"]) for row in rows]
+    assert engines == [("onnxruntime", "CPU", "fp32"), ("onnxruntime", "CPU", "int8")]
+    assert all(row["threshold"] is None for row in rows)
 
 
 class Overflowing:

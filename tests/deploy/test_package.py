@@ -310,7 +310,8 @@ def test_evaluation_reports_every_engine(bundle: Path, plates: Path, tmp_path: P
         evaluate, [str(bundle), str(plates), "--json", str(report)], catch_exceptions=False
     )
     assert result.exit_code == 0, result.output
-    rows = {(row["runtime"], row["precision"]): row for row in json.loads(report.read_text())}
+    found = json.loads(report.read_text())["rows"]
+    rows = {(row["runtime"], row["precision"]): row for row in found}
     assert set(rows) == set(product(RUNTIMES, PRECISIONS))
     for row in rows.values():
         assert row["image_auroc"] == row["auroc_by_kind"]["spot"] == 1.0
@@ -336,7 +337,7 @@ def test_a_calibrated_engine_is_judged_at_its_threshold(
         arguments = [*options, "--calibration", str(record), "--json", str(report)]
         result = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
         assert result.exit_code == 0, result.output
-        (row,) = json.loads(report.read_text())
+        (row,) = json.loads(report.read_text())["rows"]
         return row["false_rejects"], row["detected"]
 
     assert rates(normal) == (0.0, 0.0)

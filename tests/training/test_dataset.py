@@ -208,6 +208,12 @@ def test_too_few_parts_are_refused_however_many_their_pictures(root: Path) -> No
         read_dataset(root)
 
 
+def test_test_images_that_would_be_passed_over_are_refused(root: Path) -> None:
+    save(root / "test" / "good" / "part7" / "000.png")
+    with pytest.raises(InputError, match="part7 holds images, and test images lie directly in "):
+        read_dataset(root)
+
+
 def test_digest_follows_names_and_bytes_but_not_the_place(root: Path, tmp_path: Path) -> None:
     paths = read_dataset(root).train_good
     digest = data_digest(paths)

@@ -113,6 +113,14 @@ UNET, SEGMENTATION = "unet_model_state_dict", "seg_model_state_dict"
         ),
         (tensor_set(UNET, "out.2.bias", torch.full((3,), torch.nan)), "out.2.bias is not finite"),
         (lambda checkpoint: checkpoint["args"].update(num_heads=8), "num_heads = 8; only 4"),
+        (
+            lambda checkpoint: checkpoint["args"].update(eval_normal_t=100),
+            "eval_normal_t = 100; only 200",
+        ),
+        (
+            lambda checkpoint: checkpoint["args"].update(condition_w=0.5),
+            "condition_w = 0.5; only 1",
+        ),
         (lambda checkpoint: checkpoint["args"].update(T=500), "T = 500; only 1000"),
         (lambda checkpoint: checkpoint["args"].update(img_size=256), "img_size = 256"),
         (lambda checkpoint: checkpoint["args"].update(img_size=[250, 250]), "multiples of 32"),

@@ -40,13 +40,15 @@ def test_split_leaves_something_on_each_side(count: int) -> None:
     assert held_out and train
 
 
+GOOD = Path("tile") / "train" / "good"
+LIGHTS = "abcdef"
+
+
 @pytest.fixture
 def six_each() -> ByPart:
     """Forty parts under six lights, and ten that have one picture each."""
-    lights = [
-        Path("good") / f"tile{part}" / f"{light}.png" for part in range(40) for light in "abcdef"
-    ]
-    return group_by_part([*lights, *(Path("good") / f"{index}.png" for index in range(10))])
+    lights = [GOOD / f"tile{part}" / f"{light}.png" for part in range(40) for light in LIGHTS]
+    return group_by_part([*lights, *(GOOD / f"{index}.png" for index in range(10))])
 
 
 def test_no_part_stands_on_both_sides(six_each: ByPart) -> None:
@@ -54,15 +56,20 @@ def test_no_part_stands_on_both_sides(six_each: ByPart) -> None:
     assert len(six_each) == 50
     train, held_out = split_normals(six_each, 0, 0.2)
     assert len(held_out) == 10 and not train.keys() & held_out.keys()
-    assert all(len(together) == (6 if part.suffix == "" else 1) for part, together in train.items())
+    assert all(len(together) == (1 if part.suffix else 6) for part, together in train.items())
     assert sorted([*pictures(train), *pictures(held_out)]) == pictures(six_each)
 
 
-def test_of_each_part_one_picture_counts_and_not_always_the_same(six_each: ByPart) -> None:
-    drawn = one_of_each(six_each, seed=0)
+@pytest.mark.parametrize("seed", range(4))
+def test_of_each_part_one_picture_counts_under_any_light(six_each: ByPart, seed: int) -> None:
+    """Drawn by its name alone it was the same light of every part, and another with each seed."""
+    drawn = one_of_each(six_each, seed)
     assert len(group_by_part(drawn)) == len(drawn) == 50
-    assert drawn != one_of_each(six_each, seed=1)
+    lights = [path.stem for path in drawn if path.stem in LIGHTS]
+    assert len(lights) == 40 and all(lights.count(light) < 20 for light in LIGHTS)
 
 
-def test_a_folder_of_pictures_holds_a_part_each() -> None:
-    assert len(group_by_part([Path("good") / "monday" / f"{index}.png" for index in range(9)])) == 9
+def test_folders_elsewhere_tell_of_no_parts() -> None:
+    """Days, cameras, or how a benchmark is laid out."""
+    for folder in ("good/monday", "Data/Images/Normal", "train/good"):
+        assert len(group_by_part([Path(folder) / f"{index}.png" for index in range(9)])) == 9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,13 @@ def test_some_images_are_set_aside_for_the_threshold(trained: Path, parts: Path)
     assert kept and all(Path(path).parent == parts for path in kept)
     counts = load_run(trained).settings.training["normals"]
     assert sum(counts.values()) == 16 and counts["calibration"] == len(kept)
+
+
+def test_the_run_says_at_which_step_its_weights_were_taken(trained: Path) -> None:
+    entries = map(json.loads, (trained / "metrics.jsonl").read_text().splitlines())
+    scores = {entry["step"]: entry["selection"] for entry in entries if "selection" in entry}
+    chosen = load_run(trained).settings.training["selection"]
+    assert scores[chosen.pop("step")] == chosen
 
 
 def test_frames_for_quantisation_travel_with_the_run(trained: Path) -> None:

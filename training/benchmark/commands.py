@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from training.commands import SEED, parse_budget, parse_size
+from training.errors import InputError
 from training.presets import EDGE, NAMES, PRESETS, preset, resolve
 from training.say import say
 
@@ -92,18 +94,18 @@ def compare(
     """Repeat one of the paper's comparisons, or ours, on a folder in MVTec-AD layout.
 
     One step against iterative denoising, one noise scale against two, the guidance weight w, the
-    scales t, synthesis on and off, what stands out shown and not (contrast), what is pasted
-    (anomalies); each also against no diffusion at all. Without --full or a budget, models are
-    trained for 300 steps: enough to see the command work, not to rank what it compares. Started
-    again, it goes on where it stopped.
+    scales t, synthesis on and off, what stands out shown and not (contrast, of the edge presets),
+    what is pasted (anomalies); each also against no diffusion at all. Without --full or a budget,
+    models are trained for 300 steps: enough to see the command work, not to rank what it compares.
+    Started again, it goes on where it stopped.
     """
     from training.benchmark.compare import run_comparison
     from training.dataset import read_dataset
 
-    found = read_dataset(data).without(apart)
     if not full and time_budget is None and steps is None:
         steps = SMALL_STEPS
     order = _order(out, preset, time_budget, steps, size, seed, device)
+    found = read_dataset(data).without(apart)
     click.echo(run_comparison(what, full, found, order, say), nl=False)
     say(f"table in {out / what}.md")
 
@@ -146,14 +148,21 @@ def _order(
     device: str,
 ) -> Any:
     # Imported here: torch takes seconds, and a mistyped option should not.
+    from torch.distributed import is_torchelastic_launched
+
     from training.device import is_gpu
     from training.order import Order
     from training.wish import ViewWish
 
+    if is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) > 1:
+        raise InputError(
+            f"torchrun has started {os.environ['WORLD_SIZE']} processes, benchmark and compare are "
+            "for one: start them without torchrun"
+        )
     budget = parse_budget(steps, time_budget)
     return Order(
         out=out,
-        preset=resolve(preset, budget, on_gpu=is_gpu(device)),
+        preset=resolve(preset, budget, parse_size(size), on_gpu=is_gpu(device)),
         budget=budget,
         input_size=parse_size(size),
         view=ViewWish(),

@@ -20,9 +20,11 @@ from training.benchmark.kept import digest_of_test, digests, figures_in, read_ke
 from training.benchmark.models import trained_model
 from training.benchmark.table import COLUMNS, cells, markdown
 from training.dataset import Dataset, check_masks
+from training.errors import InputError
 from training.files import replace_text
 from training.model import T_NOISIER, T_NORMAL, DiffusionAD
 from training.order import Order, Variant
+from training.presets import preset
 from training.run import load_view, read_settings
 
 WEIGHTS = (0.0, 0.5, 1.0, 2.0)
@@ -147,6 +149,8 @@ COMPARISONS: dict[str, Callable[[bool], list[Row]]] = {
     "contrast": contrast,
     "anomalies": anomalies,
 }
+# It takes away, row by row, what only the networks and the recipe of the edge presets have.
+OF_EDGE = "contrast"
 # The last row of every comparison: what a reconstruction has to beat.
 BASELINE = Row("no diffusion, blurred copy", "no-diffusion", variants.NO_DIFFUSION, two_scales())
 
@@ -158,7 +162,14 @@ def run_comparison(
 
     Trainings are shared between comparisons and not repeated, nor are rows that still hold. The
     table is left in `<name>.md`, its figures in `<name>.json`, both written anew after every row.
+
+    Raises InputError where its rows would all be trained and judged alike.
     """
+    if name == OF_EDGE and preset(order.preset).family != "edge":
+        raise InputError(
+            f"{name} compares what the edge presets' segmentation net is shown; all its rows of "
+            f"--preset {order.preset} would be one model: give another preset"
+        )
     check_test_images("a comparison", data.test)
     check_masks(data.test)
     rows, path = (*COMPARISONS[name](full), BASELINE), order.out / f"{name}.json"

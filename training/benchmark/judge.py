@@ -13,7 +13,7 @@ from training.dataset import Dataset, LabelledImage, load_labelled_images
 from training.errors import InputError, NoPart
 from training.metrics import image_auroc, pixel_metrics
 from training.model import FixedNoise
-from training.selection import inspect_frames
+from training.selection import CHUNK, inspect_frames
 from training.view import View
 
 
@@ -41,8 +41,11 @@ def judge(inspector: FixedNoise, data: Dataset, view: View, say: Callable[[str],
     test, canvases, masks = load_labelled_images(data.test, view, NoPart, say)
     if len(test) < len(data.test):
         check_test_images("a model that follows the part", test)
+    tiles = view.cut(canvases)
+    # A process that has not just trained starts CUDA or oneDNN with the first of them.
+    inspect_frames(inspector, tiles[:CHUNK])
     started = perf_counter()
-    maps, scores = inspect_frames(inspector, view.cut(canvases))
+    maps, scores = inspect_frames(inspector, tiles)
     milliseconds = 1e3 * (perf_counter() - started) / len(canvases)
     scores, maps = scores.reshape(len(canvases), -1).max(axis=1), _stitched(maps, view)
     pixels = None

@@ -155,6 +155,18 @@ def test_a_seed_that_torch_cannot_hold_is_refused_at_once(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", [(benchmark,), (compare, "w")])
+def test_several_processes_are_refused(
+    command: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but one found no weights and ended, and torchrun the one that was saving them."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="started 2 processes, .* start them without torchrun"):
+        run(*command, tmp_path / "nut", "--out", tmp_path / "out", *QUICK)
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_unknown_category_is_refused(results: tuple[Path, Path]) -> None:
     root, out = results
     with pytest.raises(InputError, match="no category 'Class7' here: it has Class1, Class2"):

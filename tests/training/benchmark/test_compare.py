@@ -26,6 +26,7 @@ from training.benchmark.inspectors import (
 from training.benchmark.judge import Figures
 from training.budget import Budget
 from training.dataset import read_dataset
+from training.errors import InputError
 from training.iterative import implicit_x0
 from training.model import T_NOISIER, T_NORMAL, DiffusionAD, FixedNoise, to_images
 from training.order import AS_PRESET, Order, Variant
@@ -217,12 +218,14 @@ class Judging:
         self.rows.append(row.label)
         return Figures(0.9, None, None, None, 1.5)
 
-    def start(self, kill_after: int | None = None) -> list[str]:
-        """Compare; returns the rows that were judged in this call."""
+    def start(
+        self, kill_after: int | None = None, name: str = "denoising", by: str = "edge-s"
+    ) -> list[str]:
+        """Compare, with the preset `by`; returns the rows that were judged in this call."""
         self.rows, self.left = [], kill_after
-        order = Order(self.out, "edge-s", Budget(2), SIZE, ViewWish(), 0, "cpu", "nut", None, True)
+        order = Order(self.out, by, Budget(2), SIZE, ViewWish(), 0, "cpu", "nut", None, True)
         with suppress(KeyboardInterrupt):
-            compare.run_comparison("denoising", True, self.data, order, lambda line: None)
+            compare.run_comparison(name, True, self.data, order, lambda line: None)
         return self.rows
 
     def table(self) -> list[str]:
@@ -260,6 +263,16 @@ def test_a_row_that_does_not_hold_is_judged_anew_and_takes_no_other_with_it(
     judging.start()
     judging.data = judging.data.without({"hole"})
     assert judging.start() == ALL
+
+
+def test_rows_that_would_be_one_model_are_not_trained(judging: Judging) -> None:
+    """Six trainings of the paper's networks, a day of a GPU: their differences were chance."""
+    with pytest.raises(InputError, match="all its rows of --preset paper would be one model"):
+        judging.start(name="contrast", by="paper")
+    assert not judging.out.exists()
+    assert judging.start(name="contrast")
+    for name in COMPARISONS.keys() - {"contrast"}:
+        assert judging.start(name=name, by="paper")
 
 
 @pytest.mark.parametrize("full", [False, True])
