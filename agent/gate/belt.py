@@ -6,6 +6,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+from agent.trouble import Trouble
+
 # A belt that moves on by half a window in less time, or back by as much, has not moved: its
 # encoder was set anew, or lost.
 FASTEST_S = 0.005
@@ -46,9 +48,10 @@ class Belt:
 
     A part is at the gate while the position is within half a window of where it is due. Whatever
     is doubtful is refused: two parts at the gate at once, unless both may pass; a part id that is
-    on the belt twice; all that is on the belt when its position jumps, or when a part comes where
-    another one has come: the belt has moved, and its encoder not. Nothing passes while the encoder
-    stands still: the belt does as well, or what is at the gate is unknown.
+    on the belt twice; all that is on the belt when its position jumps, or when a part comes while
+    the encoder stands still or where another one has come: the belt has brought it, unseen by the
+    encoder, and how far it has moved is unknown. Nothing passes while the encoder stands still:
+    the belt does as well, or what is at the gate is unknown.
     """
 
     def __init__(self, travel: int, window: int, *, counted: bool) -> None:
@@ -66,6 +69,15 @@ class Belt:
         # Between its last two moves, and before each of these.
         self._step_s = 0.0
         self._pauses_s: deque[float] = deque((0.0, 0.0), maxlen=2)
+        self._jumped = Trouble(
+            "the encoder jumps (set anew, or begun again after its highest count?), and all that "
+            "is on the belt is rejected"
+        )
+        self._unseen = Trouble(
+            "a part comes while the encoder stands still (a loose cable?), and all that is on the "
+            "belt is rejected"
+        )
+        self._backwards = Trouble("the encoder counts backwards, and no part comes to the gate")
         self.counts = Counts()
 
     def enter(self, part_id: str, position: int) -> None:
@@ -75,15 +87,14 @@ class Belt:
         for other in self._parts:
             if other.part_id == part_id:
                 other.refused = part.refused = True
-        stands = self._counted and any(
-            other.part_id != part_id  # a code that was read again
-            and other.due == part.due
-            and part.entered_ns - other.entered_ns > BOUNCE_NS
-            for other in self._parts
-        )
+        last = self._parts[-1] if self._parts else part
+        if self._counted and last.due - part.due > self._half:
+            self._backwards.came(f"{position} after {last.due - self._travel}")
+        was_unseen = self._counted and self._came_unseen(part)
         self._parts.append(part)
-        if stands:
+        if was_unseen:
             self.refuse_all()
+            self._unseen.came(f"part {part_id} at {position}")
         if len(self._parts) > MOST_PARTS:
             self.counts.rejected += len(self._parts)
             self._parts.clear()
@@ -131,6 +142,7 @@ class Belt:
         if self._position is not None and position != self._position:
             if self._jumps(position - self._position, now_s):
                 # Where they are nobody knows; what comes to the gate unknown is rejected.
+                self._jumped.came(f"from {self._position} to {position}")
                 self.counts.rejected += len(self._parts)
                 self._parts.clear()
             self._pauses_s.append(now_s - self._moved_s)
@@ -144,6 +156,16 @@ class Belt:
                 self.counts.passed += 1
             else:
                 self.counts.rejected += 1
+
+    def _came_unseen(self, part: _Part) -> bool:
+        """Whether the belt has brought a part and the encoder has not counted."""
+        is_read_again = bool(self._parts) and self._parts[-1].part_id == part.part_id
+        return (self._stands_still() and not is_read_again) or any(
+            other.part_id != part.part_id
+            and other.due == part.due
+            and part.entered_ns - other.entered_ns > BOUNCE_NS
+            for other in self._parts
+        )
 
     def _stands_still(self) -> bool:
         """Whether the encoder has not counted for longer than it takes between two counts."""

@@ -33,7 +33,7 @@ class Said:
         self.peer, request = self.station.recv_multipart()
         return int(json.loads(request)["seq"])
 
-    def answer(self, content: bytes) -> None:
+    def answer(self, content: bytes = b'{"op":"ack","seq":1}') -> None:
         self.station.send_multipart([self.peer, content])
         assert self.client._socket.poll(LIMIT_MS)
 
@@ -48,11 +48,42 @@ def said(
     said.client.close()
 
 
-def test_what_was_said_is_not_said_again(said: Said) -> None:
+def test_what_was_taken_is_not_said_again(said: Said) -> None:
     said.begin()
-    for seq in (1, 1, 2):
+    said.client.done(Position(1, 1))
+    assert said.hear() == 1
+    said.answer()
+    for seq in (1, 2):
         said.client.done(Position(1, seq))
-    assert [said.hear(), said.hear()] == [1, 2]
+    assert said.hear() == 2
+
+
+def test_while_one_waits_for_its_answer_no_other_is_said(said: Said) -> None:
+    """Answers do not name what they answer, and the station's disk is slow."""
+    said.begin()
+    for seq in (1, 2, 3):
+        said.client.done(Position(1, seq))
+    assert said.hear() == 1
+    said.answer()
+    said.client.done(Position(1, 4))
+    assert said.hear() == 4
+
+
+def test_what_was_lost_on_its_way_is_said_again(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The station was restarted after the last part of the shift, and forgot it till Monday."""
+    said.begin()
+    said.client.done(Position(1, 7))
+    assert said.hear() == 7
+    monkeypatch.setattr("agent.client.acknowledge.LOST_S", 0.0)
+    said.client.done(Position(1, 7))
+    # A late answer to the first is not taken for the second's.
+    said.station.send_multipart([said.peer, b'{"op":"ack","seq":7}'])
+    monkeypatch.setattr("agent.client.acknowledge.LOST_S", 600.0)
+    assert said.client._socket.poll(LIMIT_MS, zmq.POLLOUT)
+    said.client.done(Position(1, 7))
+    assert said.hear() == 7
 
 
 def test_what_the_station_did_not_take_is_said_again(
@@ -82,8 +113,9 @@ def test_it_is_said_no_more_often_than_is_asked_for(
     monkeypatch.setattr("agent.client.acknowledge.EVERY_S", 600.0)
     said.begin()
     said.client.done(Position(1, 1))
-    said.client.done(Position(1, 2))
     assert said.hear() == 1
+    said.answer()
+    said.client.done(Position(1, 2))
     monkeypatch.setattr(said.client, "_next_s", 0.0)  # some time later
     said.client.done(Position(1, 3))
     assert said.hear() == 3

@@ -181,14 +181,16 @@ def test_an_encoder_that_is_set_forward_while_the_belt_stands_still_has_jumped(
     assert not any(belt.may_pass(position) for position in range(91, 170))
 
 
-def test_a_belt_of_whole_places_moves_by_one_at_a_time() -> None:
+def test_a_belt_of_whole_places_moves_by_one_at_a_time(clock: SimpleNamespace) -> None:
     belt = Belt(5, 1, counted=True)
     belt.enter("A", 0)
     belt.allow("A", 1)
     assert [belt.may_pass(position) for position in range(1, 7)] == [False] * 4 + [True, False]
 
 
-def test_what_was_on_the_belt_when_its_encoder_was_set_anew_does_not_come_back() -> None:
+def test_what_was_on_the_belt_when_its_encoder_was_set_anew_does_not_come_back(
+    clock: SimpleNamespace,
+) -> None:
     belt = Belt(TRAVEL, WINDOW, counted=True)
     belt.enter("A", 200)
     belt.move(0)
@@ -303,6 +305,97 @@ def test_an_encoder_that_stops_counting_takes_back_every_pass(clock: SimpleNames
     assert belt.counts.passed == 0 and belt.counts.rejected == 4
 
 
+class Line:
+    """A belt of one count a millisecond, whose encoder sees only what it is connected for."""
+
+    def __init__(self, clock: SimpleNamespace) -> None:
+        self.clock = clock
+        self.belt = Belt(1000, 120, counted=True)
+        self.ran_ms = self.counted = 0
+        self.entered_at: dict[str, int] = {}
+
+    def run(self, ms: int, *, connected: bool = True) -> list[str]:
+        """The parts that were let through: the gate was open when they were in its middle."""
+        through = []
+        for _ in range(ms):
+            self.clock.s += 0.001
+            self.ran_ms += 1
+            self.counted += connected
+            if self.belt.may_pass(self.counted):
+                through += [
+                    part for part, at in self.entered_at.items() if self.ran_ms - at == 1000
+                ]
+        return through
+
+    def stand(self, ms: int) -> None:
+        for _ in range(ms):
+            self.clock.s += 0.001
+            self.belt.may_pass(self.counted)
+
+    def enter(self, part_id: str, *, passes: bool = True) -> None:
+        self.belt.enter(part_id, self.counted)
+        self.entered_at[part_id] = self.ran_ms
+        if passes:
+            self.belt.allow(part_id, self.counted)
+        else:
+            self.belt.refuse(part_id)
+
+
+def test_an_encoder_that_is_out_for_a_moment_takes_back_what_was_on_the_belt(
+    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A loose cable while the belt ran on: from then on each PASS was there for the part behind."""
+    line = Line(clock)
+    line.enter("A")
+    line.run(300)
+    line.enter("B", passes=False)
+    line.run(300)
+    line.enter("C")
+    line.run(50)
+    line.run(250, connected=False)
+    line.enter("D")  # brought by a belt that, by its encoder, stands
+    line.run(50, connected=False)
+    through = line.run(250)
+    line.enter("E")
+    through += line.run(1100)
+    assert through == ["E"]
+    (told,) = caplog.messages
+    assert "comes while the encoder stands still" in told and "part D at 650" in told
+
+
+def test_a_part_that_is_put_before_the_sensor_of_a_belt_that_stands_stops_no_later_part(
+    clock: SimpleNamespace,
+) -> None:
+    """What is on the belt is rejected: whether the belt has brought it cannot be known."""
+    line = Line(clock)
+    line.run(1)
+    line.enter("A")
+    line.run(300)
+    line.stand(5000)
+    for edge in range(5):  # it trembles there as well
+        line.enter(f"hand {edge}")
+        line.stand(500)
+    line.run(300)
+    line.enter("B")
+    assert line.run(1100) == ["B"]
+
+
+def test_a_belt_that_stops_and_runs_again_keeps_what_was_said(
+    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A gate that rejects after every stop is a gate that is switched off."""
+    line = Line(clock)
+    line.run(1)
+    line.enter("A")
+    line.run(300)
+    line.enter("B")
+    for _ in range(3):
+        line.stand(5000)
+        line.run(100)
+    assert line.run(1000) == ["A", "B"]
+    assert not caplog.messages
+
+
 def test_a_code_that_is_read_again_takes_back_the_pass_of_its_own_part_alone(
     clock: SimpleNamespace,
 ) -> None:
@@ -323,6 +416,31 @@ def test_a_code_that_is_read_again_takes_back_the_pass_of_its_own_part_alone(
         if belt.may_pass(position):
             open_at.append(position)
     assert open_at == list(range(90, 111))
+
+
+def test_an_encoder_that_jumps_is_told_with_its_counts(
+    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of 16 bits began anew once a minute, and parts were rejected as if by chance."""
+    belt = Belt(TRAVEL, WINDOW, counted=True)
+    belt.enter("A", 65_530)
+    belt.move(3)
+    (told,) = caplog.messages
+    assert "the encoder jumps" in told and "from 65530 to 3" in told
+
+
+def test_an_encoder_that_counts_backwards_is_told_with_its_counts(
+    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its two wires were exchanged: no part ever came to the gate, and nothing was said."""
+    belt = Belt(TRAVEL, WINDOW, counted=True)
+    belt.enter("A", 500)
+    for position in range(499, 459, -1):
+        clock.s += 0.001
+        belt.move(position)
+    belt.enter("B", 460)
+    (told,) = caplog.messages
+    assert "the encoder counts backwards" in told and "460 after 500" in told
 
 
 def test_an_encoder_that_stands_for_days_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:

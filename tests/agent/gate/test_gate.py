@@ -144,6 +144,7 @@ def rig(tmp_path: Path, context: zmq.Context, monkeypatch: pytest.MonkeyPatch) -
     # A busy machine takes its time: `test_belt` tells what a belt that stands means.
     monkeypatch.setattr("agent.gate.belt.STILL_S", LIMIT_S)
     monkeypatch.setattr("agent.gate.gate.SILENT_S", LIMIT_S)
+    monkeypatch.setattr("agent.gate.wires.REWRITTEN_S", LIMIT_S)
     rig = Rig(tmp_path, context)
     rig.connect()
     yield rig
@@ -326,10 +327,43 @@ def test_an_encoder_that_cannot_be_read_rejects_and_ends_the_gate(rig: Rig) -> N
     rig.enter("A17")
     rig.say("A17")
     assert open_at(rig, 100)
-    rig.count.write_text("")
+    rig.count.write_text("no count")
     with pytest.raises(InputError, match="cannot read the encoder"):
         rig.gate.turn()
     assert not rig.is_open
+
+
+def test_an_encoder_that_is_just_being_rewritten_counts_what_it_did(rig: Rig) -> None:
+    """Its file is empty for a moment: the gate ended, and was started again, for ever."""
+    rig.enter("A17")
+    rig.say("A17")
+    assert open_at(rig, 100)
+    rig.count.write_text("")
+    rig.gate.turn()
+    assert rig.is_open
+    rig.at(101)
+    rig.gate.turn()
+    assert rig.is_open
+
+
+def test_an_encoder_that_stays_empty_rejects_and_ends_the_gate(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.gate.wires.REWRITTEN_S", 0.01)
+    rig.count.write_text("")
+    with pytest.raises(InputError, match="cannot read the encoder .*: it is empty"):
+        rig.turn_until(lambda: False)
+    assert not rig.is_open
+
+
+def test_a_gate_that_starts_while_its_encoder_is_being_rewritten_reads_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = tmp_path / "count"
+    count.touch()
+    monkeypatch.setattr("agent.gate.wires.REWRITTEN_S", LIMIT_S)
+    monkeypatch.setattr("agent.gate.wires.time.sleep", lambda _: count.write_text("7\n"))
+    assert open_position(f"file://{count}")() == 7
 
 
 def test_at_its_end_the_gate_rejects(rig: Rig) -> None:
