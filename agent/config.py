@@ -46,6 +46,13 @@ class CameraSettings(Section):
         description="inspect the newest frame always; one frame for each trigger command; or every "
         "frame, from a camera that a sensor triggers: one frame is one part",
     )
+    latency_ms: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="of rtsp:// in mode triggered, the longest that a picture takes from the lens "
+        "to the station: a trigger is answered with one that came that much later",
+    )
     pending_limit: int = Field(
         8, ge=1, le=128, description="parts that may wait for their inspection; more are OVERRUN"
     )

@@ -56,9 +56,11 @@ class Capture:
         *,
         pending_limit: int,
         least_stall_s: float = LEAST_STALL_S,
+        latency_ms: float = 0,
     ) -> None:
         """uri: as for `open_camera`; pending_limit: triggers accepted and not yet taken;
-        least_stall_s: as for `Stream`, more for whoever has no deadline.
+        least_stall_s: as for `Stream`, more for whoever has no deadline; latency_ms: how much later
+        than it was taken a picture may come.
 
         Raises:
             InputError: `uri` is no address.
@@ -68,6 +70,7 @@ class Capture:
         self._mode = mode
         self._pending_limit = pending_limit
         self._least_stall_s = least_stall_s
+        self._latency_ns = int(latency_ms * 1e6)
         self._stream: Stream | None = None
         self._settings: Settings = {}
         self._waits = False
@@ -158,7 +161,9 @@ class Capture:
             return False
         if len(self._pending) >= self._pending_limit:
             return False
-        trigger = Trigger(token, time.monotonic_ns())
+        # A source that waits has nothing on its way.
+        latency_ns = 0 if self._waits else self._latency_ns
+        trigger = Trigger(token, time.monotonic_ns() + latency_ns)
         self._pending.append(trigger)
         self._stream.send(trigger)
         return True
@@ -279,7 +284,7 @@ class Capture:
         if ready.captured_ns <= self._newest_ns:
             return True
         if trigger is not None:
-            return ready.captured_ns < trigger.triggered_ns
+            return ready.captured_ns < trigger.after_ns
         # A recording is as good as ever; of the world, a line that was held up wants the present.
         if self._mode == "camera_triggered" or self._waits:
             return False

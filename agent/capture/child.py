@@ -149,7 +149,7 @@ class Recorder:
 
     def _triggered_before(self, began_ns: int) -> bool:
         with self._change:
-            return bool(self._triggers) and self._triggers[0].triggered_ns <= began_ns
+            return bool(self._triggers) and self._triggers[0].after_ns <= began_ns
 
     def _keep(self, frame: Frame) -> None:
         height, width, channels = frame.image.shape

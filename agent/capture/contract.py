@@ -114,13 +114,13 @@ class Release:
 
 @dataclass(frozen=True)
 class Trigger:
-    """A part is in place; its frame must be captured after `triggered_ns` (monotonic).
+    """A part is in place; its frame is one that was there to be read only after `after_ns`.
 
-    token: the line's own name for it, as part ids may come again.
+    token: the line's own name for it, as part ids may come again; after_ns: monotonic.
     """
 
     token: str
-    triggered_ns: int
+    after_ns: int
 
 
 ToChild = Want | Release | Trigger

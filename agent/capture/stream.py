@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import time
 from contextlib import ExitStack
+from multiprocessing import process
 from typing import Any
 
 from numpy.typing import NDArray
@@ -27,12 +28,13 @@ UNREACHABLE = (FileNotFoundError, ConnectionRefusedError)
 # Below it, an operating system that is busy elsewhere would be taken for a fault.
 LEAST_STALL_S = 0.15
 STALL_PERIODS = 3
-# For a killed process to be gone; one that is stuck in the kernel is left behind.
-KILL_WAIT_S = 1.0
+# For a killed process to be gone. It is waited for in the line's own thread, which must not fall
+# silent; one that is stuck in the kernel is left behind.
+KILL_WAIT_S = 0.1
 
 
 class Stream:
-    """A capture process; nothing of it outlives `close`.
+    """A capture process; nothing of it outlives `close` that can be killed.
 
     Attributes:
         opened: what the camera said when it opened; None before.
@@ -133,6 +135,8 @@ class Stream:
         """Kill the process: it may hang, and it keeps nothing that a clean end would save."""
         self._process.kill()
         self._process.join(KILL_WAIT_S)
+        # All that are among them are waited for at the interpreter's end, for ever.
+        process._children.discard(self._process)  # type: ignore[attr-defined]
         self._connection.close()
         self._ring.close()
 

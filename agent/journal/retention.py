@@ -11,6 +11,18 @@ DAY_S = 86_400
 
 # All that every client has acknowledged; nothing while no client has.
 _ACKNOWLEDGED = "(epoch, seq) <= (SELECT epoch, seq FROM acknowledged ORDER BY epoch, seq LIMIT 1)"
+# Of an age to go: by its own clock; or, where that was ahead, by that of a later one, looked for in
+# strides. Not by being ahead alone: it may be today's clock that is wrong, and behind.
+_OF_AGE = """(
+    stored_at < :old_s OR stored_at > :ahead_s AND id < (
+        WITH RECURSIVE strides(id) AS (
+            SELECT MIN(id) FROM verdicts
+            UNION ALL
+            SELECT id + :stroke FROM strides WHERE id < (SELECT MAX(id) FROM verdicts)
+        )
+        SELECT MAX(id) FROM verdicts WHERE id IN strides AND stored_at < :old_s
+    )
+)"""
 
 
 @dataclass(frozen=True)
@@ -33,9 +45,14 @@ class Retention:
             How many of them some client, or every client, had not acknowledged yet.
         """
         oldest = f"id IN (SELECT id FROM verdicts ORDER BY id LIMIT {stroke})"
-        old_s = time.time() - self.acknowledged_days * DAY_S
+        now_s = time.time()
         connection.execute(
-            f"DELETE FROM verdicts WHERE {oldest} AND stored_at < ? AND {_ACKNOWLEDGED}", (old_s,)
+            f"DELETE FROM verdicts WHERE {oldest} AND {_OF_AGE} AND {_ACKNOWLEDGED}",
+            {
+                "old_s": now_s - self.acknowledged_days * DAY_S,
+                "ahead_s": now_s + DAY_S,
+                "stroke": stroke,
+            },
         )
         unseen = 0
         excess = min(stroke, self._excess(connection))

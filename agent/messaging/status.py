@@ -59,7 +59,10 @@ class Heartbeat(Message):
         description="why the last picture could not be judged: dark, saturated, frozen, blurred",
     )
     late_in_a_row: int = Field(
-        0, ge=0, description="verdicts that missed their deadline since the last in time; 3: Error"
+        0,
+        ge=0,
+        description="times that verdicts missed their deadline since the last in time, all that "
+        "one pause of the machine made late being one; 3: Error",
     )
     malformed: int = Field(
         ge=0, description="requests and subscriptions that could not be understood"

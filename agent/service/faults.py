@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from agent.capture import CaptureState, CaptureStatus
 from agent.decision import Decision
 from agent.journal import Journal
@@ -15,7 +17,9 @@ class Faults:
 
     Attributes:
         picture: why the last picture could not be used; None when it could.
-        late_in_a_row: verdicts that missed their deadline since the last one in time.
+        late_in_a_row: how many times verdicts missed their deadline since the last one in time. All
+            that one pause of the machine has made late are one time: of parts that had begun when
+            the first of them was given.
         refusal: what a trigger is answered while there is a fault.
     """
 
@@ -23,41 +27,48 @@ class Faults:
         self._stop_without_journal = stop_without_journal
         self.picture: str | None = None
         self.late_in_a_row = 0
-        # Of these, the ones whose picture had not come.
-        self._late_unseen = 0
+        # When the verdict was given that counted last, monotonic.
+        self._counted_ns = 0
+        # Of all that were late, the ones whose picture had come.
+        self._late_seen = 0
         self.refusal = Reason.NOT_READY
 
     def note_picture(self, decision: Decision) -> None:
         """A frame was looked at."""
         self.picture = decision.detail if decision.reason is Reason.CAMERA_FAULT else None
 
-    def note(self, verdict: Verdict) -> None:
-        """A verdict was given."""
+    def note(self, verdict: Verdict, begun_ns: int) -> None:
+        """A verdict was given on a part that had begun at `begun_ns`, monotonic."""
         if verdict.reason is Reason.DEADLINE:
-            self.late_in_a_row += 1
+            self._late_seen += 1
+            if begun_ns >= self._counted_ns:
+                self.late_in_a_row += 1
+                self._counted_ns = time.monotonic_ns()
         elif verdict.verdict is not Outcome.NO_DECISION and not self._too_late:
             self.clear_lateness()
 
     def note_unseen(self) -> None:
         """The verdict that was late last had waited for the camera, and not for the line."""
-        self._late_unseen += 1
+        self._late_seen -= 1
 
     def clear_lateness(self) -> None:
         """The line is in time again; or somebody has seen that it was not, and wants to go on."""
-        self.late_in_a_row = self._late_unseen = 0
+        self.late_in_a_row = self._late_seen = 0
 
     def now(self, camera: CaptureStatus, journal: Journal) -> str | None:
         """Why nothing may be decided; None when all is well.
 
-        A camera and a journal come back by themselves. A line that is too slow does not: three
-        late verdicts in a row last until somebody says `start`, unless all had waited for a camera
-        that turned out to be lost.
+        A camera and a journal come back by themselves. A line that is too slow does not: late
+        verdicts three times in a row last until somebody says `start`, unless all had waited for a
+        camera that turned out to be lost.
         """
-        if camera.state is CaptureState.FAULT and self._late_unseen == self.late_in_a_row:
+        if camera.state is CaptureState.FAULT and not self._late_seen:
             self.clear_lateness()
         self.refusal = Reason.NOT_READY
         if self._too_late:
-            return f"{LATE_IN_A_ROW} verdicts in a row were late: send start when that is mended"
+            return (
+                f"verdicts were late {LATE_IN_A_ROW} times in a row: send start when that is mended"
+            )
         if self._stop_without_journal and (journal.fault or journal.alarm):
             return f"the journal: {journal.fault or journal.alarm}"
         if camera.state is CaptureState.FAULT:

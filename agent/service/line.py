@@ -48,6 +48,8 @@ class Line:
         self._unneeded = Trouble("a frame came for a part that was answered already")
         self._camera_parts = 0
         self._ready_ns = 0
+        # When the machine was last found to have slept, monotonic.
+        self._woke_ns = 0
         self._started = False
         self._hurried = False
         self._halt: str | None = None
@@ -87,6 +89,7 @@ class Line:
         if self._sleep.has_slept():
             # Their deadlines stood still with the clock; the parts went on.
             log.warning("the machine was suspended: parts that were open get no decision")
+            self._woke_ns = time.monotonic_ns()
             self._give_up()
         self._take_finding()
         # A part that is on its way now wants the interpreter and the cores for itself; what else
@@ -224,10 +227,10 @@ class Line:
             if not self._open.holds_token(token):
                 self._unneeded.came(f"frame {captured.frame.name}")
                 return
-        elif not self._started or self.state is State.ERROR:
+        elif (refused := self._refusal(captured)) is not None:
             if self._equipment.mode == "camera_triggered":
                 part = self._camera_part(captured.frame.captured_ns)
-                self._give(part, Decision.none(Reason.NOT_READY))
+                self._give(part, Decision.none(refused))
             return
         elif self._equipment.mode == "camera_triggered":
             part = self._camera_part(captured.frame.captured_ns)
@@ -242,6 +245,13 @@ class Line:
             part = Part(frame.name, frame.captured_ns, self._equipment.deadline_ms)
             self._open.add(token, part)
         self._waiting.append((token, captured))
+
+    def _refusal(self, captured: Captured) -> Reason | None:
+        """Why a frame that nobody has triggered is not inspected."""
+        if not self._started or self.state is State.ERROR:
+            return Reason.NOT_READY
+        # Its age stood still while the machine slept.
+        return Reason.INTERRUPTED if captured.frame.captured_ns < self._woke_ns else None
 
     def _camera_part(self, begun_ns: int) -> Part:
         """The next part that the camera's own trigger has announced."""
@@ -301,7 +311,7 @@ class Line:
             durations=durations,
             found_ns=finding.found_ns if finding is not None else None,
         )
-        self._faults.note(verdict)
+        self._faults.note(verdict, part.begun_ns)
         return verdict
 
     def _follow_faults(self) -> None:

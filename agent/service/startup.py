@@ -43,7 +43,8 @@ from agent.view import View
 log = logging.getLogger(__name__)
 
 SIMULATED = frozenset({"synthetic", "folder", "file"})
-EIGHT_BITS = frozenset({"v4l2", "rtsp", "rtsps", "file"})
+STREAMS = frozenset({"rtsp", "rtsps"})
+EIGHT_BITS = STREAMS | {"v4l2", "file"}
 
 
 def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
@@ -69,6 +70,12 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
                 f"the model is of 16-bit pictures, and a camera of {scheme}:// gives 8 bits: train "
                 "on what the camera gives"
             )
+        latency_ms = station.camera.latency_ms
+        if scheme in STREAMS and station.camera.mode == "triggered" and latency_ms is None:
+            raise InputError(
+                f"a picture of {scheme}:// shows what was there some time ago, maybe the part "
+                "before: measure the longest that one takes and give it as camera.latency_ms"
+            )
         engine = _checked_engine(station, bundle, read_record(station.product.calibration))
         stack.callback(engine.close)
         # Once: while it inspects, the engine has no time for records that are put in its place.
@@ -78,6 +85,7 @@ def run_station(path: Path, on_ready: Callable[[Station], None]) -> None:
                 station.camera.uri,
                 station.camera.mode,
                 pending_limit=station.camera.pending_limit,
+                latency_ms=latency_ms or 0,
             )
         )
         capture.start()

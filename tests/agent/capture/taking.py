@@ -14,8 +14,10 @@ from agent.capture.contract import Mode
 PATIENCE_S = 40.0
 
 
-def make_capture(uri: str, mode: Mode = "free_run", pending_limit: int = 8) -> Capture:
-    return Capture(uri, mode, pending_limit=pending_limit)
+def make_capture(
+    uri: str, mode: Mode = "free_run", pending_limit: int = 8, latency_ms: float = 0
+) -> Capture:
+    return Capture(uri, mode, pending_limit=pending_limit, latency_ms=latency_ms)
 
 
 def take_until(capture: Capture, reached: Callable[[Captured | None], bool]) -> Captured | None:

@@ -191,8 +191,8 @@ class Hand:
         """Nothing of it stays."""
 
 
-def make_running(mode: Mode, pending_limit: int = 8) -> Capture:
-    capture = make_capture("synthetic://?rate=50", mode, pending_limit)
+def make_running(mode: Mode, pending_limit: int = 8, latency_ms: float = 0) -> Capture:
+    capture = make_capture("synthetic://?rate=50", mode, pending_limit, latency_ms)
     capture._stream, capture._state = Hand(), CaptureState.RUNNING
     return capture
 
@@ -219,6 +219,30 @@ def test_a_picture_from_before_its_trigger_is_never_given():
     # Nor is one picture given to two parts.
     assert deliver(capture, "c", now_ns) is None
     assert (capture.lost_tokens(), capture.status.stale) == (("c",), 2)
+
+
+@pytest.mark.parametrize(("waits", "lost"), [(False, ("a",)), (True, ())])
+def test_what_a_stream_had_on_its_way_when_the_trigger_came_is_not_the_part_s(
+    waits: bool, lost: tuple[str, ...]
+):
+    """It came after the trigger, and shows the part before. Nothing is on its way from a source
+    that waits."""
+    capture = make_running("triggered", latency_ms=60_000.0)
+    capture._waits = waits
+    assert capture.trigger("a")
+    assert (deliver(capture, "a", time.monotonic_ns()) is None) == (not waits)
+    assert capture.lost_tokens() == lost
+
+
+def test_a_stream_s_part_gets_the_first_picture_that_its_latency_allows():
+    with make_capture("synthetic://?rate=50", "triggered", latency_ms=100.0) as capture:
+        capture.start()
+        asked_ns = time.monotonic_ns()
+        assert capture.trigger("a") and capture.trigger("b")
+        answers = [take_frame(capture) for _ in "ab"]
+        assert [answer.token for answer in answers] == ["a", "b"]
+        assert all(each.frame.captured_ns > asked_ns + 100_000_000 for each in answers)
+        assert capture.status.stale == 0
 
 
 def test_triggers_that_were_lost_with_their_camera_take_no_room_when_it_is_back():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import select
 import signal
@@ -16,8 +17,10 @@ import pytest
 
 from agent.capture import Capture, CaptureState
 from agent.capture import capture as capture_module
-from agent.capture.stream import LEAST_STALL_S
+from agent.capture.stream import KILL_WAIT_S, LEAST_STALL_S
+from agent.client.subscriber import SILENT_S
 from agent.errors import InputError
+from agent.service.herald import HEARTBEAT_S
 from tests.agent.capture.taking import PATIENCE_S, make_capture, take_frame, take_until
 
 
@@ -52,6 +55,29 @@ def test_a_dead_or_hung_process_is_a_fault_and_the_camera_comes_back(death: sign
         assert capture.status.reason == ""
         assert capture.status.restarts >= 1
         assert gone(first_pid)
+
+
+def test_a_process_that_is_stuck_in_the_kernel_is_left_behind(monkeypatch: pytest.MonkeyPatch):
+    """No signal ends it; the interpreter waited for its end, and the station for that."""
+    with make_capture("synthetic://?rate=50") as capture:
+        capture.start()
+        take_frame(capture)
+        stuck = capture._stream._process
+        monkeypatch.setattr(stuck, "kill", lambda: os.kill(stuck.pid, signal.SIGSTOP))
+        stuck.kill()
+        try:
+            take_until(capture, lambda _: capture.status.state is CaptureState.FAULT)
+            assert stuck.is_alive()
+            assert stuck not in multiprocessing.active_children()
+            take_frame(capture)
+        finally:
+            os.kill(stuck.pid, signal.SIGKILL)
+
+
+def test_a_station_that_gives_up_a_process_is_not_silent_for_so_long_that_it_passes_for_dead():
+    """Its gate took back every PASS on the belt, at every try to open the camera."""
+    # Waited for when it has ended, and again when it is killed.
+    assert HEARTBEAT_S + 2 * KILL_WAIT_S < SILENT_S / 2
 
 
 def test_a_capture_process_that_cannot_be_started_is_a_fault_that_passes(
@@ -218,9 +244,11 @@ def test_stop_leaves_no_process_and_no_memory():
     with make_capture("synthetic://?rate=50") as capture:
         capture.start()
         take_frame(capture)
-        pid = capture.pid
+        descriptor = os.pidfd_open(capture.pid)
         assert shared_memory_of(os.getpid()) > already
-    assert gone(pid)
+    ended, _, _ = select.select([descriptor], [], [], PATIENCE_S)
+    os.close(descriptor)
+    assert ended
     assert shared_memory_of(os.getpid()) == already
     assert capture.status.state is CaptureState.ENDED
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -120,6 +121,11 @@ class Kept:
     def all_of(self, what: str, table: str) -> list[int]:
         return [row[0] for row in self.connection.execute(f"SELECT {what} FROM {table} ORDER BY 1")]
 
+    def store_ahead(self, years: int) -> None:
+        """Let the clock have been ahead in the first epoch."""
+        ahead_s = time.time() + years * 365 * retention_module.DAY_S
+        self.connection.execute("UPDATE verdicts SET stored_at = ? WHERE epoch = 5", (ahead_s,))
+
 
 def test_with_an_epoch_goes_all_that_belonged_to_it_and_nothing_else() -> None:
     """What was found too late stayed for ever."""
@@ -135,6 +141,35 @@ def test_what_was_acknowledged_is_kept_for_as_many_days_as_were_asked_for() -> N
     kept = Kept(hours=23)
     kept.acknowledge("mes", 6, 6)
     assert Retention(acknowledged_days=1).apply(kept.connection, 100) == 0
+    assert kept.all_of("seq", "verdicts") == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_a_clock_that_was_ahead_has_stored_goes_with_what_came_after_it() -> None:
+    """It was of no age for years, and nothing behind it went either."""
+    kept = Kept(hours=60 * 24)
+    kept.store_ahead(years=9)
+    kept.acknowledge("mes", 6, 6)
+    for left in ([3, 4, 5, 6], [5, 6], []):
+        assert Retention(acknowledged_days=30).apply(kept.connection, 2) == 0
+        assert kept.all_of("seq", "verdicts") == left
+
+
+def test_what_a_clock_that_was_ahead_has_stored_is_kept_as_long_as_what_came_after_it() -> None:
+    kept = Kept(hours=23)
+    kept.store_ahead(years=9)
+    kept.acknowledge("mes", 6, 6)
+    assert Retention(acknowledged_days=1).apply(kept.connection, 2) == 0
+    assert kept.all_of("seq", "verdicts") == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_clock_that_is_behind_makes_the_journal_forget_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As that of a machine whose battery is flat: to it, all that is stored is of the future."""
+    kept = Kept(hours=60 * 24)
+    kept.acknowledge("mes", 6, 6)
+    monkeypatch.setattr(retention_module, "time", SimpleNamespace(time=lambda: 946_684_800.0))
+    assert Retention(acknowledged_days=30).apply(kept.connection, 2) == 0
     assert kept.all_of("seq", "verdicts") == [1, 2, 3, 4, 5, 6]
 
 

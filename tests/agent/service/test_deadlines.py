@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from agent.capture import CaptureState
-from agent.service.faults import LATE_IN_A_ROW
+from agent.service import faults as faults_module
+from agent.service.faults import LATE_IN_A_ROW, Faults
 from agent.verdict import Outcome, Reason
 from tests.agent.factories import make_verdict
 from tests.agent.service.fakes import NONE, MakeRig, Rig
@@ -193,12 +197,45 @@ def test_a_line_that_is_too_slow_is_so_for_the_pictures_that_wait_for_it_too(rig
     assert rig.states[-1] == "Error"
 
 
+def test_one_pause_of_the_machine_is_not_three_however_many_parts_were_in_it(
+    rig: Rig,
+) -> None:
+    """An unattended line stood still after one hiccup, until somebody sent `start`."""
+    rig.camera.pending_limit = 8
+    for pause in ("AB", "CDEF"):
+        for number in range(3):
+            rig.line.trigger(f"{pause}{number}", 0.001)
+        rig.turn()
+        rig.camera.pending.clear()
+    assert [reason for _, _, reason in rig.verdicts] == ["DEADLINE"] * 6
+    assert rig.line._faults.late_in_a_row == 2
+    rig.line.trigger("G", None)
+    rig.camera.deliver()
+    rig.turn()
+    assert rig.verdicts[-1] == ("G", "PASS", None)
+
+
+def test_a_line_that_is_too_slow_is_found_out_though_its_parts_overlap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each had begun before the one before it was given, as in one pause that does not end."""
+    clock = SimpleNamespace(now_ns=0)
+    monkeypatch.setattr(faults_module, "time", SimpleNamespace(monotonic_ns=lambda: clock.now_ns))
+    faults = Faults(stop_without_journal=False)
+    late = make_verdict(verdict=Outcome.NO_DECISION, reason=Reason.DEADLINE, late=True)
+    for begun_ms in range(0, 500, 100):
+        clock.now_ns = (begun_ms + 200) * 10**6
+        faults.note(late, begun_ms * 10**6)
+    assert faults.late_in_a_row == LATE_IN_A_ROW
+
+
 def test_what_is_refused_between_does_not_make_a_slow_line_fast(rig: Rig) -> None:
     """Every other part overran: nobody was told that all others were late."""
     for part in "ABC":
         rig.camera.pending.clear()
         be_late(rig, part)
-        rig.line._faults.note(make_verdict(verdict=Outcome.NO_DECISION, reason=Reason.OVERRUN))
+        overrun = make_verdict(verdict=Outcome.NO_DECISION, reason=Reason.OVERRUN)
+        rig.line._faults.note(overrun, time.monotonic_ns())
     rig.turn()
     assert rig.states[-1] == "Error"
 

@@ -88,6 +88,24 @@ def test_parts_that_were_open_when_the_machine_fell_asleep_get_no_decision(
     assert rig.verdicts[2:] == [("C", "PASS", None)]
 
 
+@pytest.mark.parametrize(("mode", "before"), [("camera_triggered", [NONE]), ("free_run", [])])
+def test_a_picture_from_before_the_machine_slept_is_of_no_part_after_it(
+    make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch, mode: str, before: list[str]
+) -> None:
+    """It had not been taken over yet, and was a PASS hours later, as if taken then."""
+    rig = make_rig(mode)
+    rig.line.begin()
+    rig.camera.deliver(triggered=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.sleep._asleep_s", lambda: time.monotonic() + 3600.0)
+        rig.turn()
+    assert [verdict for _, verdict, _ in rig.verdicts] == before
+    assert all(reason == "INTERRUPTED" for _, _, reason in rig.verdicts)
+    rig.camera.deliver(triggered=False)
+    rig.turn()
+    assert [verdict for _, verdict, _ in rig.verdicts] == [*before, "PASS"]
+
+
 def test_a_station_stopped_while_its_camera_is_lost_stays_stopped(rig: Rig) -> None:
     rig.camera.break_down()
     rig.turn()

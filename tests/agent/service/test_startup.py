@@ -108,8 +108,21 @@ def test_only_what_a_camera_takes_now_is_not_simulated(
     tmp_path: Path, given: dict[str, dict[str, Any]], uri: str, simulated: bool
 ) -> None:
     """A gate opens for no other: what was recorded says nothing of the part before it."""
-    make(write_station(tmp_path, {**TRIGGERED, "uri": uri}))
+    make(write_station(tmp_path, {**TRIGGERED, "uri": uri, "latency_ms": 300}))
     assert given["Recipe"]["simulated"] is simulated
+
+
+def test_a_stream_shows_the_part_before_unless_its_latency_is_known(
+    tmp_path: Path, given: dict[str, dict[str, Any]]
+) -> None:
+    """What it sent as the trigger came was some 300 ms old, and passed another part."""
+    for uri in ("rtsp://10.0.0.2/stream", "rtsps://10.0.0.2/stream", "RTSP://10.0.0.2/stream"):
+        station = write_station(tmp_path, {**TRIGGERED, "uri": uri})
+        with pytest.raises(InputError, match=r"give it as camera\.latency_ms$"):
+            run_station(station, lambda _: None)
+    make(write_station(tmp_path, {**TRIGGERED, "uri": uri, "latency_ms": 300.0}))
+    assert given["Capture"]["__"]["latency_ms"] == 300.0
+    make(write_station(tmp_path, {"uri": uri, "mode": "free_run"}))
 
 
 @pytest.mark.parametrize(
