@@ -124,8 +124,7 @@ def _by_name(entries: list[dict[str, Any]], kind: str) -> dict[str, tuple[list[i
 
 
 def _painting_ended(entries: list[dict[str, Any]]) -> int | None:
-    # Once more after every resume.
-    return min((entry["step"] for entry in entries if "painting" in entry), default=None)
+    return next((entry["step"] for entry in entries if "painting" in entry), None)
 
 
 def _best(entries: list[dict[str, Any]]) -> int | None:

@@ -87,6 +87,7 @@ class Trainer:
             weight_decay=1e-4 if preset.family == "edge" else 0.0,
         )
         self.paints = True
+        self.end_noted = False  # in the metrics, where it ended
         self.step = 0
         self.elapsed_s = self.waited_s = 0.0
         self.selections_done = 0
@@ -212,7 +213,9 @@ class Trainer:
     def _leave_painting(self) -> None:
         """The reconstruction network keeps its averaged weights; only the segmentation goes on."""
         self.paints = False
-        self._record({"painting": "ended"})
+        if not self.end_noted:
+            self._record({"painting": "ended"})
+            self.end_noted = True
         self.model.unet.load_state_dict(self.average.model.unet.state_dict())
         self.model.unet.requires_grad_(False).eval()
         self.group_losses = share_gradients(self.model, self.losses, self.group)
@@ -257,6 +260,7 @@ class Trainer:
             "selections_done": self.selections_done,
             "best_score": best and [best.image_auroc, best.pixel_ap],
             "best_step": self.best_step,
+            "painting_ended": self.end_noted,
         }
         save_state(self.folder, {k: v.contiguous() for k, v in tensors.items()}, counters)
 
@@ -291,6 +295,7 @@ class Trainer:
         self.step, self.elapsed_s = counters["step"], counters["elapsed_s"]
         self.waited_s, self.selections_done = counters["waited_s"], counters["selections_done"]
         self.best_step = counters.get("best_step", 0)
+        self.end_noted = counters.get("painting_ended", False)
         if counters["best_score"]:
             self.best_score = SelectionScore(*counters["best_score"])
 
