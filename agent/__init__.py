@@ -3,7 +3,7 @@
 import os
 import sys
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # Both runtimes report their use to their makers as they are imported, unless told not to: OpenVINO
 # to a service for web pages, ONNX Runtime by a thread and a database below the home, of which it

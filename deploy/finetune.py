@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deploy.folded import GREY, FoldedInspector
-from deploy.qdq import LEVELS, SMALLEST_SCALE, Placement, place
+from deploy.qdq import LEVELS, SMALLEST_CHANNEL, SMALLEST_SCALE, Placement, place
 from training.budget import Budget
 
 # Codes of an unsigned byte, which CPUs use behind a ReLU.
@@ -52,6 +52,7 @@ class _QuantisedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight = self.conv.weight
         largest = weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True)
+        largest = largest.clamp(min=float(largest.max()) * SMALLEST_CHANNEL)
         steps = (largest / LEVELS).clamp(min=SMALLEST_SCALE)
         weight = _fake_quantise(weight, steps, -LEVELS, LEVELS)
         bias, stride, padding = self.conv.bias, self.conv.stride, self.conv.padding

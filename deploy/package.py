@@ -69,12 +69,12 @@ def build_bundle(
 
     Args:
         run: trained networks.
-        frames: uint8 [N, H, W, 3] BGR at model size, to quantise and to compare with; golden
-            frames are among them.
+        frames: uint8 [N, H, W, 3] BGR at model size, to quantise and to compare with: good parts,
+            then the same with an anomaly each. Golden frames are among them.
         anomalous: bool [N], frames that show an anomaly.
         out: the bundle.
         say: gets one line per stage.
-        tuning: how long to fine-tune for INT8, on every second frame; None for not at all.
+        tuning: how long to fine-tune for INT8, on every second part; None for not at all.
 
     Raises:
         InputError: a precision strays beyond the limits; nothing is written then.
@@ -128,10 +128,14 @@ class Exact:
         return span_of(precision, self.trained, self.anomalous)
 
     def every_second(self, first: int) -> Exact:
-        """Half of the frames, good and not; equal ones, as a run of few images has, in one half."""
-        _, begins, which = np.unique(self.frames, axis=0, return_index=True, return_inverse=True)
+        """Half of the parts, each as it is and with its anomaly; equal ones, as a run of few images
+        has, in one half.
+        """
+        parts = self.frames[: len(self.frames) // 2]
+        _, begins, which = np.unique(parts, axis=0, return_index=True, return_inverse=True)
         # Numbered in the order in which they first come.
-        half = np.argsort(np.argsort(begins))[which.ravel()] % 2 == first
+        numbers = np.argsort(np.argsort(begins))[which.ravel()]
+        half = np.tile(numbers % 2 == first, 2)
         said = Said(self.trained.scores[half], self.trained.maps[half])
         return Exact(self.frames[half], self.anomalous[half], said)
 

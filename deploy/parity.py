@@ -152,12 +152,14 @@ def compare(found: Said, trained: Said, anomalous: NDArray[np.bool_], span: floa
         each.scores > np.quantile(each.scores[good], PASS_QUANTILES)[:, None]
         for each in (found, trained)
     ]
-    apart = np.abs(found.maps - trained.maps).mean(axis=(1, 2))
+    # Frame by frame: of large models, all maps at once would not fit a second time.
+    pairs = zip(found.maps, trained.maps, strict=True)
+    apart = [np.abs(one - other).mean() for one, other in pairs]
     return Parity(
         agreement=float(np.mean(verdicts[0] == verdicts[1])),
         correlation=_correlation(found.maps, trained.maps),
         score=float(np.abs(found.scores - trained.scores).max()) / span,
-        map=float(apart.max()) / span,
+        map=float(np.max(apart)) / span,
         span=span,
     )
 
@@ -175,8 +177,12 @@ def check(what: str, precision: str, found: Parity, advice: str = "") -> None:
 
 
 def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    a, b = one.ravel().astype(np.float64), other.ravel().astype(np.float64)
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt((a @ a) * (b @ b)))
+    means = np.array([[maps.mean(dtype=np.float64)] for maps in (one, other)])
+    products = np.zeros((2, 2))
+    for pair in zip(one, other, strict=True):
+        centred = np.stack(pair).reshape(2, -1).astype(np.float64) - means
+        products += centred @ centred.T
+    (aa, ab), (_, bb) = products
+    norm = float(np.sqrt(aa * bb))
     # Two flat maps are one map; one flat map is not another that is not.
-    return float(a @ b) / norm if norm > 0 else float(np.array_equal(a, b))
+    return float(ab) / norm if norm > 0 else float(aa == bb)

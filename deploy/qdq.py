@@ -33,6 +33,9 @@ MOVERS = {
 }
 # Below this a scale is that of nothing at all; float32 holds it with room to spare.
 SMALLEST_SCALE = 1e-8
+# Of the largest weight. Nobody would see what a channel of smaller ones adds, and ONNX Runtime
+# makes its bias an int32 in units of the channel's scale, which it would outgrow.
+SMALLEST_CHANNEL = 2.0**-10
 LEVELS = 127.0
 # A convolution of a raw picture, 0..1: signed int8 would leave it seven bits.
 PICTURE_CHANNELS = (3, 6)
@@ -166,6 +169,7 @@ def insert(model: onnx.ModelProto, placement: Placement, scales: dict[str, float
 def quantise_weight(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Codes of a weight [C, ...] and its scales [C]."""
     largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
+    largest = np.maximum(largest, largest.max() * SMALLEST_CHANNEL)
     steps = np.maximum(largest / LEVELS, SMALLEST_SCALE).astype(np.float32)
     codes = np.round(weight / steps.reshape(-1, *[1] * (weight.ndim - 1)))
     return np.clip(codes, -LEVELS, LEVELS).astype(np.int8), steps

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
-SYSFS = Path("/sys/devices/system/cpu")
+SYSFS = Path("/sys")
 CPUINFO = Path("/proc/cpuinfo")
+CGROUP = Path("/proc/self/cgroup")
+# How many of the efficient cores of Intel's hybrid processors do as much INT8 as one of the others,
+# by OpenVINO's own reckoning.
+EFFICIENT_TO_ONE = 4
 # Instructions that multiply bytes and add the products in 32 bits, best first.
 BYTE_PRODUCTS = {
     "amx_int8": "AMX",
@@ -17,19 +23,19 @@ BYTE_PRODUCTS = {
 }
 
 
-def physical_cores(sysfs: Path = SYSFS) -> int:
-    """Number of physical cores that this process may run on.
+def physical_cores(sysfs: Path = SYSFS, cgroup: Path = CGROUP) -> int:
+    """Number of physical cores that an engine gains from, of those that this process may run on.
 
-    Two threads on one core share its vector units: an engine gains nothing from the second.
+    Two threads on one core share its vector units. Every layer is split evenly and waits for the
+    slowest: efficient cores count only where the others are a small part of the processor. And
+    threads beyond a limit on CPU time would use it up together, and then stand together.
     """
-    cores = set()
-    for cpu in os.sched_getaffinity(0):
-        try:
-            siblings = (sysfs / f"cpu{cpu}/topology/thread_siblings_list").read_text()
-        except OSError:
-            siblings = str(cpu)
-        cores.add(siblings.strip())
-    return len(cores)
+    allowed = os.sched_getaffinity(0)
+    cores = _cores(allowed, sysfs)
+    fast = _cores(allowed & _listed(sysfs / "devices/cpu_core/cpus"), sysfs)
+    if EFFICIENT_TO_ONE * fast > cores - fast:
+        cores = fast
+    return max(1, int(min(cores, _time_limit(sysfs / "fs/cgroup", cgroup))))
 
 
 def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
@@ -58,6 +64,47 @@ def int8_support(flags: frozenset[str]) -> str:
             return f"fast, through {name}"
     widest = next((name for name in ("avx512bw", "avx2") if name in flags), "no wide integers")
     return f"slow: no dot product of bytes ({widest}); fp32 may be as fast and is exact"
+
+
+def _cores(cpus: set[int], sysfs: Path) -> int:
+    cores = set()
+    for cpu in cpus:
+        topology = sysfs / f"devices/system/cpu/cpu{cpu}/topology"
+        try:
+            siblings = (topology / "thread_siblings_list").read_text()
+        except OSError:
+            siblings = str(cpu)
+        cores.add(siblings.strip())
+    return len(cores)
+
+
+def _listed(path: Path) -> set[int]:
+    """CPUs of a list such as 0-3,8; none where there is no such file."""
+    try:
+        parts = path.read_text().strip().split(",")
+    except OSError:
+        return set()
+    ranges = [part.partition("-") for part in parts if part]
+    return {cpu for first, _, last in ranges for cpu in range(int(first), int(last or first) + 1)}
+
+
+def _time_limit(groups: Path, cgroup: Path) -> float:
+    """CPUs' worth of time that the control group of this process, and those above it, may use."""
+    limit = math.inf
+    with suppress(OSError):
+        for line in cgroup.read_text().splitlines():
+            if line.startswith("0::"):  # version 2
+                own = PurePosixPath(line.removeprefix("0::"))
+                for group in (own, *own.parents):
+                    limit = min(limit, _cpu_max(groups / group.relative_to("/") / "cpu.max"))
+    return limit
+
+
+def _cpu_max(path: Path) -> float:
+    with suppress(OSError):
+        quota, period = path.read_text().split()
+        return int(quota) / int(period) if quota != "max" else math.inf
+    return math.inf
 
 
 def _field(path: Path, names: tuple[str, ...]) -> str:

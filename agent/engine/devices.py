@@ -21,7 +21,8 @@ INSTALL = {
 
 def is_among(device: str, there: Collection[str]) -> bool:
     """Whether a device is one of these: one and the same answers to both GPU and GPU.0."""
-    return device in {*there, *(name.partition(".")[0] for name in there)}
+    names = {*there, *(name.partition(".")[0] for name in there)}
+    return device in names or (device == "GPU.0" and "GPU" in there)
 
 
 def unused(found: Collection[str]) -> dict[str, str]:

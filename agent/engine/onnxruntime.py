@@ -11,6 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from agent.engine.base import (
     ALL_LEVELS,
+    FEW_LEVELS,
     INPUT,
     Engine,
     EngineFault,
@@ -56,7 +57,7 @@ def devices() -> list[str]:
     return [device for device, provider in PROVIDERS.items() if provider in built_in]
 
 
-def session_options(device: str, threads: int) -> ort.SessionOptions:
+def session_options(device: str, threads: int, levels: int) -> ort.SessionOptions:
     """One frame at a time, deterministic, and nothing moved to another device silently."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -66,6 +67,9 @@ def session_options(device: str, threads: int) -> ort.SessionOptions:
     options.log_severity_level = ERRORS_ONLY
     if device != "CPU":
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    if levels == FEW_LEVELS:
+        # Weights become unsigned too: their products with signed codes about 128 would overflow.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 
@@ -93,7 +97,7 @@ def load(
     try:
         session = ort.InferenceSession(
             model,
-            session_options(device, max(1, physical_cores() // streams)),
+            session_options(device, max(1, physical_cores() // streams), found),
             providers=[(provider, options)],
         )
         check_graph(input_size, _tensors(session.get_inputs()), _tensors(session.get_outputs()))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from agent.engine.base import (
     ALL_LEVELS,
+    FEW_LEVELS,
     INPUT,
     Engine,
     EngineFault,
@@ -91,6 +92,15 @@ def compile_options(device: str, precision: str, threads: int, streams: int = 1)
     return options
 
 
+def read_graph(model: bytes, levels: int) -> ov.Model:
+    """An ONNX model as a device is given it on which INT8 has that many levels."""
+    # OpenVINO 2026.4 mistakes the scale of a Concat of int8 behind ReLUs, not of uint8.
+    graph = core().read_model(unsigned_behind_relu(model, all_levels=levels == ALL_LEVELS))
+    if levels == FEW_LEVELS:
+        _calculate_signed_in_float(graph)
+    return graph
+
+
 def cache_folder(model: bytes, device: str, precision: str) -> Path | None:
     """Where OpenVINO keeps what it compiles from this model here; None where it cannot.
 
@@ -130,8 +140,7 @@ def load(
         options["CACHE_DIR"] = str(folder)
     found = levels(device, precision)
     try:
-        # OpenVINO 2026.4 mistakes the scale of a Concat of int8 behind ReLUs, not of uint8.
-        graph = core().read_model(unsigned_behind_relu(model, all_levels=found == ALL_LEVELS))
+        graph = read_graph(model, found)
         check_graph(input_size, _tensors(graph.inputs), _tensors(graph.outputs))
         compiled = core().compile_model(graph, device, options)
     except RuntimeError as error:
@@ -191,6 +200,24 @@ class OpenVinoEngine(Engine):
     def close(self) -> None:
         """Give the compiled model back."""
         del self._request, self._ports, self._compiled, self._stirring, self._moment
+
+
+def _calculate_signed_in_float(graph: ov.Model) -> None:
+    """Let what reads signed codes read what they were made from: OpenVINO multiplies them as
+    unsigned bytes about 128, which overflow where there are few levels.
+    """
+    for quantise in graph.get_ops():
+        if quantise.get_type_name() != "FakeQuantize":
+            continue
+        lowest = quantise.input_value(3).get_node()
+        if lowest.data.min() >= 0:
+            continue
+        dequantise = quantise
+        while dequantise.get_type_name() != "Multiply":
+            (reader,) = dequantise.output(0).get_target_inputs()
+            dequantise = reader.get_node()
+        for reader in dequantise.output(0).get_target_inputs():
+            reader.replace_source_output(quantise.input_value(0))
 
 
 def _moment() -> ov.CompiledModel:

@@ -7,7 +7,9 @@ takes 7 % longer. All those tensors name one zero point, and its type is theirs.
 
 Unsigned, the same range has twice the levels, and rounding costs half. Only where products of
 bytes are added up in 32 bits, though: processors without such an instruction add them in 16, which
-codes beyond 127 overflow. There the scales stay.
+codes beyond 127 overflow. There the scales stay. Signed codes overflow there all the same, as
+runtimes multiply them as unsigned bytes about 128: with OpenVINO, what reads them calculates in
+float, and ONNX Runtime makes its weights unsigned too, whose products it adds in 32 bits.
 
 ONNX Runtime goes on in INT8 only from one type of codes to the same: a convolution from signed
 codes to a ReLU's it calculates in float. So for it all are unsigned, the signed ones about 128.

@@ -13,9 +13,8 @@ import torch
 
 from agent.bundle import Bundle
 from agent.engine import load_engine, self_test
-from agent.engine.base import ALL_LEVELS
 from agent.engine.cpu import physical_cores
-from agent.engine.unsigned import levels, unsigned_behind_relu
+from agent.engine.unsigned import levels
 from agent.errors import InputError
 from deploy.bench.cameras import Throughput
 from deploy.bench.references import (
@@ -120,12 +119,11 @@ def openvino_call(graph: bytes) -> Callable[[], object]:
     """One inference of any graph, compiled exactly as an engine's."""
     import openvino as ov
 
-    from agent.engine.openvino import compile_options, core
+    from agent.engine.openvino import compile_options, core, read_graph
 
     options = compile_options("CPU", "int8", physical_cores())
-    all_levels = levels("CPU", "int8") == ALL_LEVELS
     try:
-        model = core().read_model(unsigned_behind_relu(graph, all_levels=all_levels))
+        model = read_graph(graph, levels("CPU", "int8"))
         request = core().compile_model(model, "CPU", options).create_infer_request()
     except RuntimeError as error:
         raise InputError(f"OpenVINO cannot load a reference graph: {error}") from error

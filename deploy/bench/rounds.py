@@ -15,10 +15,10 @@ MOST_CALLS = 10
 # Before a turn: ONNX Runtime's threads ask for the core for 30 ms after their last call, and slow
 # whoever follows by two thirds.
 REST_S = 0.05
-# Then calls that are not timed, for as long for everyone: the first finds the caches full of
-# somebody else's weights, and cores that have just woken may be half as fast.
+# Then calls that are not timed, for as long for everyone, and one at least: the first finds the
+# caches full of somebody else's weights, and cores that have just woken may be half as fast.
 WARM_S = 0.05
-# One that takes seconds a call has its turn in this many rounds only.
+# One that takes seconds a call has its turn in this many rounds only, and warms itself.
 SLOW_S, SLOW_ROUNDS = 2.0, 3
 
 
@@ -71,16 +71,17 @@ def run_rounds(
                 break
         calls[contestant.name, contestant.runtime, contestant.precision] = (
             int(np.clip(TURN_S / max(once_s, 1e-6), 1, MOST_CALLS)),
-            SLOW_ROUNDS if once_s > SLOW_S else rounds,
+            once_s > SLOW_S,
         )
     for turn in progress(range(rounds)):
         for contestant in contestants:
-            count, last = calls[contestant.name, contestant.runtime, contestant.precision]
-            if turn >= last:
+            count, slow = calls[contestant.name, contestant.runtime, contestant.precision]
+            if slow and turn >= SLOW_ROUNDS:
                 continue
             time.sleep(REST_S)
-            if count > 1:
+            if not slow:
                 warm_s = time.perf_counter() + WARM_S
+                contestant.call()
                 while time.perf_counter() < warm_s:
                     contestant.call()
             for _ in range(count):

@@ -166,14 +166,14 @@ def test_too_few_good_frames_to_tune_and_to_judge_by_are_refused(run: Run, tmp_p
 
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> package.Exact:
-    """What a model says of six frames, of which two show an anomaly; others it says 9 of."""
+    """What a model says of three parts, bare and with an anomaly each; others it says 9 of."""
     said = Said(np.arange(6.0), np.zeros((6, 8, 8), np.float32))
 
     def others(_: object, frames: NDArray[np.uint8]) -> Said:
         return Said(np.full(len(frames), 9.0), np.zeros((len(frames), 8, 8), np.float32))
 
     monkeypatch.setattr(package, "ask_module", others)
-    return package.Exact(random_frames(6), np.arange(6) >= 4, said)
+    return package.Exact(random_frames(6), np.arange(6) >= 3, said)
 
 
 def test_a_tuned_model_is_judged_by_frames_that_it_was_not_tuned_on(
@@ -191,11 +191,12 @@ def test_a_tuned_model_is_judged_by_frames_that_it_was_not_tuned_on(
         monkeypatch.setattr(package, name, lambda *_: b"")
     options = (nn.Identity(), exact, (SIDE, SIDE))
     _, judged = package._int8(*options, Budget(steps=1), lambda line: None)
-    assert len(tuned_on) == len(judged.frames) == 3 and list(judged.trained.scores) == [1, 3, 5]
+    # Of three parts the second, as it is and with its anomaly; the others were tuned on.
+    assert len(tuned_on) == 4 and list(judged.trained.scores) == [1, 4]
     assert not any((one == other).all() for one in tuned_on for other in judged.frames)
-    assert list(judged.anomalous) == [False, False, True]
+    assert list(judged.anomalous) == [False, True]
     _, untuned = package._int8(*options, None, lambda line: None)
-    assert untuned is exact and len(tuned_on) == 3
+    assert untuned is exact and len(tuned_on) == 4
 
 
 def test_equal_frames_are_in_one_half(exact: package.Exact) -> None:
@@ -209,13 +210,26 @@ def test_equal_frames_are_in_one_half(exact: package.Exact) -> None:
     assert sum(len(half.frames) for half in halves) == 36
 
 
+@pytest.mark.parametrize("count", [8, 9])
+def test_a_part_and_its_anomaly_are_in_one_half(count: int) -> None:
+    """Of an odd number, every part that judged a tuned model had been tuned on, bare or not."""
+    parts = random_frames(count)
+    pasted = parts.copy()
+    pasted[:, :4, :4] = 255
+    said = Said(np.arange(2.0 * count), np.zeros((2 * count, 8, 8), np.float32))
+    both = package.Exact(np.concatenate((parts, pasted)), np.arange(2 * count) >= count, said)
+    halves = [{f[4:].tobytes() for f in both.every_second(first).frames} for first in (0, 1)]
+    assert [len(half) for half in halves] == [(count + 1) // 2, count // 2]
+    assert not halves[0] & halves[1]
+
+
 def test_more_frames_of_the_same_parts_stand_behind_those_that_were_asked_about(
     exact: package.Exact,
 ) -> None:
     more = exact.seen_again(nn.Identity())
     assert len(more.frames) == len(more.trained.maps) == 24
     assert list(more.trained.scores) == [*range(6), *[9] * 18]
-    assert list(more.anomalous) == [False, False, False, False, True, True] * 4
+    assert list(more.anomalous) == [False, False, False, True, True, True] * 4
 
 
 def test_every_precision_is_compared_on_every_runtime_and_tested_as_the_station_will(
@@ -249,7 +263,7 @@ def test_golden_frames_show_good_parts_and_defects(exact: package.Exact) -> None
     """An engine that misses every defect would still say of good parts what it should."""
     said = Said(exact.trained.scores, np.zeros((6, SIDE, SIDE), np.float32))
     golden = package._golden(replace(exact, trained=said), 1.0)
-    assert list(golden.scores) == [0, 1, 4, 5]
+    assert list(golden.scores) == [0, 1, 3, 4]
 
 
 def test_a_precision_without_an_answer_is_refused_in_one_line(

@@ -11,8 +11,10 @@ import onnx
 import onnxruntime as ort
 import openvino as ov
 import pytest
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
+from torch import nn
 
 from agent.engine.base import ALL_LEVELS
 from agent.engine.unsigned import (
@@ -24,7 +26,7 @@ from agent.engine.unsigned import (
     unsigned_behind_relu,
 )
 from agent.errors import InputError
-from deploy.finetune import finetune
+from deploy.finetune import _Grid, _QuantisedConv, finetune
 from deploy.graph import export_graph, line_module
 from deploy.parity import ask_module
 from deploy.qdq import FLOAT_WEIGHTS, place, quantise_weight
@@ -171,6 +173,26 @@ def test_weights_have_a_scale_for_each_channel() -> None:
     assert codes.ravel().tolist() == [127, -127, 0]
     np.testing.assert_allclose(steps[:2], [1 / 127, 100 / 127])
     assert (steps > 0).all()
+
+
+def test_a_channel_of_next_to_no_weight_keeps_its_bias() -> None:
+    """ONNX Runtime counts a bias in units of the channel's scale, and 2.0 were more than 2^31."""
+    weight = np.array([[[[1.0]]], [[[1e-6]]]], np.float32)
+    bias, activation = 2.0, 0.02
+    codes, steps = quantise_weight(weight)
+    assert bias / (activation * steps.min()) < 2**31 / 100
+    assert codes.ravel().tolist() == [127, 0]
+
+
+def test_weights_are_rounded_alike_in_fine_tuning() -> None:
+    weight = np.array([[[[1.0]]], [[[-0.37]]], [[[1e-4]]]], np.float32)
+    codes, steps = quantise_weight(weight)
+    conv = nn.Conv2d(1, 3, 1, bias=False)
+    with torch.no_grad():
+        conv.weight.copy_(torch.from_numpy(weight))
+        rounded = _QuantisedConv(conv, _Grid(1.0, unsigned=False, fixed=True), None)
+        found = rounded(torch.ones(1, 1, 1, 1)).ravel().numpy()
+    np.testing.assert_allclose(found, codes.ravel() * steps, rtol=1e-5)
 
 
 def break_zero_point(graph: onnx.GraphProto) -> None:

@@ -170,6 +170,24 @@ def test_scores_of_a_processor_with_fewer_levels_are_told_apart(
         engine.close()
 
 
+def test_onnx_runtime_adds_in_32_bits_where_sums_could_overflow(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It multiplies signed codes as bytes about 128: with signed weights they overflowed."""
+    option = "session.x64quantprecision"
+    monkeypatch.setattr(unsigned, "cpu_flags", lambda: frozenset({"avx2"}))
+    engine = load_engine(bundle, runtime="onnxruntime", precision="int8")
+    assert isinstance(engine, OnnxRuntimeEngine)
+    assert engine._session.get_session_options().get_session_config_entry(option) == "1"
+    engine.close()
+    monkeypatch.setattr(unsigned, "cpu_flags", lambda: frozenset({"avx2", "avx_vnni"}))
+    engine = load_engine(bundle, runtime="onnxruntime", precision="int8")
+    assert isinstance(engine, OnnxRuntimeEngine)
+    with pytest.raises(RuntimeError, match=option):  # not set: it costs time
+        engine._session.get_session_options().get_session_config_entry(option)
+    engine.close()
+
+
 def test_a_disk_without_room_for_what_was_compiled_stops_no_start(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

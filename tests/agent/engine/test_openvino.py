@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import openvino as ov
 import pytest
 
+from agent.demo.kit import Kit
 from agent.engine import openvino as openvino_module
 from agent.engine import unsigned
+from agent.engine.devices import is_among
 from agent.engine.openvino import compile_options, inference_precision, load, version
 from agent.errors import InputError
 from tests.tiny import tiny_graph
@@ -62,6 +67,21 @@ def test_the_fingerprint_names_the_device() -> None:
     engine.close()
 
 
+@pytest.mark.parametrize(
+    ("device", "there", "expected"),
+    [
+        ("GPU.0", ["CPU", "GPU"], True),
+        ("GPU", ["CPU", "GPU.0", "GPU.1"], True),
+        ("GPU.1", ["CPU", "GPU"], False),
+        ("CPU.0", ["CPU", "GPU"], False),
+        ("GPU.0", ["CPU"], False),
+    ],
+)
+def test_the_first_gpu_has_both_names(device: str, there: list[str], expected: bool) -> None:
+    """A station file with GPU.0 was refused once the second was taken out."""
+    assert is_among(device, there) == expected
+
+
 @pytest.mark.parametrize(("device", "scale"), [("CPU", 1.0), ("GPU", unsigned._FINER)])
 def test_only_a_cpu_is_given_the_scales_that_its_processor_allows(
     device: str, scale: float, monkeypatch: pytest.MonkeyPatch
@@ -81,3 +101,22 @@ def test_only_a_cpu_is_given_the_scales_that_its_processor_allows(
     with pytest.raises(InputError, match="seen enough"):
         load(model, (32, 32), device=device, precision="int8", streams=1)
     assert read == [unsigned._UINT8 + named + struct.pack("<f", scale)]
+
+
+FEW_LEVELS = """
+import sys
+from pathlib import Path
+from agent.bundle import open_bundle
+from agent.engine import load_engine, self_test, unsigned
+unsigned.cpu_flags = lambda: frozenset({"avx2"})
+bundle = open_bundle(Path(sys.argv[1]))
+self_test(load_engine(bundle, runtime="openvino"), bundle)
+"""
+
+
+def test_int8_holds_on_a_processor_that_adds_products_of_bytes_in_16_bits() -> None:
+    """Signed codes overflowed there: every golden frame of the demo's bundle scored as a defect."""
+    command = [sys.executable, "-c", FEW_LEVELS, str(Kit().bundle)]
+    old = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run(command, env=old, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

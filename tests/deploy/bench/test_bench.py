@@ -39,13 +39,14 @@ def test_the_turns_are_interleaved_with_a_rest_for_the_threads_of_the_one_before
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rounds, "MOST_CALLS", 1)
+    monkeypatch.setattr(rounds, "WARM_S", 0.0)
     order: list[str | float] = []
     monkeypatch.setattr(rounds.time, "sleep", order.append)
     both = [
         Contestant(name, "r", "int8", 1.0, lambda name=name: order.append(name)) for name in "ab"
     ]
     run_rounds(both, 3, lambda turns: turns)
-    assert order[2 * rounds.WARM_UP :] == [rounds.REST_S, "a", rounds.REST_S, "b"] * 3
+    assert order[2 * rounds.WARM_UP :] == [rounds.REST_S, "a", "a", rounds.REST_S, "b", "b"] * 3
     assert all(len(each.milliseconds) == 3 for each in both)
 
 
@@ -55,6 +56,22 @@ def test_a_turn_begins_with_calls_that_are_not_timed() -> None:
     run_rounds([one], 1, lambda turns: turns)
     assert len(one.milliseconds) == rounds.MOST_CALLS
     assert len(calls) > rounds.WARM_UP + 1 + rounds.MOST_CALLS
+
+
+@pytest.mark.parametrize(("slow_s", "untimed"), [(60.0, 1), (0.0, 0)])
+def test_what_takes_a_whole_turn_a_call_is_not_timed_cold_either(
+    slow_s: float, untimed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only those beside which a turn is short were called before: the ratios flattered them."""
+    monkeypatch.setattr(rounds, "TURN_S", 0.0)
+    monkeypatch.setattr(rounds, "WARM_UP", 1)
+    monkeypatch.setattr(rounds, "WARM_S", 0.0)
+    monkeypatch.setattr(rounds, "SLOW_S", slow_s)
+    calls: list[int] = []
+    one = Contestant("a", "r", "int8", 1.0, lambda: calls.append(1))
+    run_rounds([one], 1, lambda turns: turns)
+    assert len(one.milliseconds) == 1
+    assert len(calls) == rounds.WARM_UP + untimed + 1
 
 
 def test_shares_and_ratios_are_of_the_same_rounds() -> None:
