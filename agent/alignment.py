@@ -20,7 +20,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.errors import NoPart
 from agent.imaging import decode_grey, resize
-from agent.silhouette import ANGLES, RADII, find_part, shrink, spectrum, turn
+from agent.silhouette import ANGLES, RADII, THIN, find_part, shrink, spectrum, turn
+
+# The model sees nothing of what lies beyond the window. A part may reach so far out of it, in
+# pixels of the small picture; what is thinner there is found in one picture and not in the next.
+BEYOND, THICK = 2.0, THIN + 2
 
 
 class Alignment(BaseModel):
@@ -80,7 +84,7 @@ class Aligner:
         """The pose of the part in an image uint8 [h, w, 3] BGR.
 
         Raises NoPart, with the `name` of the image, where no part is found in it, or what is
-        found is too small or too large for one, or cut off by the picture's edge.
+        found is too small or too large for one, or cut off by the picture's edge or the window's.
         """
         settings = self.settings
         small = shrink(image)
@@ -101,6 +105,9 @@ class Aligner:
         angle = 0.0
         if self._spectrum is not None:
             angle = turn(part.polar(settings.radius / zoom_x), self._spectrum)
+        beyond = self._beyond(part.outline(THICK) * (zoom_x, zoom_y), angle)
+        if beyond > BEYOND * max(zoom_x, zoom_y):
+            raise NoPart(name, f"a part that reaches {beyond:.0f} pixels beyond what is inspected")
         return Pose(part.x * zoom_x, part.y * zoom_y, angle)
 
     def window(
@@ -112,8 +119,7 @@ class Aligner:
         [2, 3], from it to the image, in pixels from the first one's edge.
         """
         settings = self.settings
-        cos, sin = np.cos(np.radians(pose.angle)), np.sin(np.radians(pose.angle))
-        turned = np.array([[cos, -sin], [sin, cos]])
+        turned = _turned(pose.angle)
         corner = turned @ (settings.left, settings.top) + (pose.x, pose.y)
         scale = settings.width / size[1], settings.height / size[0]
         to_image = np.column_stack((turned * scale, corner))
@@ -133,12 +139,26 @@ class Aligner:
         )
         return np.asarray(window, np.uint8), to_image
 
+    def _beyond(self, outline: NDArray[np.float64], angle: float) -> float:
+        """How far a part's outline [n, 2], from its centre, reaches out of the window."""
+        settings = self.settings
+        points = outline @ _turned(angle)
+        low = np.array((settings.left, settings.top))
+        high = low + (settings.width, settings.height)
+        return float(max((low - points).max(initial=0.0), (points - high).max(initial=0.0)))
+
 
 def _decode(text: str) -> NDArray[np.uint8]:
     polar = decode_grey(text, (ANGLES, RADII))
     if polar is None:
         raise ValueError(f"the picture to align by is no {ANGLES}x{RADII} grey PNG")
     return polar
+
+
+def _turned(angle: float) -> NDArray[np.float64]:
+    """What turns points [2] of the part turned back to how it lies."""
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    return np.array([[cos, -sin], [sin, cos]])
 
 
 def _between_centres(affine: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.alignment import Alignment, encode_polar
-from training.silhouette import ANGLES, Silhouette, find_part, shrink, spectrum, turn
+from training.silhouette import ANGLES, THIN, Silhouette, find_part, shrink, spectrum, turn
 from training.synthesis.foreground import background_colour, outlining_cut
 
 # In nearly every image the part is whole, in one piece, and as large as in the others.
@@ -51,7 +51,7 @@ def choose_alignment(images: Iterable[NDArray[np.uint8]]) -> Alignment | None:
     parts = _whole(found, distance > contrast)
     if parts is None:
         return None
-    reach = max(float(np.hypot(*_outline(part).T).max()) for part in parts)
+    reach = max(float(np.hypot(*part.outline(THIN).T).max()) for part in parts)
     angles, polar = _angles(parts, reach)
     zoom = size[1] / small.shape[2]
     left, top, width, height = _window(parts, angles, zoom)
@@ -143,19 +143,10 @@ def _spread(angles: list[float]) -> float:
     return float(np.degrees(np.quantile(np.abs(apart), 0.9)))
 
 
-def _outline(part: Silhouette) -> NDArray[np.float64]:
-    """Points [n, 2] (x, y) of the part's outline, from its centre."""
-    contours, _ = cv2.findContours(
-        part.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
-    points = np.concatenate(contours).reshape(-1, 2).astype(np.float64)
-    return points + 0.5 - (part.x, part.y)
-
-
 def _outlines(parts: list[Silhouette], angles: list[float]) -> NDArray[np.float64]:
     """The outlines of all parts, turned back, from their centres: [n, 2]."""
     turned = []
     for part, angle in zip(parts, angles, strict=True):
         cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-        turned.append(_outline(part) @ np.array([[cos, -sin], [sin, cos]]))
+        turned.append(part.outline(THIN) @ np.array([[cos, -sin], [sin, cos]]))
     return np.concatenate(turned)

@@ -43,12 +43,20 @@ class Silhouette:
         sides = self.mask[0], self.mask[-1], self.mask[:, 0], self.mask[:, -1]
         return any(side.any() for side in sides)
 
+    def outline(self, thin: int) -> NDArray[np.float64]:
+        """Points [n, 2] (x, y) of its outline, from its centre, without what is thinner."""
+        thick = cv2.morphologyEx(self.mask.view(np.uint8), cv2.MORPH_OPEN, _disc(thin))
+        contours, _ = cv2.findContours(thick, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        points = [contour.reshape(-1, 2) + 0.5 - (self.x, self.y) for contour in contours]
+        return np.concatenate([np.empty((0, 2)), *points])
+
     def polar(self, radius: float) -> NDArray[np.uint8]:
         """The part around its centre: uint8 [ANGLES, RADII]."""
         centre = (self.x - 0.5, self.y - 0.5)
+        # Beyond the picture there is background; left unfilled, there is what the memory held.
+        flags = cv2.INTER_LINEAR | cv2.WARP_FILL_OUTLIERS
         return np.asarray(
-            cv2.warpPolar(self.distance, (RADII, ANGLES), centre, radius, cv2.INTER_LINEAR),
-            np.uint8,
+            cv2.warpPolar(self.distance, (RADII, ANGLES), centre, radius, flags), np.uint8
         )
 
 
@@ -65,10 +73,12 @@ def find_part(
     """The largest thing that differs from the background in a small picture; None: nothing does."""
     differs = cv2.absdiff(small, np.array((*background, 0.0)))  # four numbers: OpenCV's colour
     distance = cv2.max(cv2.max(differs[..., 0], differs[..., 1]), differs[..., 2])
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THIN, THIN))
     _, differs = cv2.threshold(distance, contrast, 255, cv2.THRESH_BINARY)
-    for step in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN):
-        differs = cv2.morphologyEx(differs, step, kernel)
+    # Closed with background around it: what comes near the edge would be drawn out to it.
+    rim = THIN // 2
+    framed = cv2.copyMakeBorder(differs, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=(0,))
+    closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, _disc(THIN))[rim:-rim, rim:-rim]
+    differs = cv2.morphologyEx(closed, cv2.MORPH_OPEN, _disc(THIN))
     count, labels, stats, centres = cv2.connectedComponentsWithStats(differs, connectivity=8)
     if count < 2:
         return None
@@ -78,6 +88,10 @@ def find_part(
     others = np.delete(stats[1:, cv2.CC_STAT_AREA], largest - 1)
     beside = float(others.max(initial=0)) / mask.size
     return Silhouette(np.where(mask, distance, np.uint8(0)), mask, float(x), float(y), beside)
+
+
+def _disc(size: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
 
 
 def spectrum(polar: NDArray[np.uint8 | np.float32]) -> NDArray[np.complex64]:

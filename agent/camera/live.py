@@ -41,6 +41,9 @@ READ_BACK_TOLERANCE = 0.02
 class V4l2Options(Options):
     """All as the driver counts them; what is left out stays as it is."""
 
+    format: str | None = Field(
+        None, pattern="^[ -~]{4}$", description="of the pixels as they are sent, as in YUYV, MJPG"
+    )
     width: int | None = Field(None, gt=0, description="pixels")
     height: int | None = Field(None, gt=0, description="pixels")
     fps: float | None = Field(None, gt=0, description="frames a second")
@@ -49,7 +52,9 @@ class V4l2Options(Options):
     white_balance: float | None = Field(None, gt=0, description="kelvin; turns automatic off")
 
 
+# In the order they are set: a rate or a size may be there in one format alone.
 PROPERTIES = {
+    "format": cv2.CAP_PROP_FOURCC,
     "width": cv2.CAP_PROP_FRAME_WIDTH,
     "height": cv2.CAP_PROP_FRAME_HEIGHT,
     "fps": cv2.CAP_PROP_FPS,
@@ -173,7 +178,7 @@ def open_v4l2(uri: CameraUri, *, every_frame: bool = False) -> Camera:
     if options.white_balance is not None:
         capture.set(cv2.CAP_PROP_AUTO_WB, 0)
     for name, value in asked.items():
-        capture.set(PROPERTIES[name], float(value))
+        capture.set(PROPERTIES[name], _number(value))
     return LiveCamera(uri, capture, asked, every_frame=every_frame)
 
 
@@ -231,12 +236,26 @@ def _read_back(capture: cv2.VideoCapture, uri: CameraUri, asked: Settings) -> Se
     """The settings that decide the picture as the driver has them; InputError on a mismatch."""
     found: Settings = {}
     for name, value in asked.items():
-        has = capture.get(PROPERTIES[name])
-        if abs(has - float(value)) > READ_BACK_TOLERANCE * float(value):
+        has, wanted = capture.get(PROPERTIES[name]), _number(value)
+        tolerance = 0.0 if isinstance(value, str) else READ_BACK_TOLERANCE
+        if abs(has - wanted) > tolerance * wanted:
+            asked_for, there = (_shown(name, each) for each in (wanted, has))
             raise InputError(
-                f"camera {uri.shown}: asked for {name} {value:g}, the camera has {has:g}: "
+                f"camera {uri.shown}: asked for {name} {asked_for}, the camera has {there}: "
                 "ask for what it supports"
             )
         if name != "fps":
-            found[name] = round(has, 3)
+            found[name] = value if isinstance(value, str) else round(has, 3)
     return found
+
+
+def _number(value: str | float) -> float:
+    """As OpenCV takes it: of four letters, the number that their bytes are."""
+    return float(int.from_bytes(value.encode(), "little") if isinstance(value, str) else value)
+
+
+def _shown(name: str, number: float) -> str:
+    if name != "format":
+        return f"{number:g}"
+    letters = (int(number) & 0xFFFFFFFF).to_bytes(4, "little").decode("latin-1")
+    return letters if letters.isascii() and letters.isprintable() else "none that it tells"

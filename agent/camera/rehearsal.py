@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,24 +15,26 @@ from agent.camera.base import Camera, CameraFault, Frame, Settings
 from agent.camera.uri import Options
 from agent.errors import InputError
 
-Image = NDArray[np.uint8]
+# uint8 or uint16.
+Image = NDArray[Any]
 UNPLUGGED, FROZEN = "unplugged", "frozen"
 
 
 def _dark(image: Image) -> Image:
-    return np.asarray(image // 16, np.uint8)
+    return np.asarray(image // 16, image.dtype)
 
 
 def _saturated(image: Image) -> Image:
-    return np.asarray(np.clip(image.astype(np.uint16) * 4, 0, 255), np.uint8)
+    brightest = np.iinfo(image.dtype).max
+    return np.asarray(np.clip(image.astype(np.uint32) * 4, 0, brightest), image.dtype)
 
 
 def _blurred(image: Image) -> Image:
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), image.shape[1] / 32), np.uint8)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), image.shape[1] / 32), image.dtype)
 
 
 def _grey(image: Image) -> Image:
-    return np.asarray(np.repeat(image[..., 1:2], 3, axis=2), np.uint8)
+    return np.repeat(image[..., 1:2], 3, axis=2)
 
 
 PICTURE_FAULTS: dict[str, Callable[[Image], Image]] = {

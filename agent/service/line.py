@@ -266,7 +266,8 @@ class Line:
         overdue = self._overdue.pop(finding.token, None)
         part = self._open.take(finding.token)
         if overdue is not None:
-            self._equipment.results.keep_late(overdue, finding.decision)
+            frame = finding.captured.frame
+            self._equipment.results.keep_late(overdue, finding.decision, frame)
         if part is None:
             return
         captured_ns = finding.captured.frame.captured_ns

@@ -114,17 +114,14 @@ class Results:
         # Kept first, so that no end of this process takes away what somebody has received.
         self._journal.record(seq, self._recipe.topic, payload, part.part_id, announce)
         if frame is not None:
-            faulty = verdict.reason is Reason.CAMERA_FAULT
-            if self._evidence is not None and not (faulty and self._was_faulty):
-                self._evidence.keep(verdict, frame.image)
-            self._was_faulty = faulty
+            self._keep_picture(verdict, verdict.reason, frame)
         if verdict.reason is not None:
             self._undecided[verdict.reason].came(f"part {part.part_id}")
         else:
             log.debug("part %s: %s at %.4f", part.part_id, verdict.verdict.value, decision.score)
         return verdict
 
-    def keep_late(self, verdict: Verdict, decision: Decision) -> None:
+    def keep_late(self, verdict: Verdict, decision: Decision, frame: Frame) -> None:
         """Publish and store what was found on a part that its deadline had answered already."""
         late = LateResult(
             epoch=verdict.epoch,
@@ -139,4 +136,11 @@ class Results:
         payload = late.to_json()
         self._journal.record_late(verdict.seq, payload)
         self._send(self._recipe.late_topic, payload)
+        self._keep_picture(verdict, decision.reason, frame)
         self._late.came(f"part {late.part_id}: {late.found.value}")
+
+    def _keep_picture(self, verdict: Verdict, reason: Reason | None, frame: Frame) -> None:
+        faulty = reason is Reason.CAMERA_FAULT
+        if self._evidence is not None and not (faulty and self._was_faulty):
+            self._evidence.keep(verdict, frame.image)
+        self._was_faulty = faulty

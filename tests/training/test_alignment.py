@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -72,6 +73,38 @@ def test_a_part_that_is_cut_off_is_refused(alignment: Alignment) -> None:
     theirs = agent.alignment.Aligner(agent.alignment.Alignment(**alignment.model_dump()))
     with pytest.raises(agent.errors.NoPart, match="cut off by the picture's edge"):
         theirs.find(cut, "a.png")
+
+
+def test_what_sticks_out_of_the_window_is_not_let_through_unseen(alignment: Alignment) -> None:
+    """A lump on its side had a third of its pixels inspected."""
+    lump = lying(150, 118, 0)
+    lump[130:160, 100:116] = 70
+    with pytest.raises(InputError, match=r"a\.png shows a part that reaches \d+ pixels beyond"):
+        Aligner(alignment).find(lump, "a.png")
+    theirs = agent.alignment.Aligner(agent.alignment.Alignment(**alignment.model_dump()))
+    with pytest.raises(agent.errors.NoPart, match=r"reaches \d+ pixels beyond what is inspected"):
+        theirs.find(lump, "a.png")
+
+
+@pytest.mark.parametrize("angle", range(0, 360, 40))
+def test_a_part_that_is_a_little_larger_than_all_others_is_inspected(
+    alignment: Alignment, angle: float
+) -> None:
+    larger = np.asarray(cv2.resize(lying(150, 112, angle), None, fx=1.05, fy=1.05), np.uint8)
+    theirs = agent.alignment.Aligner(agent.alignment.Alignment(**alignment.model_dump()))
+    for aligner in (Aligner(alignment), theirs):
+        aligner.find(larger[: SIZE[0], : SIZE[1]], "a.png")
+
+
+def test_a_lead_that_is_just_thick_enough_to_be_seen_refuses_no_good_part(
+    alignment: Alignment,
+) -> None:
+    """In most pictures it is too thin, and the window that was chosen from them leaves it out."""
+    lead = lying(150, 118, 0)
+    lead[116:121, 66:92] = 70
+    theirs = agent.alignment.Aligner(agent.alignment.Alignment(**alignment.model_dump()))
+    for aligner in (Aligner(alignment), theirs):
+        aligner.find(lead, "a.png")
 
 
 def test_a_second_part_beside_is_not_let_through_unseen(alignment: Alignment) -> None:

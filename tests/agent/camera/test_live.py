@@ -11,6 +11,7 @@ from agent.camera.uri import parse
 from agent.errors import InputError
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
+YUYV, YVYU, MJPG = (cv2.VideoWriter.fourcc(*letters) for letters in ("YUYV", "YVYU", "MJPG"))
 
 
 class Driver:
@@ -24,6 +25,7 @@ class Driver:
         self.properties = {cv2.CAP_PROP_FPS: 10.0, **(properties or {})}
         self.takes_s, self.frames, self.images = list(takes_s), frames, list(images)
         self.now, self.grabbed, self.released = 0.0, 0, False
+        self.asked: list[tuple[int, float]] = []
 
     def monotonic(self) -> float:
         return self.now
@@ -35,6 +37,7 @@ class Driver:
         return True
 
     def set(self, name: int, value: float) -> bool:
+        self.asked.append((name, value))
         return True
 
     def get(self, name: int) -> float:
@@ -119,6 +122,11 @@ def test_another_picture_size_under_way_is_a_fault(open_driver):
         ("?fps=60", {cv2.CAP_PROP_FPS: 30}, "fps 60, the camera has 30"),
         ("?exposure=157", {cv2.CAP_PROP_EXPOSURE: 500}, "exposure 157, the camera has 500"),
         ("?gain=0", {cv2.CAP_PROP_GAIN: 16}, "gain 0, the camera has 16"),
+        ("?format=MJPG", {cv2.CAP_PROP_FOURCC: YUYV}, "format MJPG, the camera has YUYV"),
+        # As numbers the two are alike within the rounding of a driver.
+        ("?format=YUYV", {cv2.CAP_PROP_FOURCC: YVYU}, "format YUYV, the camera has YVYU"),
+        ("?format=YUYV", {cv2.CAP_PROP_FOURCC: -1}, "format YUYV, the camera has none that it"),
+        ("?format=YUYV", {cv2.CAP_PROP_FOURCC: YUYV}, None),
         # Rounding by the driver is no mismatch.
         ("?fps=30", {cv2.CAP_PROP_FPS: 29.97}, None),
         ("?exposure=157", {cv2.CAP_PROP_EXPOSURE: 156}, None),
@@ -143,6 +151,22 @@ def test_settings_are_what_the_driver_has_and_size_is_what_it_delivers(open_driv
         "height": 480,
         "exposure": 156.2,
     }
+
+
+def test_the_format_is_set_before_what_it_decides_and_is_in_the_settings(open_driver):
+    """One that the driver chose anew gave other pictures under the same settings."""
+    driver = Driver(properties={cv2.CAP_PROP_FOURCC: MJPG, cv2.CAP_PROP_FRAME_WIDTH: 640})
+    camera = open_driver(driver, "?width=640&fps=10&format=MJPG")
+    set_in_turn = [name for name, _ in driver.asked if name != cv2.CAP_PROP_BUFFERSIZE]
+    assert (cv2.CAP_PROP_FOURCC, MJPG) in driver.asked
+    assert set_in_turn == [cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FPS]
+    assert camera.settings()["format"] == "MJPG"
+
+
+@pytest.mark.parametrize("letters", ["YUY", "YUYV2", "Y%C3%BCYV"])
+def test_a_format_of_other_than_four_letters_is_refused(open_driver, letters: str):
+    with pytest.raises(InputError, match="format"):
+        open_driver(Driver(), f"?format={letters}")
 
 
 @pytest.mark.parametrize("fps", [0.0, 90000.0])

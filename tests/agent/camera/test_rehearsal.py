@@ -42,6 +42,22 @@ def test_each_fault_lasts_as_long_as_its_file(camera: Camera, faults: Path) -> N
         assert 95 < image.mean() < 105 and not np.array_equal(image[..., 0], image[..., 2])
 
 
+def test_faults_of_16_bit_pictures_have_16_bits(tmp_path: Path, faults: Path) -> None:
+    """Each read as a picture of the wrong depth, and none as what was rehearsed."""
+    image = np.random.default_rng(0).integers(36_000, 44_000, (64, 64, 3), np.uint16)
+    cv2.imwrite(str(tmp_path / "picture.png"), image)
+    camera = open_camera(f"folder://{tmp_path}?rate=0&loop=true&faults={faults}")
+    for fault, holds in {
+        "dark": lambda shown: 2_000 < shown.mean() < 3_000,
+        "saturated": lambda shown: shown.min() == 65_535,
+        "blurred": lambda shown: shown.std() < image.std() / 2 and shown.mean() > 36_000,
+        "grey": lambda shown: np.array_equal(shown[..., 0], image[..., 1]),
+    }.items():
+        faults.write_text(fault)
+        shown = camera.read().image
+        assert shown.dtype == np.uint16 and holds(shown), fault
+
+
 def test_a_frozen_camera_repeats_itself(camera: Camera, faults: Path) -> None:
     before = camera.read()
     faults.write_text("frozen\n")

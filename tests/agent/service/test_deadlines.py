@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from agent.capture import CaptureState
 from agent.service import faults as faults_module
 from agent.service.faults import LATE_IN_A_ROW, Faults
-from agent.verdict import Outcome, Reason
+from agent.verdict import Outcome, Reason, Verdict
 from tests.agent.factories import make_verdict
 from tests.agent.service.fakes import NONE, MakeRig, Rig
 
@@ -50,6 +52,30 @@ def test_a_slow_engine_is_answered_for_at_the_deadline_and_its_finding_is_kept_a
     ((seq, stored),) = reader.late_results(rig.journal.epoch)
     assert seq == late["seq"] and b'"found":"%s"' % found.encode() in stored
     reader.close()
+
+
+def test_what_was_found_too_late_is_evidence_under_the_verdict_of_its_deadline(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a line that was slow for a while nobody could see why a part was bad."""
+    kept: list[tuple[str, str, int]] = []
+
+    def keep(verdict: Verdict, image: NDArray[np.uint8]) -> None:
+        kept.append((verdict.result_id, verdict.verdict.value, int(image.max())))
+
+    monkeypatch.setattr(rig.line._equipment.results, "_evidence", SimpleNamespace(keep=keep))
+    rig.camera.delivered = 7
+    rig.engine.scores.append(2.0)
+    rig.engine.goes_on.clear()
+    rig.line.trigger("A", 500)
+    rig.camera.deliver()
+    while not rig.verdicts:
+        rig.line.turn()
+    assert kept == []
+    rig.engine.goes_on.set()
+    rig.turn()
+    assert rig.late_results[0]["found"] == "REJECT"
+    assert kept == [(rig.last["result_id"], NONE, 7)]
 
 
 def test_a_picture_whose_part_was_answered_while_it_waited_is_not_inspected(rig: Rig) -> None:
