@@ -41,7 +41,7 @@ def draw_losses(metrics: Path, out: Path) -> None:
     for name, (steps, values) in chosen.items():
         right.plot(steps, values, marker="o", label=name.replace("_", " "))
     marks = [
-        (left, "reconstruction ends", _painting_ended(entries)),
+        (left, "reconstruction fixed", _painting_ended(entries)),
         (right, "chosen", _best(entries)),
     ]
     for axes, label, step in marks:

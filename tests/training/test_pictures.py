@@ -49,7 +49,7 @@ def test_where_the_reconstruction_ends_and_which_checkpoint_was_chosen_is_marked
     metrics = tmp_path / "metrics.jsonl"
     metrics.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     draw_losses(metrics, tmp_path / "losses.png")
-    assert marks(drawn[0]) == [{"reconstruction ends": 40.0}, {"chosen": 70.0}]
+    assert marks(drawn[0]) == [{"reconstruction fixed": 40.0}, {"chosen": 70.0}]
 
 
 def test_a_training_that_did_not_come_to_either_has_no_marks(
