@@ -31,15 +31,22 @@ STILL_SHARE = 0.25
 class Glance:
     """What shows at once whether a picture can be judged; no more, as the part's verdict waits.
 
-    grey: uint8 [H, W]; brightness: its mean level, 0..255; sharpness: standard deviation of the
-    Laplacian of the denoised grey picture over brightness, so that light does not count as focus;
-    coloured: whether any pixel has a colour.
+    canvas: uint8 [H, W, 3] BGR; grey: of it, uint8 [H, W]; brightness: its mean level, 0..255;
+    sharpness: standard deviation of the Laplacian of the denoised grey picture over brightness, so
+    that light does not count as focus.
     """
 
+    canvas: NDArray[np.uint8]
     grey: NDArray[np.uint8]
     brightness: float
     sharpness: float
-    coloured: bool
+
+    @cached_property
+    def coloured(self) -> bool:
+        """Whether any pixel has a colour; looked for only where somebody asks."""
+        # A few pixels first: they nearly always settle it.
+        few = np.ascontiguousarray(self.canvas[::8, ::8])
+        return not is_grey(few) or not is_grey(self.canvas)
 
     @cached_property
     def saturated(self) -> float:
@@ -54,7 +61,6 @@ class Look:
     brightness: float
     sharpness: float
     saturated: float
-    coloured: bool
     thumbnail: NDArray[np.float32]
 
     def difference(self, other: Look) -> float:
@@ -68,14 +74,14 @@ def glance_at(canvas: NDArray[np.uint8]) -> Glance:
     brightness = float(cv2.mean(grey)[0])
     smooth = cv2.GaussianBlur(grey, (5, 5), DENOISE_PX)
     edges = float(cv2.meanStdDev(cv2.Laplacian(smooth, cv2.CV_16S))[1][0, 0])
-    return Glance(grey, brightness, edges / (brightness + 1), _coloured(canvas))
+    return Glance(canvas, grey, brightness, edges / (brightness + 1))
 
 
 def study(glance: Glance) -> Look:
     """The whole look of a picture that was glanced at."""
     small = cv2.resize(glance.grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     thumbnail = small.astype(np.float32)
-    return Look(glance.brightness, glance.sharpness, glance.saturated, glance.coloured, thumbnail)
+    return Look(glance.brightness, glance.sharpness, glance.saturated, thumbnail)
 
 
 def look_at(canvas: NDArray[np.uint8]) -> Look:
@@ -129,11 +135,6 @@ def vertex(before: float, peak: float, after: float) -> float:
     """Where a parabola through three values peaks, from the one in the middle."""
     bend = before - 2 * peak + after
     return 0.5 * (before - after) / bend if bend < 0 else 0.0
-
-
-def _coloured(canvas: NDArray[np.uint8]) -> bool:
-    # A few pixels first: they nearly always settle it.
-    return not is_grey(np.ascontiguousarray(canvas[::8, ::8])) or not is_grey(canvas)
 
 
 def _fraction(around: NDArray[np.float32]) -> float:

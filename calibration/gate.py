@@ -32,26 +32,29 @@ MORE_SATURATED = 0.1
 class Gate:
     """Judges pictures in their order; what it accepts becomes the measure of the next."""
 
-    def __init__(self, coloured: bool = False) -> None:
-        """coloured: whether a picture must have colours."""
-        self._coloured = coloured
+    def __init__(self) -> None:
         self._looks: list[Look] = []
         self._differences: list[float] = []
         self._seen: dict[bytes, str] = {}
 
-    def refuse(self, name: str, image: NDArray[Any], look: Look) -> str | None:
+    def refuse(
+        self, name: str, image: NDArray[Any], look: Look, *, faded: bool = False
+    ) -> str | None:
         """Why a picture is of no use; None when it is accepted.
 
         Args:
             name: of the picture.
             image: as the camera gave it.
             look: of the canvas.
+            faded: it has no colours, and the training images all had some.
         """
         digest = _digest(image)
         if digest in self._seen:
             return f"the same picture as {self._seen[digest]}"
         difference = look.difference(self._looks[-1]) if self._looks else None
         reason = self._unlike_the_rest(look)
+        if reason is None and faded:
+            reason = "grey: no colours, the training images had some"
         if reason is None and difference is not None and self._stands_still(difference):
             reason = "the same part as in the picture before"
         if reason is not None:
@@ -84,8 +87,6 @@ class Gate:
             return f"dark: mean grey level {look.brightness:.1f}"
         if flat and look.saturated > MOSTLY_SATURATED:
             return f"saturated: {look.saturated:.0%} of its pixels"
-        if self._coloured and not look.coloured:
-            return "grey: no colours, the training images had some"
         if len(self._looks) < FROM:
             return None
         usual, least = self._usual(lambda each: each.brightness)

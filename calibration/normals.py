@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from agent.bundle import Bundle
 from agent.engine import Engine, EngineFault
 from agent.errors import InputError, NoPart
+from agent.imaging import is_grey
 from agent.inspection import inspect
 from agent.picture import Look, look_at
 from agent.view import View
@@ -105,7 +106,7 @@ class Collector:
         self._inspected = np.s_[:] if ignored is None else ~ignored
         self._excluded = excluded
         self._canvases_kept = canvases_kept
-        self._gate = Gate(self._view.coloured)
+        self._gate = Gate()
 
     def add(self, name: str, image: NDArray[np.uint8]) -> str | None:
         """Score a part; returns why it does not count, None when it does.
@@ -125,7 +126,8 @@ class Collector:
             return missing.reason
         normals.sizes[name] = image.shape[0], image.shape[1]
         look = look_at(canvas)
-        reason = self._gate.refuse(name, image, look)
+        faded = self._view.coloured and is_grey(canvas)
+        reason = self._gate.refuse(name, image, look, faded=faded)
         if reason is not None:
             normals.refused[name] = reason
             return reason

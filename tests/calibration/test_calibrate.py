@@ -377,6 +377,22 @@ def test_the_summary_says_what_was_promised(
     assert not_said not in text
 
 
+def test_pictures_without_colours_are_left_out_where_the_training_images_had_some(
+    engine: Engine, tmp_path: Path, pictures: Frames
+) -> None:
+    """A network camera that takes the night to have come, at the fourth part."""
+    images = {"size": None, "coloured": True}
+    coloured = open_bundle(
+        write_tiny_bundle(tmp_path / "coloured.nlb", view={"training_images": images})
+    )
+    tinted = [(name, frame // np.uint8([1, 1, 2])) for name, frame in pictures[:20]]
+    name, picture = tinted[3]
+    tinted[3] = name, np.repeat(picture[..., :1], 3, axis=2)
+    normals = collect_from(engine, coloured, tinted)
+    assert len(normals.parts) == 19
+    assert normals.refused == {name: "grey: no colours, the training images had some"}
+
+
 def test_a_limit_that_hardly_a_defect_would_reach_is_said(
     engine: Engine, bundle: Bundle, normals: Normals
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from agent.camera.product import render
 from agent.camera.rehearsal import PICTURE_FAULTS
+from agent.imaging import is_grey
 from agent.picture import look_at
 from calibration.gate import Gate
 
@@ -17,13 +18,13 @@ PARTS = [render(21, index, 0.0)[0] for index in range(30)]
 
 
 def refuse(gate: Gate, name: str, image: np.ndarray) -> str | None:
-    return gate.refuse(name, image, look_at(image))
+    return gate.refuse(name, image, look_at(image), faded=is_grey(image))
 
 
 @pytest.fixture
 def gate() -> Gate:
     """A gate that has seen twenty good pictures, and refused none."""
-    gate = Gate(coloured=True)
+    gate = Gate()
     assert [refuse(gate, f"{i}.png", part) for i, part in enumerate(PARTS[:20])] == [None] * 20
     return gate
 
@@ -78,12 +79,13 @@ def test_a_line_whose_pictures_are_mostly_white_or_black_is_calibrated(
 def test_grey_pictures_count_for_a_model_that_has_seen_some() -> None:
     gate = Gate()
     for index, part in enumerate(PARTS[:20]):
-        assert refuse(gate, str(index), PICTURE_FAULTS["grey"](part) if index % 9 else part) is None
+        picture = PICTURE_FAULTS["grey"](part) if index % 9 else part
+        assert gate.refuse(str(index), picture, look_at(picture)) is None
     assert gate.look_again() == {}
 
 
 def test_a_camera_without_colours_shows_no_usable_part_from_the_first_on() -> None:
-    gate = Gate(coloured=True)
+    gate = Gate()
     assert (refuse(gate, "0", PICTURE_FAULTS["grey"](PARTS[0])) or "").startswith("grey")
     assert (refuse(gate, "1", np.zeros_like(PARTS[0])) or "").startswith("dark")
 

@@ -10,7 +10,7 @@ from calibration.evidence import Promise
 from calibration.normals import Normal
 from calibration.suspects import KNOWN_BEFORE, leave_one_out
 
-LOOK = Look(100, 0.1, 0, False, np.zeros((64, 64), np.float32))
+LOOK = Look(100, 0.1, 0, np.zeros((64, 64), np.float32))
 
 
 def parts(scores: np.ndarray) -> list[Normal]:

@@ -19,7 +19,7 @@ from calibration.report.html import to_html
 from calibration.suspects import LeftOut
 from tests.agent.factories import make_record
 
-LOOK = Look(100, 0.1, 0, False, np.zeros((64, 64), np.float32))
+LOOK = Look(100, 0.1, 0, np.zeros((64, 64), np.float32))
 NAME = "odd<1>.png"
 
 
