@@ -18,6 +18,7 @@ from agent.camera.base import Camera, CameraFault, Frame, Settings
 from agent.camera.opencv import as_uint8, first_image, open_capture, told_period_s
 from agent.camera.rate import measured_period_s
 from agent.camera.uri import CameraUri, Options
+from agent.camera.uvc import shows_incomplete
 from agent.errors import InputError
 
 OPEN_TIMEOUT_MS = 5000
@@ -179,6 +180,14 @@ def open_v4l2(uri: CameraUri, *, every_frame: bool = False) -> Camera:
         capture.set(cv2.CAP_PROP_AUTO_WB, 0)
     for name, value in asked.items():
         capture.set(PROPERTIES[name], _number(value))
+    taken = _shown("format", capture.get(cv2.CAP_PROP_FOURCC))
+    if shows_incomplete(path, taken):
+        capture.release()
+        raise InputError(
+            f"camera {uri.shown} sends {taken}, and of such a picture that did not come whole this "
+            "kernel gives the rest of the one before: ask for format=MJPG, or have "
+            "`options uvcvideo nodrop=0` in /etc/modprobe.d where the kernel still knows that"
+        )
     return LiveCamera(uri, capture, asked, every_frame=every_frame)
 
 

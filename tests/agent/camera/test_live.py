@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -67,6 +69,18 @@ def open_driver(monkeypatch: pytest.MonkeyPatch):
         return live.open_v4l2(parse(f"v4l2:///dev/null{query}"))
 
     return open_driver
+
+
+def test_a_camera_that_may_show_a_part_of_the_picture_before_is_refused(
+    open_driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the good part before it passed for the part that was there."""
+    asked: list[object] = []
+    monkeypatch.setattr(live, "shows_incomplete", lambda *given: asked.append(given) or True)
+    driver = Driver({cv2.CAP_PROP_FOURCC: YUYV})
+    with pytest.raises(InputError, match=r"sends YUYV.*ask for format=MJPG"):
+        open_driver(driver)
+    assert asked == [(Path("/dev/null"), "YUYV")] and driver.released
 
 
 def test_frames_that_waited_in_a_buffer_are_passed_over(open_driver):
