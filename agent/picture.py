@@ -50,8 +50,12 @@ class Glance:
 
     @cached_property
     def saturated(self) -> float:
-        """Share of pixels at or above grey level 250; counted once, for the fault and the drift."""
-        return int(np.count_nonzero(self.grey >= SATURATED)) / self.grey.size
+        """Share of pixels with a channel at or above level 250: what it showed there is lost.
+
+        Counted once, for the fault and the drift.
+        """
+        below = cv2.inRange(self.canvas, (0, 0, 0), (SATURATED - 1,) * 3)
+        return 1 - cv2.countNonZero(below) / below.size
 
 
 @dataclass(frozen=True)

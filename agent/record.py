@@ -90,7 +90,7 @@ class Picture(RecordSection):
 
     brightness: Spread = Field(description="mean grey level, 0..255")
     sharpness: Spread = Field(description="edge strength over brightness; falls with defocus")
-    saturated: Spread = Field(description="share of pixels at the upper end of the grey scale")
+    saturated: Spread = Field(description="share of pixels with a channel at the upper end")
     difference: Spread = Field(
         description="mean absolute difference from the frame before, grey levels at 64 x 64; a "
         "camera that is frozen, or a line that stands still, lies far below"
@@ -269,8 +269,6 @@ def write_record(path: Path, record: CalibrationRecord) -> None:
 def check_record(record: CalibrationRecord, bundle: Bundle, fingerprint: Fingerprint) -> None:
     """Refuse a threshold that was taken from another model or on another engine.
 
-    A record of before the view was noted is taken for one of the same.
-
     Raises:
         InputError: names exactly what differs.
     """
@@ -279,8 +277,10 @@ def check_record(record: CalibrationRecord, bundle: Bundle, fingerprint: Fingerp
         differences = [f"bundle {record.bundle_sha256[:12]} instead of {bundle.sha256[:12]}"]
     for name in Fingerprint.model_fields:
         taken, here = getattr(record.engine, name), getattr(fingerprint, name)
-        if taken != here and (name, taken) != ("view", ""):
-            differences.append(f"{name} {taken} instead of {here}{EXPLAINED.get(name, '')}")
+        if taken != here:
+            differences.append(
+                f"{name} {taken or 'not noted'} instead of {here}{EXPLAINED.get(name, '')}"
+            )
     if differences:
         raise InputError(
             f"the calibration was made with {', '.join(differences)}: "

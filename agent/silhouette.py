@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.imaging import resize
+from agent.imaging import covered, resize
 from agent.picture import vertex
 
 # The part is looked for in a picture of this longer side.
@@ -64,8 +64,14 @@ class Silhouette:
 def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The small picture, uint8 [h, w, 3], that the part is looked for in."""
     height, width = image.shape[:2]
-    zoom = min(1.0, SEARCHED / max(height, width))
-    return resize(image, (max(1, round(height * zoom)), max(1, round(width * zoom))))
+    smaller = min(1.0, SEARCHED / max(height, width))
+    return resize(image, (max(1, round(height * smaller)), max(1, round(width * smaller))))
+
+
+def zoom(image: NDArray[np.uint8], small: NDArray[np.uint8]) -> tuple[float, float]:
+    """How many pixels (y, x) of an image one of its small picture stands for."""
+    height, width = covered(image.shape[:2], small.shape[:2])
+    return height / small.shape[0], width / small.shape[1]
 
 
 def find_part(

@@ -21,37 +21,14 @@ from numpy.typing import NDArray
 from agent.alignment import Aligner, Alignment
 from agent.bundle import Bundle
 from agent.errors import InputError
-from agent.imaging import Roi, check_image, decode_mask, is_grey, resize, to_bgr8
+from agent.imaging import Roi, check_image, covered, decode_mask, is_grey, resize, to_bgr8
 from agent.manifest import Tiles
+from agent.seen import Seen, mask_at
 
 # Ignored pixels are painted in one grey: whatever is there, the model sees the same.
 PAINT = 128
 # By so much the shapes of images may differ, as 1088 lines do from 1080.
 SQUEEZED = 1.02
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the model sees of an image.
-
-    Attributes:
-        canvas: uint8 [H, W, 3] BGR, C-contiguous.
-        to_image: [2, 3], where it lies: from its pixels to the image's, both counted from the
-            first one's edge.
-    """
-
-    canvas: NDArray[np.uint8]
-    to_image: NDArray[np.float64]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of what is seen, in pixels of the image."""
-        width, height = np.hypot(*self.to_image[:, :2]) * self.canvas.shape[1::-1]
-        return round(height), round(width)
-
-    def mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """A mask of the image, bool [h, w], on the canvas: bool [H, W]."""
-        return _mask_at(mask, self.to_image, (self.canvas.shape[0], self.canvas.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -141,7 +118,7 @@ class View:
         if self.ignored is None:
             return None
         to_region = self._whole(self._crop(self.ignored, "the ignore mask"))
-        return _mask_at(self.ignored, self._from_region(to_region), self.canvas_size)
+        return mask_at(self.ignored, self._from_region(to_region), self.canvas_size)
 
     @cached_property
     def _inspected(self) -> NDArray[np.uint8] | None:
@@ -200,7 +177,8 @@ class View:
 
     def _whole(self, region: NDArray[Any]) -> NDArray[np.float64]:
         """Where the canvas lies that shows all of a region."""
-        (height, width), (rows, columns) = region.shape[:2], self.canvas_size
+        rows, columns = self.canvas_size
+        height, width = covered(region.shape[:2], self.canvas_size)
         return np.array([[width / columns, 0.0, 0.0], [0.0, height / rows, 0.0]])
 
     def _from_region(self, to_region: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -224,14 +202,3 @@ class View:
                 "the training images"
             )
         return image[roi.y : roi.y + roi.height, roi.x : roi.x + roi.width]
-
-
-def _mask_at(
-    mask: NDArray[np.bool_], to_image: NDArray[np.float64], size: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """What a canvas of `size` shows of an image's mask: the nearest pixel; beside it nothing."""
-    rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
-    x, y = (np.floor(a * columns + b * rows + c + 1e-9).astype(np.intp) for a, b, c in to_image)
-    height, width = mask.shape
-    within = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    return within & mask[y.clip(0, height - 1), x.clip(0, width - 1)]

@@ -12,6 +12,7 @@ other, and a test holds them together.
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from training.errors import NoPart
-from training.images import resize_image
-from training.silhouette import ANGLES, RADII, THIN, find_part, shrink, spectrum, turn
+from training.images import halve, resize_image
+from training.silhouette import ANGLES, RADII, THIN, find_part, shrink, spectrum, turn, zoom
 
 # The model sees nothing of what lies beyond the window. A part may reach so far out of it, in
 # pixels of the small picture; what is thinner there is found in one picture and not in the next.
@@ -102,7 +103,7 @@ class Aligner:
             raise NoPart(name, "more than one part: only one of them would be inspected")
         if part.cut_off:
             raise NoPart(name, "no whole part: it is cut off by the picture's edge")
-        zoom_y, zoom_x = (a / b for a, b in zip(image.shape[:2], small.shape[:2], strict=True))
+        zoom_y, zoom_x = zoom(image, small)
         angle = 0.0
         if self._spectrum is not None:
             angle = turn(part.polar(settings.radius / zoom_x), self._spectrum)
@@ -125,20 +126,19 @@ class Aligner:
         scale = settings.width / size[1], settings.height / size[0]
         to_image = np.column_stack((turned * scale, corner))
         to_smaller = to_image
-        # Halved before it is turned, where the window is smaller: every pixel counts.
+        # Halved before it is turned for as long as the window is smaller, and after it is turned
+        # once it is larger: every pixel counts alike.
         while min(np.hypot(*to_smaller[:, :2])) >= 2:
-            height, width = image.shape[0] // 2, image.shape[1] // 2
-            zoom = width / image.shape[1], height / image.shape[0]
-            to_smaller = np.array(zoom)[:, None] * to_smaller
-            image = resize_image(image, (height, width))
+            image, to_smaller = halve(image, True, True), to_smaller / 2
+        columns, rows = (_power_of_two(side) for side in np.hypot(*to_smaller[:, :2]))
         window = cv2.warpAffine(
             image,
-            _between_centres(to_smaller),
-            (size[1], size[0]),
+            _between_centres(to_smaller @ np.diag((1 / columns, 1 / rows, 1))),
+            (size[1] * columns, size[0] * rows),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        return np.asarray(window, np.uint8), to_image
+        return resize_image(np.asarray(window, np.uint8), size), to_image
 
     def _beyond(self, outline: NDArray[np.float64], angle: float) -> float:
         """How far a part's outline [n, 2], from its centre, reaches out of the window."""
@@ -169,6 +169,11 @@ def _turned(angle: float) -> NDArray[np.float64]:
     """What turns points [2] of the part turned back to how it lies."""
     cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     return np.array([[cos, -sin], [sin, cos]])
+
+
+def _power_of_two(at_least: float) -> int:
+    """The smallest one, 1 or more."""
+    return 1 << max(0, math.ceil(math.log2(at_least) - 1e-9))
 
 
 def _between_centres(affine: NDArray[np.float64]) -> NDArray[np.float64]:

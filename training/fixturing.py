@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.alignment import Alignment, encode_polar
+from training.images import covered
 from training.silhouette import ANGLES, THIN, Silhouette, find_part, shrink, spectrum, turn
 from training.synthesis.foreground import background_colour, outlining_cut
 
@@ -47,14 +48,16 @@ def choose_alignment(images: Iterable[NDArray[np.uint8]]) -> Alignment | None:
     apart = np.abs(small.astype(np.int16) - np.array(background, np.int16))
     distance = apart.max(axis=-1).astype(np.uint8)
     contrast = max(1, round(outlining_cut(distance)))
+    differs = distance > contrast
     found = [find_part(picture, background, contrast) for picture in small]
-    parts = _whole(found, distance > contrast)
-    if parts is None:
+    kept = _whole(found, differs)
+    if kept is None:
         return None
+    parts = [part for part, _ in kept]
     reach = max(float(np.hypot(*part.outline(THIN).T).max()) for part in parts)
     angles, polar = _angles(parts, reach)
-    zoom = size[1] / small.shape[2]
-    left, top, width, height = _window(parts, angles, zoom)
+    zoom = covered(size, small.shape[1:3])[1] / small.shape[2]
+    left, top, width, height = _window(kept, angles, zoom)
     if polar is None and width * height > LARGE_WINDOW * size[0] * size[1]:
         return None
     areas = [float(part.mask.mean()) for part in parts]
@@ -89,20 +92,36 @@ def _angles(
     return [angle + upright for angle in angles], mean
 
 
-def _window(parts: list[Silhouette], angles: list[float], zoom: float) -> tuple[int, int, int, int]:
-    """Left, top, width and height, in camera pixels from a part's centre, around all of them."""
-    corners = _outlines(parts, angles)
-    low, high = corners.min(0), corners.max(0)
+def _window(
+    kept: list[tuple[Silhouette, NDArray[np.bool_]]], angles: list[float], zoom: float
+) -> tuple[int, int, int, int]:
+    """Left, top, width and height, in camera pixels from a part's centre, around all of them.
+
+    Leads, pins and tips too, thin as they are, where more than a few parts have them.
+    """
+    corners = _outlines([part for part, _ in kept], angles)
+    thin = [
+        _turned(_attached(part, differs), -angle)
+        for (part, differs), angle in zip(kept, angles, strict=True)
+    ]
+    low = np.quantile([points.min(0) for points in thin], 1 - USUAL, axis=0)
+    high = np.quantile([points.max(0) for points in thin], USUAL, axis=0)
+    low, high = np.minimum(low, corners.min(0)), np.maximum(high, corners.max(0))
     margin = MARGIN * float((high - low).max())
     left, top = np.floor((low - margin) * zoom).astype(int)
     right, bottom = np.ceil((high + margin) * zoom).astype(int)
     return int(left), int(top), int(right - left), int(bottom - top)
 
 
-def _whole(parts: list[Silhouette | None], differs: NDArray[np.bool_]) -> list[Silhouette] | None:
-    """The usual parts; None where images do not show one part each, alike in size."""
+def _whole(
+    parts: list[Silhouette | None], differs: NDArray[np.bool_]
+) -> list[tuple[Silhouette, NDArray[np.bool_]]] | None:
+    """The usual parts, each with all that differs from the background in its picture.
+
+    None where images do not show one part each, alike in size.
+    """
     found = [
-        part
+        (part, mask)
         for part, mask in zip(parts, differs, strict=True)
         if part is not None
         and not part.cut_off
@@ -110,12 +129,12 @@ def _whole(parts: list[Silhouette | None], differs: NDArray[np.bool_]) -> list[S
     ]
     if not found:
         return None
-    areas = np.array([part.mask.mean() for part in found])
+    areas = np.array([part.mask.mean() for part, _ in found])
     usual = float(np.median(areas))
     alike = (areas < ALIKE * usual) & (areas > usual / ALIKE)
     if alike.sum() < USUAL * len(parts) or usual < LEAST_AREA:
         return None
-    return [part for part, one in zip(found, alike, strict=True) if one]
+    return [one for one, usual_size in zip(found, alike, strict=True) if usual_size]
 
 
 def _turned_back(
@@ -145,8 +164,20 @@ def _spread(angles: list[float]) -> float:
 
 def _outlines(parts: list[Silhouette], angles: list[float]) -> NDArray[np.float64]:
     """The outlines of all parts, turned back, from their centres: [n, 2]."""
-    turned = []
-    for part, angle in zip(parts, angles, strict=True):
-        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-        turned.append(part.outline(THIN) @ np.array([[cos, -sin], [sin, cos]]))
-    return np.concatenate(turned)
+    pairs = zip(parts, angles, strict=True)
+    return np.concatenate([_turned(part.outline(THIN), -angle) for part, angle in pairs])
+
+
+def _attached(part: Silhouette, differs: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Pixels [n, 2] (x, y) of a part and of what hangs on it, from its centre."""
+    _, labels = cv2.connectedComponents((part.mask | differs).view(np.uint8), connectivity=8)
+    rows, columns = np.nonzero(labels == labels[part.mask][0])
+    pixels = np.column_stack((columns + 0.5 - part.x, rows + 0.5 - part.y))
+    return np.asarray(pixels, np.float64)
+
+
+def _turned(points: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
+    """Points [n, 2] turned around (0, 0) by an angle, degrees clockwise as seen."""
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    turned = points @ np.array([[cos, sin], [-sin, cos]])
+    return np.asarray(turned, np.float64)

@@ -112,16 +112,47 @@ def is_grey(images: NDArray[np.uint8]) -> bool:
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Resize uint8 [h, w, 3] to `size` (height, width), as the station does.
 
-    A side is halved for as long as it is twice as long as wanted, then interpolated.
+    Every pixel counts alike: a side is halved for as long as it is twice as long as wanted; what is
+    still longer is interpolated to twice of it and halved.
     """
     while image.shape[:2] != size:
+        finer = [side >= 2 * wanted for side, wanted in zip(image.shape[:2], size, strict=True)]
+        if any(finer):
+            image = halve(image, *finer)
+            continue
         height, width = (
-            side // 2 if side >= 2 * wanted else wanted
+            2 * wanted if side > wanted else wanted
             for side, wanted in zip(image.shape[:2], size, strict=True)
         )
-        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        image = np.asarray(small, np.uint8)
+        enlarged = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        image = np.asarray(enlarged, np.uint8)
     return np.ascontiguousarray(image)
+
+
+def covered(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """What `resize_image` shows of an image of `shape`, in its pixels, (height, width) each.
+
+    More than all of it where a side is odd when it is halved: its last pixels show twice.
+    """
+    height, width = (_covered(*sides) for sides in zip(shape, size, strict=True))
+    return height, width
+
+
+def _covered(side: int, wanted: int) -> int:
+    return side if side < 2 * wanted else 2 * _covered((side + 1) // 2, wanted)
+
+
+def halve(image: NDArray[np.uint8], rows: bool, columns: bool) -> NDArray[np.uint8]:
+    """Uint8 [h, w, 3] with half as many rows, or columns: each the mean of two.
+
+    The last of an odd number counts twice.
+    """
+    below, beside = image.shape[0] * rows % 2, image.shape[1] * columns % 2
+    if below or beside:
+        padded = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+        image = np.asarray(padded, np.uint8)
+    size = image.shape[1] >> columns, image.shape[0] >> rows
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _is_image(path: Path) -> bool:

@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from training.alignment import Aligner, Alignment
 from training.errors import InputError
-from training.images import resize_image
+from training.images import covered, resize_image
+from training.seen import Seen, mask_at
 
 # Ignored pixels are painted in one grey: whatever is there, the model sees the same.
 PAINT = 128
@@ -82,22 +83,6 @@ class ViewSettings(BaseModel):
     alignment: Alignment | None = None
     tiles: Tiles = Tiles()
     window: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the model sees of an image.
-
-    canvas: uint8 [H, W, 3] BGR; to_image: [2, 3], where it lies: from its pixels to the image's,
-    both counted from the first one's edge.
-    """
-
-    canvas: NDArray[np.uint8]
-    to_image: NDArray[np.float64]
-
-    def mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """A mask of the image, bool [h, w], on the canvas: bool [H, W]."""
-        return _mask_at(mask, self.to_image, (self.canvas.shape[0], self.canvas.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -166,7 +151,7 @@ class View:
         if self.ignored is None:
             return None
         to_region = self._whole(self._crop(self.ignored, "ignore mask"))
-        return _mask_at(self.ignored, self._from_region(to_region), self.canvas_size)
+        return mask_at(self.ignored, self._from_region(to_region), self.canvas_size)
 
     @cached_property
     def _aligner(self) -> Aligner | None:
@@ -174,7 +159,8 @@ class View:
 
     def _whole(self, region: NDArray[Any]) -> NDArray[np.float64]:
         """Where the canvas lies that shows all of a region."""
-        (height, width), (rows, columns) = region.shape[:2], self.canvas_size
+        rows, columns = self.canvas_size
+        height, width = covered(region.shape[:2], self.canvas_size)
         return np.array([[width / columns, 0.0, 0.0], [0.0, height / rows, 0.0]])
 
     def _from_region(self, to_region: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -221,14 +207,3 @@ def to_8_bits(image: NDArray[Any], window: tuple[int, int] | None, name: str) ->
     low, high = window
     levels = (np.arange(1 << 16) - low) * 255 / (high - low)
     return np.clip(np.round(levels), 0, 255).astype(np.uint8)[image]
-
-
-def _mask_at(
-    mask: NDArray[np.bool_], to_image: NDArray[np.float64], size: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """What a canvas of `size` shows of an image's mask: the nearest pixel; beside it nothing."""
-    rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
-    x, y = (np.floor(a * columns + b * rows + c + 1e-9).astype(np.intp) for a, b, c in to_image)
-    height, width = mask.shape
-    within = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    return within & mask[y.clip(0, height - 1), x.clip(0, width - 1)]

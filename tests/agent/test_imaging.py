@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from agent.errors import InputError
-from agent.imaging import check_image, decode_mask, list_images, read_image, resize, to_bgr8
+from agent.imaging import (
+    check_image,
+    covered,
+    decode_mask,
+    list_images,
+    read_image,
+    resize,
+    to_bgr8,
+)
 
 
 @pytest.fixture
@@ -149,15 +157,27 @@ def test_a_large_picture_is_averaged_over_areas_and_keeps_its_place() -> None:
     areas = noise.reshape(64, 8, 64, 16, 3).mean((1, 3))
     # Rounded at each halving.
     assert np.abs(resize(noise, (64, 64)) - areas).max() < 2
-    # A size that halves with a rest: what is in the middle stays there.
+    # A size that halves with a rest.
     y, x = np.mgrid[:1023, :771]
     spot = 255 * np.exp(-((y - 511) ** 2 + (x - 385) ** 2) / 2 / 60**2)
     small = resize(np.repeat(spot[..., None].astype(np.uint8), 3, 2), (100, 75))[..., 0].astype(
         float
     )
-    rows, columns = np.mgrid[:100, :75]
-    assert (small * rows).sum() / small.sum() == pytest.approx(49.5, abs=0.1)
-    assert (small * columns).sum() / small.sum() == pytest.approx(37, abs=0.1)
+    height, width = covered((1023, 771), (100, 75))
+    assert (1023, 771) < (height, width) < (1023 + 8, 771 + 8)
+    rows, columns = np.mgrid[:100, :75] + 0.5
+    assert (small * rows).sum() / small.sum() * height / 100 == pytest.approx(511.5, abs=0.5)
+    assert (small * columns).sum() / small.sum() * width / 75 == pytest.approx(385.5, abs=0.5)
+
+
+@pytest.mark.parametrize("side", [50, 61, 81, 97, 100, 111, 127, 128, 129, 243, 999])
+def test_every_pixel_of_the_camera_counts_alike(side: int) -> None:
+    """A scratch two pixels wide once reached the model as 2 levels or as 98, by its column."""
+    columns = np.repeat(np.eye(side, dtype=np.uint8)[:, None, :, None] * 240, 3, 3)
+    shown = np.array([resize(column, (1, 32))[0, :, 0].sum(dtype=float) for column in columns])
+    due = 240 * 32 / covered((1, side), (1, 32))[1]
+    # Rounded to whole levels at each halving; the last columns of an odd side show twice.
+    assert np.abs(shown[: side - 1 - side // 32] - due).max() < 0.15 * due + 1.5
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3)], ids=["grey", "axis", "BGR"])

@@ -38,6 +38,14 @@ def test_saturation_counts_pixels() -> None:
     assert look_at(frame).saturated == 0.25
 
 
+@pytest.mark.parametrize("channel", [0, 1, 2], ids=["blue", "green", "red"])
+def test_one_channel_that_is_burnt_out_is_saturated(channel: int) -> None:
+    """Under red light the only channel that shows the part counted as a dark grey."""
+    frame = np.full((40, 40, 3), 20, np.uint8)
+    frame[:30, :, channel] = 255
+    assert look_at(frame).saturated == 0.75
+
+
 def test_two_exposures_of_a_part_differ_less_than_two_parts() -> None:
     noise = np.random.default_rng(0).normal(0, 3, PART.shape)
     again = np.clip(PART + noise, 0, 255).astype(np.uint8)

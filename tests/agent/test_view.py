@@ -58,12 +58,12 @@ def test_a_frame_of_the_models_size_passes_untouched(picture: NDArray[np.uint8])
         (
             np.random.default_rng(0).integers(0, 256, (21, 30, 3), np.uint8),
             None,
-            [[143, 113, 109, 129, 124], [121, 133, 168, 131, 111], [147, 151, 134, 148, 148]],
+            [[137, 124, 115, 118, 111], [126, 140, 116, 133, 108], [127, 133, 125, 146, 137]],
         ),
         (
             lying(150, 110, 33),
             Alignment(**alignment()),
-            [[208, 203, 200, 204, 206], [154, 124, 128, 115, 109], [153, 127, 122, 122, 112]],
+            [[204, 200, 200, 200, 199], [161, 127, 129, 123, 111], [159, 127, 127, 126, 112]],
         ),
     ],
     ids=["all of it", "the part"],
@@ -77,7 +77,7 @@ def test_what_the_model_is_shown_changes_with_its_version_only(
     """
     size = (4, 5) if alignment is None else (4, 8)
     canvas = View(size, alignment=alignment).canvas(image)
-    assert PIXELS == 1
+    assert PIXELS == 2
     np.testing.assert_allclose(canvas[:3, :5, 1].astype(int), levels, rtol=0, atol=1)
 
 

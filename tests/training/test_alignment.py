@@ -54,6 +54,23 @@ def test_a_large_picture_is_shrunk_without_dropping_pixels(alignment: Alignment)
     assert np.abs(window.astype(int) - 100).max() < 12
 
 
+@pytest.mark.parametrize("size", [(34, 80), (68, 40), (17, 160), (20, 30), (50, 31)])
+@pytest.mark.parametrize("angle", [0, 33])
+def test_a_window_squeezed_on_one_side_averages_over_all_that_it_shows(
+    alignment: Alignment, size: tuple[int, int], angle: float
+) -> None:
+    """Halved by its finer side alone, it showed of four pixels in a row two."""
+    pose = Aligner(alignment).find(lying(150, 118, angle), "a")
+    noise = np.random.default_rng(0).normal(128, 30, (*SIZE, 3)).clip(0, 255).astype(np.uint8)
+    window, to_image = Aligner(alignment).window(noise, pose, size)
+    shown = np.prod(np.maximum(1.0, np.hypot(*to_image[:, :2])))
+    assert window.std() < 1.1 * noise.std() / np.sqrt(shown)
+    theirs = agent.alignment.Aligner(agent.alignment.Alignment(**alignment.model_dump()))
+    assert np.array_equal(
+        theirs.window(noise, theirs.find(lying(150, 118, angle), "a"), size)[0], window
+    )
+
+
 def test_a_picture_without_a_part_is_refused_by_name(alignment: Alignment) -> None:
     empty = lying(-200, -200, 0)
     with pytest.raises(

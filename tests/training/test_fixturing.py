@@ -5,10 +5,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.posed import BACKGROUND, SIZE, anywhere, lying
-from training.alignment import Aligner
+from training.alignment import Aligner, Alignment, Pose
 from training.fixturing import choose_alignment
+
+
+def of_keys() -> Alignment:
+    found = choose_alignment(anywhere(24))
+    assert found is not None
+    return found
 
 
 def test_a_part_at_any_angle_is_seen_from_one_side() -> None:
@@ -31,6 +38,41 @@ def test_the_window_holds_the_part_and_little_else() -> None:
     assert alignment is not None
     assert 125 < alignment.width < 170 and 52 < alignment.height < 90
     assert alignment.width > alignment.height, "it lies on its long side"
+
+
+def test_leads_thinner_than_what_a_part_is_known_by_are_in_the_window() -> None:
+    """They were cut from it in every picture, and one that is missing passed."""
+    images, tips = [], []
+    for index, image in enumerate(anywhere(24)):
+        pose = Aligner(of_keys()).find(image, "a")
+        tips.append(_line(image, pose, (30, 20), (30, 55)))
+        if not index:
+            hair = _line(image, pose, (0, -10), (0, -80))
+        images.append(image)
+    alignment = choose_alignment(images)
+    assert alignment is not None
+    aligner, size = Aligner(alignment), (64, 160)
+    for index, (image, tip) in enumerate(zip(images, tips, strict=True)):
+        _, to_image = aligner.window(image, aligner.find(image, "a"), size)
+        height, width = _inside(to_image, tip)
+        assert 0 < height < 64 and 0 < width < 160
+        if not index:
+            assert _inside(to_image, hair)[0] < 0, "what one part drags along widens no window"
+
+
+def _line(image: NDArray[np.uint8], pose: Pose, *ends: tuple[int, int]) -> NDArray[np.float64]:
+    """A thin dark line on a part, in the image; its end there."""
+    cos, sin = np.cos(np.radians(pose.angle)), np.sin(np.radians(pose.angle))
+    there = np.array(ends) @ np.array([[cos, sin], [-sin, cos]]) + (pose.x, pose.y)
+    first, last = there.round().astype(int).tolist()
+    cv2.line(image, first, last, (70, 70, 70), 2)
+    return np.asarray(there[-1], np.float64)
+
+
+def _inside(to_image: NDArray[np.float64], point: NDArray[np.float64]) -> tuple[float, float]:
+    """Where in the window (y, x) a point (x, y) of the image is shown."""
+    x, y = np.linalg.solve(to_image[:, :2], point - to_image[:, 2])
+    return float(y), float(x)
 
 
 def test_a_small_part_that_is_never_turned_is_followed_where_it_lies() -> None:

@@ -62,10 +62,12 @@ def test_training_and_agent_see_the_same(name: str, window: tuple[int, int] | No
     assert canvas.shape == (*ours.canvas_size, 3)
     np.testing.assert_array_equal(canvas, theirs.canvas(image, "a"))
     assert ours.places == theirs.places
-    truth = random.random(IMAGE) > 0.5
-    np.testing.assert_array_equal(
-        ours.seen(image, "a").mask(truth), theirs.seen(image, "a").mask(truth)
-    )
+    thin = np.zeros(IMAGE, bool)
+    thin[30:60, 41] = True
+    for truth in (random.random(IMAGE) > 0.5, thin):
+        shown = ours.seen(image, "a").mask(truth)
+        assert shown.any()
+        np.testing.assert_array_equal(shown, theirs.seen(image, "a").mask(truth))
     if ignored is not None:
         np.testing.assert_array_equal(ours.ignored_on_canvas, theirs.ignored_on_canvas)
 

@@ -179,9 +179,9 @@ def test_a_picture_may_lie_as_far_out_as_its_limit_and_no_further(
     check, found = PictureCheck(usual), []
     for value in (within, beyond):
         seen = {"brightness": 100.0, "sharpness": 0.4, "saturated": 0.0, measure: value}
-        grey = np.zeros((100, 100), np.uint8)
-        grey.ravel()[: round(seen["saturated"] * grey.size)] = 255
-        glance = Glance(normals[0], grey, seen["brightness"], seen["sharpness"])
+        canvas = np.zeros((100, 100, 3), np.uint8)
+        canvas[: round(seen["saturated"] * 100)] = 255
+        glance = Glance(canvas, canvas[..., 0], seen["brightness"], seen["sharpness"])
         found.append(check.fault(normals[0], glance, None))
     assert found[0] is None
     assert found[1] is not None and found[1].startswith(said)
