@@ -91,6 +91,9 @@ class Manifest(BaseModel):
     window: tuple[int, int] | None = Field(
         None, description="levels of 16-bit images that become 0 and 255; None for 8-bit images"
     )
+    pixels: int = Field(
+        1, ge=1, description="the version of agent.pixels that the model was trained with"
+    )
     grey: bool = Field(
         False,
         description="whether the model knows no colours; images that have any are refused",

@@ -19,7 +19,7 @@ from agent.picture import Look, stands_still
 # Absolute limits (mean level, share of pixels, standard deviation of a thumbnail's levels): nobody
 # would call these a picture of a part.
 BLACK = 8.0
-MOSTLY_SATURATED = 0.5
+WHITE = 247.0
 FLAT = 2.0
 # Relative limits: against the median of the accepted pictures, and against their own spread where
 # the parts themselves differ widely.
@@ -85,7 +85,7 @@ class Gate:
         flat = look.thumbnail.std() < FLAT
         if flat and look.brightness < BLACK:
             return f"dark: mean grey level {look.brightness:.1f}"
-        if flat and look.saturated > MOSTLY_SATURATED:
+        if flat and look.brightness > WHITE:
             return f"saturated: {look.saturated:.0%} of its pixels"
         if len(self._looks) < FROM:
             return None

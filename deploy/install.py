@@ -14,6 +14,7 @@ Configuration, keys, the journal and drop-ins of your own are never overwritten.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import importlib.metadata
 import ipaddress
@@ -25,7 +26,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -332,6 +334,21 @@ class Installation:
         return self.live and Path("/run/systemd/system").is_dir()
 
 
+@contextmanager
+def _alone(opt: Path) -> Iterator[None]:
+    """While it lasts no other install.py is at work; the kernel ends it with the process."""
+    opt.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(opt.parent, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("another install.py is at work: wait until it has ended") from None
+        yield
+    finally:
+        os.close(folder)
+
+
 def _units(
     kept: Mapping[str, str], devices: Sequence[str], networks: Sequence[str], gate: bool
 ) -> dict[str, str]:
@@ -507,14 +524,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Whatever root's is: the service's user reads and runs what is made here.
     os.umask(0o022)
     try:
-        if given.action == "install":
-            installation.install(
-                given.source, given.find_links, given.device, given.allow_network, given.gate
-            )
-        elif given.action == "rollback":
-            installation.rollback()
-        else:
-            installation.uninstall(given.purge)
+        with _alone(installation.opt):
+            if given.action == "install":
+                installation.install(
+                    given.source, given.find_links, given.device, given.allow_network, given.gate
+                )
+            elif given.action == "rollback":
+                installation.rollback()
+            else:
+                installation.uninstall(given.purge)
     except (Refused, OSError) as error:
         print(f"install.py: error: {error}", file=sys.stderr)
         return 2

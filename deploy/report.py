@@ -15,6 +15,9 @@ from deploy.evaluate import Outcome
 from training.dataset import GOOD, LabelledImage
 from training.metrics import image_auroc, pixel_metrics
 
+# Beside True and False, of what a station does not let through and does not judge.
+STOPPED = 2
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -65,8 +68,9 @@ class Report:
 
     threshold: of its calibration, logits; None without one.
     auroc_by_kind: image AUROC of each kind of defect against the good parts.
-    agreement: share of images with the verdict that the reference gives, each at its own threshold,
-        as each is calibrated by itself; where one is not calibrated, both at that of the other.
+    agreement: share of all images, those of kinds apart too, with the verdict that the reference
+        gives, each at its own threshold, as each is calibrated by itself; where one is not
+        calibrated, both at that of the other.
     stopped_good, stopped_defective: how many of the good parts, and of the defective ones that
         count for the headline, the station does not judge, by what is wrong with the picture.
     false_rejects, detected: share of the others of either that is rejected at the calibrated
@@ -137,10 +141,13 @@ def report(
 
 
 def _agreement(outcome: Outcome, reference: Outcome, defective: NDArray[np.bool_]) -> float:
-    limits = [limit for limit in (outcome.threshold, reference.threshold) if limit is not None]
-    if len(limits) == 1:
-        outcome, reference = (replace(each, threshold=limits[0]) for each in (outcome, reference))
-    return float(np.mean(outcome.rejects(defective) == reference.rejects(defective)))
+    both = [outcome, reference]
+    calibrated = [each for each in both if each.threshold is not None]
+    if len(calibrated) == 1:
+        (one,) = calibrated
+        both = [replace(each, threshold=one.threshold, faults=one.faults) for each in both]
+    verdicts = [np.where(each.judged, each.rejects(defective), STOPPED) for each in both]
+    return float(np.mean(verdicts[0] == verdicts[1]))
 
 
 def _stopped(outcome: Outcome, of: NDArray[np.bool_]) -> dict[str, int]:
@@ -163,7 +170,7 @@ def table(judged: Judged, reports: list[Report]) -> str:
     """What was judged, a line for each report, pictures not judged, and image AUROC by kind."""
     lines = [
         _head(judged),
-        f"agree: with the verdicts of {judged.reference}",
+        f"agree: with the verdicts of {judged.reference}, on all images",
         "",
         f"{'runtime':12} {'device':8} {'precision':9} {'img AUROC':>9} {'px AUROC':>9} "
         f"{'px AP':>7} {'AUPRO':>7} {'agree':>7} {'threshold':>9} {'false rej':>9} {'detected':>8} "

@@ -13,6 +13,7 @@ def view_fields(run: Run) -> dict[str, Any]:
     """The manifest's fields on what the model sees of an image."""
     fields = {
         **run.view.settings.model_dump(),
+        "pixels": run.settings.pixels,
         "grey": run.settings.colours == 1,
         "training_images": run.settings.training.get("images"),
     }

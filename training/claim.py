@@ -62,7 +62,7 @@ def _check_begun(order: Order, settings: RunSettings) -> None:
             f"{order.out} already holds a run: add --resume to go on, or give another --out"
         )
     before, refused = read_settings(order.out), f"{order.out} cannot be resumed"
-    for name in ("preset", "input_size", "data_digest", "view"):
+    for name in ("preset", "input_size", "data_digest", "view", "pixels"):
         if getattr(before, name) != getattr(settings, name):
             was, now = getattr(before, name), getattr(settings, name)
             told = (
@@ -71,6 +71,8 @@ def _check_begun(order: Order, settings: RunSettings) -> None:
                 if name == "view"
                 else "its images are others"
                 if name == "data_digest"
+                else "go on with the normline that began it, as this one shrinks images otherwise"
+                if name == "pixels"
                 else f"its {name} is {was}, now it is {now}"
             )
             raise InputError(f"{refused}: {told}, or give another --out")

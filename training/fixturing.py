@@ -58,7 +58,7 @@ def choose_alignment(images: Iterable[NDArray[np.uint8]]) -> Alignment | None:
     angles, polar = _angles(parts, reach)
     zoom = covered(size, small.shape[1:3])[1] / small.shape[2]
     left, top, width, height = _window(kept, angles, zoom)
-    if polar is None and width * height > LARGE_WINDOW * size[0] * size[1]:
+    if width * height > (LARGE_WINDOW if polar is None else 1) * size[0] * size[1]:
         return None
     areas = [float(part.mask.mean()) for part in parts]
     return Alignment(
@@ -104,8 +104,9 @@ def _window(
         _turned(_attached(part, differs), -angle)
         for (part, differs), angle in zip(kept, angles, strict=True)
     ]
-    low = np.quantile([points.min(0) for points in thin], 1 - USUAL, axis=0)
-    high = np.quantile([points.max(0) for points in thin], USUAL, axis=0)
+    lowest, highest = ([end(points, axis=0) for points in thin] for end in (np.min, np.max))
+    low = np.quantile(lowest, 1 - USUAL, axis=0, method="higher")
+    high = np.quantile(highest, USUAL, axis=0, method="lower")
     low, high = np.minimum(low, corners.min(0)), np.maximum(high, corners.max(0))
     margin = MARGIN * float((high - low).max())
     left, top = np.floor((low - margin) * zoom).astype(int)
@@ -169,9 +170,15 @@ def _outlines(parts: list[Silhouette], angles: list[float]) -> NDArray[np.float6
 
 
 def _attached(part: Silhouette, differs: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Pixels [n, 2] (x, y) of a part and of what hangs on it, from its centre."""
+    """Pixels [n, 2] (x, y) of a part and of what hangs on it, from its centre.
+
+    What goes on to the picture's edge is no part's, but a seam or wire: then its outline alone.
+    """
     _, labels = cv2.connectedComponents((part.mask | differs).view(np.uint8), connectivity=8)
-    rows, columns = np.nonzero(labels == labels[part.mask][0])
+    whole = labels == labels[part.mask][0]
+    if any(side.any() for side in (whole[0], whole[-1], whole[:, 0], whole[:, -1])):
+        return part.outline(THIN)
+    rows, columns = np.nonzero(whole)
     pixels = np.column_stack((columns + 0.5 - part.x, rows + 0.5 - part.y))
     return np.asarray(pixels, np.float64)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,12 +66,15 @@ def gather(order: Order, good: Sequence[Path], say: Callable[[str], None]) -> Ma
     train, selection = map(pictures, split_normals(rest, order.seed, share))
     # The threshold's promise counts parts: of two pictures of one, the second adds nothing.
     calibration = one_of_each(aside, order.seed)
+    # Split conformal prediction: one in n + 1; rounded up, as it is promised.
+    least = math.ceil(1000 / (len(calibration) + 1)) / 10
     several = len(parts) < len(good)
     of_parts = f" of {len(parts)} parts" if several else ""
     one_each = ", one of each part," if several else ""
     say(
         f"{len(good)} good images{of_parts}: {len(train)} to train on, {len(selection)} to "
-        f"choose the checkpoint with, {len(calibration)}{one_each} set aside for the threshold"
+        f"choose the checkpoint with, {len(calibration)}{one_each} set aside for the threshold, "
+        f"which supports a false-reject rate of {least:g} % or more"
     )
     view = choose_view(order.view, known, order.input_size, say)
     # Together: a few held-out images cannot tell by themselves whether they show an object.

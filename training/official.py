@@ -17,6 +17,7 @@ from training.errors import InputError
 from training.model import T_NOISIER, T_NORMAL
 from training.networks.segmentation import SegmentationNet
 from training.networks.unet import HEADS, UNet
+from training.pixels import PIXELS
 from training.provenance import code_version
 from training.run import SETTINGS, RunSettings, save_run
 
@@ -74,6 +75,7 @@ def import_checkpoint(path: Path, out: Path) -> None:
         segmentation=segmentation,
         prediction="noise",
         input_size=_input_size(arguments, path),
+        pixels=PIXELS,
         code_version=code_version(),
         data_digest="unknown",
         training={

@@ -68,6 +68,8 @@ class RunSettings(BaseModel):
     colours: Literal[1, 3] = 3
     input_size: tuple[int, int]
     view: ViewSettings = ViewSettings()
+    # The version of `training.pixels`; runs of before it was noted are of the first.
+    pixels: int = 1
     noise_seed: int = 0
     code_version: str
     data_digest: str

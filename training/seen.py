@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,21 +27,29 @@ class Seen:
     def mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A mask of the image, bool [h, w], on the canvas: bool [H, W].
 
-        Of one so thin that it lies between the canvas's pixels, each that any of it lies in.
+        What is thinner than its pixels is every one that any of it lies in: sampled, a scratch
+        would be a row of dots, or gone.
         """
         size = self.canvas.shape[0], self.canvas.shape[1]
-        shown = mask_at(mask, self.to_image, size)
-        return shown if shown.any() else _touched(mask, self.to_image, size)
+        width, height = np.ceil(np.hypot(*self.to_image[:, :2])).astype(int).tolist()
+        pixel = np.ones((height, width), np.uint8)
+        thick = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_OPEN, pixel)
+        thin = mask & (cv2.dilate(thick, np.ones((3, 3), np.uint8)) == 0)
+        return mask_at(mask, self.to_image, size) | _touched(thin, self.to_image, size)
 
 
 def mask_at(
     mask: NDArray[np.bool_], to_image: NDArray[np.float64], size: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """What a canvas of `size` shows of an image's mask: the nearest pixel; beside it nothing."""
+    """What a canvas of `size` shows of an image's mask: the nearest pixel; beside it nothing.
+
+    Up to half a pixel of the canvas beyond its end the image's last ones show again.
+    """
     rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
     x, y = (np.floor(a * columns + b * rows + c + 1e-9).astype(np.intp) for a, b, c in to_image)
     height, width = mask.shape
-    within = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    beyond_x, beyond_y = np.hypot(*to_image[:, :2]) / 2
+    within = (x >= 0) & (x < width + beyond_x) & (y >= 0) & (y < height + beyond_y)
     return within & mask[y.clip(0, height - 1), x.clip(0, width - 1)]
 
 

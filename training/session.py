@@ -23,6 +23,7 @@ from training.material import Material, gather
 from training.model import FixedNoise
 from training.order import AS_PRESET, Order, Variant
 from training.pictures import LOSSES, SAMPLES, draw_losses, draw_samples
+from training.pixels import PIXELS
 from training.presets import Preset, preset
 from training.provenance import code_version, machine
 from training.run import (
@@ -127,6 +128,7 @@ def _settings(
         colours=recipe.colours,
         input_size=order.input_size,
         view=material.view.settings,
+        pixels=PIXELS,
         code_version=code_version(),
         data_digest=digest,
         training={

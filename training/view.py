@@ -150,8 +150,8 @@ class View:
         """Where nothing is inspected, bool [H, W]; None where everything is."""
         if self.ignored is None:
             return None
-        to_region = self._whole(self._crop(self.ignored, "ignore mask"))
-        return mask_at(self.ignored, self._from_region(to_region), self.canvas_size)
+        region = self._crop(self.ignored, "ignore mask")
+        return mask_at(region, self._whole(region), self.canvas_size)
 
     @cached_property
     def _aligner(self) -> Aligner | None:

@@ -41,7 +41,10 @@ def family_contestants(say: Callable[[str], None]) -> list[Contestant]:
         say(f"building {title}")
         graph = _int8(_model(name, grey), side)
         for runtime, call in _calls(graph, side):
-            contestants.append(Contestant(title, runtime, "int8", graph_gflop(graph), call))
+            gflop = graph_gflop(graph)
+            contestants.append(
+                Contestant(title, runtime, "int8", gflop, call, input_size=(side, side))
+            )
     return contestants
 
 

@@ -34,8 +34,8 @@ class Row:
     """One line of the table.
 
     share: of the machine's INT8 convolution peak; None without it. faster_than: how many times
-    faster than each reference in the same rounds. image_auroc: of the same weights in the same
-    precision on the same runtime; None where no data was given.
+    faster than each reference of the same frame size in the same rounds. image_auroc: of the same
+    weights in the same precision on the same runtime; None where no data was given.
     """
 
     name: str
@@ -91,7 +91,10 @@ def bundle_contestants(
                 continue
             gflop = graph_gflop(bundle.model(precision))
             call = partial(engine.infer, frames[0])
-            contestants.append(Contestant(name, runtime, precision, gflop, call, device=device))
+            size = bundle.manifest.input_size
+            contestants.append(
+                Contestant(name, runtime, precision, gflop, call, device=device, input_size=size)
+            )
     if not contestants:
         raise InputError(f"no engine of {name} can be timed here: see above why")
     return contestants
@@ -111,7 +114,9 @@ def reference_contestants(
         say("building DiffusionAD at its official size (132 + 28 million parameters)")
         torch.set_num_threads(physical_cores())
         call, gflop = official_call(input_size)
-        contestants.append(Contestant(OFFICIAL, "pytorch", "fp32", gflop, call))
+        contestants.append(
+            Contestant(OFFICIAL, "pytorch", "fp32", gflop, call, input_size=input_size)
+        )
     return contestants
 
 
@@ -137,7 +142,7 @@ def rows(contestants: list[Contestant], accuracy: dict[tuple[str, str, str], flo
     references = [c for c in contestants if c.name in (EFFICIENTAD, OFFICIAL)]
     found = []
     for each in contestants:
-        own = each.name in (PEAK, EFFICIENTAD, OFFICIAL)
+        others = [] if each.name == PEAK or each in references else references
         found.append(
             Row(
                 each.name,
@@ -149,7 +154,11 @@ def rows(contestants: list[Contestant], accuracy: dict[tuple[str, str, str], flo
                 each.p99_ms,
                 each.gop_s,
                 each.gop_s / peak if peak else None,
-                {} if own else {other.name: other.p50_ms / each.p50_ms for other in references},
+                {
+                    other.name: other.p50_ms / each.p50_ms
+                    for other in others
+                    if other.input_size == each.input_size
+                },
                 accuracy.get((each.name, each.runtime, each.precision)),
             )
         )

@@ -26,7 +26,8 @@ SLOW_S, SLOW_ROUNDS = 2.0, 3
 class Contestant:
     """Something to time: `call` does one frame.
 
-    gflop: operations of one frame; milliseconds: of every timed call.
+    gflop: operations of one frame; milliseconds: of every timed call; input_size: (height, width)
+    of the frame.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Contestant:
     call: Callable[[], object]
     milliseconds: list[float] = field(default_factory=list)
     device: str = "CPU"
+    input_size: tuple[int, int] = (256, 256)
 
     @property
     def p50_ms(self) -> float:

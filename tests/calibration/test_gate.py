@@ -29,6 +29,14 @@ def gate() -> Gate:
     return gate
 
 
+def test_an_even_sheet_of_strong_yellow_is_no_burnt_out_picture() -> None:
+    """Its red channel is at the end throughout, the other two show all there is to see."""
+    grain = np.random.default_rng(0).normal(0, 2, (3, 128, 128, 3))
+    sheets = (np.array([40, 190, 253]) + grain).clip(0, 255).astype(np.uint8)
+    gate = Gate()
+    assert [refuse(gate, f"{i}.png", sheet) for i, sheet in enumerate(sheets)] == [None] * 3
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import stat
@@ -32,6 +33,22 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     machine = Machine(tmp_path_factory.mktemp("install"))
     assert machine.install("1.0", "--device", "v4l2", "--allow-network", "192.168.0.0/24") == 0
     return machine
+
+
+def test_while_one_is_at_work_a_second_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a lost connection the first may still build, and the second removed what it built."""
+    (tmp_path / "opt").mkdir()
+    folder = os.open(tmp_path / "opt", os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    try:
+        assert main(["--root", str(tmp_path), "rollback"]) == 2
+        assert "another install.py is at work" in capsys.readouterr().err
+    finally:
+        os.close(folder)
+    assert main(["--root", str(tmp_path), "rollback"]) == 2
+    assert "another install.py" not in capsys.readouterr().err
 
 
 def mode(path: Path) -> int:

@@ -57,6 +57,16 @@ def test_rates_are_of_the_pictures_that_the_station_judges() -> None:
     )
 
 
+def test_a_picture_that_is_stopped_unjudged_has_one_verdict_whatever_its_score() -> None:
+    """Scores on two sides of the limit counted as a difference, and a stop by one as none."""
+    dark = [0, 59]
+    one, other = outcome(SCORES, 30.5, dark), outcome(SCORES[::-1].copy(), 30.5, dark)
+    same = [index for index in range(60) if index in dark or (index > 30) == (59 - index > 30)]
+    assert judge(one, other).agreement == pytest.approx(len(same) / 60)
+    assert judge(one, outcome(SCORES, 30.5)).agreement == pytest.approx(58 / 60)
+    assert judge(one, outcome(SCORES, None)).agreement == 1.0
+
+
 def test_what_is_apart_or_left_out_is_told_from_what_is_counted(tmp_path: Path) -> None:
     bundle = open_bundle(write_tiny_bundle(tmp_path / "tiny.nlb"))
     shown = [*ITEMS[:58], *(LabelledImage(Path(f"{i}.png"), "light", None) for i in range(2))]

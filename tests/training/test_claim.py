@@ -70,6 +70,18 @@ def test_a_run_begun_by_another_recipe_is_not_resumed(
         run_train(parts, out, "--steps", str(STEPS), "--resume")
 
 
+def test_a_run_begun_on_pictures_that_were_shrunk_otherwise_is_not_resumed(
+    trained: Path, parts: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "old"
+    shutil.copytree(trained, out)
+    settings = json.loads((out / SETTINGS).read_text())
+    del settings["pixels"]
+    (out / SETTINGS).write_text(json.dumps(settings))
+    with pytest.raises(InputError, match="cannot be resumed: go on with the normline that began"):
+        run_train(parts, out, "--steps", str(STEPS), "--resume")
+
+
 def test_a_run_that_does_not_tell_of_painting_painted_to_the_end(trained: Path) -> None:
     """As the preset `paper` still does: its older runs were refused as of another recipe."""
     settings = read_settings(trained)

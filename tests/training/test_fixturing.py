@@ -43,21 +43,41 @@ def test_the_window_holds_the_part_and_little_else() -> None:
 def test_leads_thinner_than_what_a_part_is_known_by_are_in_the_window() -> None:
     """They were cut from it in every picture, and one that is missing passed."""
     images, tips = [], []
-    for index, image in enumerate(anywhere(24)):
+    for image in anywhere(24):
         pose = Aligner(of_keys()).find(image, "a")
         tips.append(_line(image, pose, (30, 20), (30, 55)))
-        if not index:
-            hair = _line(image, pose, (0, -10), (0, -80))
         images.append(image)
     alignment = choose_alignment(images)
     assert alignment is not None
     aligner, size = Aligner(alignment), (64, 160)
-    for index, (image, tip) in enumerate(zip(images, tips, strict=True)):
+    for image, tip in zip(images, tips, strict=True):
         _, to_image = aligner.window(image, aligner.find(image, "a"), size)
         height, width = _inside(to_image, tip)
         assert 0 < height < 64 and 0 < width < 160
-        if not index:
-            assert _inside(to_image, hair)[0] < 0, "what one part drags along widens no window"
+
+
+@pytest.mark.parametrize("count", [8, 12, 20, 24])
+def test_what_one_part_drags_along_widens_no_window(count: int) -> None:
+    images = anywhere(count)
+    bare = choose_alignment(images)
+    pose = Aligner(of_keys()).find(images[0], "a")
+    _line(images[0], pose, (0, -10), (0, -80))
+    hairy = choose_alignment(images)
+    assert bare is not None and hairy is not None
+    assert (hairy.width, hairy.height) == pytest.approx((bare.width, bare.height), abs=4)
+
+
+def test_a_seam_of_the_belt_under_every_part_is_no_part_of_it() -> None:
+    """It goes on to the picture's edge, and the window would."""
+    images = anywhere(12)
+    bare = choose_alignment(images)
+    for image in images:
+        pose = Aligner(of_keys()).find(image, "a")
+        cv2.line(image, (int(pose.x), 0), (int(pose.x), SIZE[0] - 1), (70, 70, 70), 2)
+    seamed = choose_alignment(images)
+    assert bare is not None and seamed is not None
+    # Where it meets the part, a little of it is as thick as the part.
+    assert (seamed.width, seamed.height) == pytest.approx((bare.width, bare.height), abs=8)
 
 
 def _line(image: NDArray[np.uint8], pose: Pose, *ends: tuple[int, int]) -> NDArray[np.float64]:

@@ -90,6 +90,7 @@ def test_pictures_of_one_part_stay_together_and_count_once(parts: Path) -> None:
     assert material.counts == {"train": 36, "selection": 4, "calibration": 2}
     assert "48 good images of 12 parts: 36 to train on, 4 to choose the checkpoint with, 2" in said
     assert "2, one of each part, set aside" in said
+    assert "supports a false-reject rate of 33.4 % or more" in said
     assert f"of {good / '00'}, images in older are not taken" in said
     assert said.count("not taken") == 1
     assert len({path.parent for path in material.calibration}) == 2

@@ -7,7 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 import agent.errors
+import agent.pixels
 import agent.view
+import training.pixels
 from agent import imaging, manifest
 from training.errors import InputError
 from training.view import Roi, Tiles, View, ViewSettings
@@ -47,6 +49,10 @@ VIEWS = {
         MASK,
     ),
 }
+
+
+def test_both_number_their_pixels_alike() -> None:
+    assert training.pixels.PIXELS == agent.pixels.PIXELS
 
 
 @pytest.mark.parametrize("name", VIEWS)

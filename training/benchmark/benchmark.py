@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 
 from training.benchmark.judge import Figures, check_test_images, judge
-from training.benchmark.kept import TEST_DIGEST, digest_of_test, figures_in, read_kept
+from training.benchmark.kept import digest_of_test, figures_in, of_test, read_kept
 from training.benchmark.layouts import Benchmark
 from training.benchmark.models import is_trained, trained_model
 from training.benchmark.published import published
@@ -81,7 +81,7 @@ def _held(benchmark: Benchmark, order: Order) -> dict[str, Figures]:
         with suppress(InputError):
             data = read()
             if is_trained(each, data.train_good, preset(order.preset)):
-                figures = figures_in(kept, {TEST_DIGEST: digest_of_test(data)})
+                figures = figures_in(kept, of_test(digest_of_test(data)))
                 if figures is not None:
                     held[name] = figures
     return held
@@ -92,6 +92,6 @@ def _judged(model: DiffusionAD, data: Dataset, order: Order, say: Callable[[str]
     device = next(model.parameters()).device
     inspector = FixedNoise(model, order.input_size, settings.noise_seed).eval().to(device)
     figures = judge(inspector, data, load_view(order.out, settings), say)
-    fields = {**asdict(figures), TEST_DIGEST: digest_of_test(data)}
+    fields = {**asdict(figures), **of_test(digest_of_test(data))}
     replace_text(order.out / FIGURES, json.dumps(fields) + "\n")
     return figures

@@ -13,9 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from training.benchmark.judge import Figures
 from training.dataset import Dataset
 from training.errors import InputError
+from training.pixels import PIXELS
 from training.run import WEIGHTS
 
-TEST_DIGEST, WEIGHTS_DIGEST = "test_digest", "weights_digest"
+TEST_DIGEST, WEIGHTS_DIGEST, VIEW_VERSION = "test_digest", "weights_digest", "pixels"
 FIGURES: TypeAdapter[Figures] = TypeAdapter(Figures)
 
 
@@ -35,7 +36,12 @@ def digest_of_test(data: Dataset) -> str:
 def digests(run: Path, tested: str) -> dict[str, str]:
     """What figures of a run are taken on; `tested` is the digest of the test images."""
     weights = (run / WEIGHTS).read_bytes() if (run / WEIGHTS).is_file() else b""
-    return {TEST_DIGEST: tested, WEIGHTS_DIGEST: hashlib.sha256(weights).hexdigest()}
+    return {**of_test(tested), WEIGHTS_DIGEST: hashlib.sha256(weights).hexdigest()}
+
+
+def of_test(tested: str) -> dict[str, str]:
+    """The same but for the run: the test images, and how they are brought before a model."""
+    return {TEST_DIGEST: tested, VIEW_VERSION: str(PIXELS)}
 
 
 def read_kept(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from training.device import choose_device, is_gpu
 from training.errors import InputError
 from training.model import DiffusionAD
 from training.order import AS_PRESET, Order, Variant
+from training.pixels import PIXELS
 from training.presets import Preset, preset
 from training.run import WEIGHTS, load_weights, read_settings
 from training.session import train_run
@@ -65,6 +66,11 @@ def is_trained(order: Order, good: Sequence[Path], recipe: Preset) -> bool:
                 f"{order.out} was trained with {name} {before[name]}, now it is {value}: give "
                 "another --out"
             )
+    if settings.pixels != PIXELS:
+        raise InputError(
+            f"{order.out} was trained by a normline that shrinks images otherwise: give another "
+            "--out"
+        )
     if settings.data_digest != data_digest(good):
         raise InputError(f"{order.out} was trained on other images: give another --out")
     return True

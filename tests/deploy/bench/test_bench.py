@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,13 @@ def test_shares_and_ratios_are_of_the_same_rounds() -> None:
     assert found[0].faster_than == {EFFICIENTAD: 10.0, OFFICIAL: 900.0}
     assert (found[0].image_auroc, found[1].image_auroc) == (0.97, None)
     assert found[1].faster_than == {}
+
+
+def test_a_frame_of_another_size_is_no_faster_or_slower_for_it() -> None:
+    """A model of a quarter of the pixels was said to be four times as fast as it is."""
+    small = replace(contestant("tile", 2.0), input_size=(128, 128))
+    (row, *_) = rows([small, contestant(EFFICIENTAD, 100.0), contestant(OFFICIAL, 9000.0)], {})
+    assert row.faster_than == {}
 
 
 def test_efficientad_has_the_papers_size() -> None:

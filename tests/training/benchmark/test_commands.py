@@ -70,6 +70,30 @@ def test_results_of_an_earlier_recipe_are_not_taken_for_this_one(
         run(benchmark, results[0], "--out", out, "--category", "Class1", *QUICK)
 
 
+def test_results_on_other_pixels_are_not_averaged_with_these(
+    results: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """After an update that shrinks images otherwise, one mean was of both."""
+    out = Path(shutil.copytree(results[1], tmp_path / "results"))
+    settings = json.loads((out / "Class1" / SETTINGS).read_text())
+    del settings["pixels"]
+    (out / "Class1" / SETTINGS).write_text(json.dumps(settings))
+    with pytest.raises(InputError, match="Class1 was trained by a normline that shrinks images"):
+        run(benchmark, results[0], "--out", out, "--category", "Class1", *QUICK)
+
+
+def test_figures_that_were_taken_on_other_pixels_are_taken_again(
+    results: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(results[1], tmp_path / "results"))
+    path = out / "Class1" / "figures.json"
+    figures = json.loads(path.read_text())
+    path.write_text(json.dumps({**figures, "pixels": "1", "image_auroc": 0.123}))
+    run(benchmark, results[0], "--out", out, "--category", "Class1", *QUICK)
+    again = json.loads(path.read_text())
+    assert {**again, "ms": None} == {**figures, "ms": None}
+
+
 def test_a_finished_run_of_other_networks_does_not_end_a_nights_run(
     results: tuple[Path, Path], tmp_path: Path
 ) -> None:
