@@ -126,11 +126,11 @@ class Aligner:
         scale = settings.width / size[1], settings.height / size[0]
         to_image = np.column_stack((turned * scale, corner))
         to_smaller = to_image
-        # Halved before it is turned for as long as the window is smaller, and after it is turned
-        # once it is larger: every pixel counts alike.
+        # Halved before it is turned for as long as the window is smaller, and what is left after
+        # it: every pixel counts.
         while min(np.hypot(*to_smaller[:, :2])) >= 2:
             image, to_smaller = halve(image, True, True), to_smaller / 2
-        columns, rows = (_power_of_two(side) for side in np.hypot(*to_smaller[:, :2]))
+        columns, rows = (_finer(scale) for scale in np.hypot(*to_smaller[:, :2]))
         window = cv2.warpAffine(
             image,
             _between_centres(to_smaller @ np.diag((1 / columns, 1 / rows, 1))),
@@ -171,9 +171,9 @@ def _turned(angle: float) -> NDArray[np.float64]:
     return np.array([[cos, -sin], [sin, cos]])
 
 
-def _power_of_two(at_least: float) -> int:
-    """The smallest one, 1 or more."""
-    return 1 << max(0, math.ceil(math.log2(at_least) - 1e-9))
+def _finer(scale: float) -> int:
+    """How much finer than wanted it is turned: 1, 2, 4, … so that interpolating drops no pixel."""
+    return 1 << max(0, round(math.log2(scale)))
 
 
 def _between_centres(affine: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -113,19 +113,21 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     """Resize uint8 [h, w, 3] to `size` (height, width), as the station does.
 
     Every pixel counts alike: a side is halved for as long as it is twice as long as wanted; what is
-    still longer is interpolated to twice of it and halved.
+    still longer is averaged over areas.
     """
     while image.shape[:2] != size:
         finer = [side >= 2 * wanted for side, wanted in zip(image.shape[:2], size, strict=True)]
         if any(finer):
             image = halve(image, *finer)
             continue
-        height, width = (
-            2 * wanted if side > wanted else wanted
-            for side, wanted in zip(image.shape[:2], size, strict=True)
-        )
-        enlarged = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        image = np.asarray(enlarged, np.uint8)
+        # Each in its turn: averaged over areas is only what shrinks on both sides.
+        shrunk = min(image.shape[0], size[0]), min(image.shape[1], size[1])
+        if image.shape[:2] != shrunk:
+            small = cv2.resize(image, shrunk[::-1], interpolation=cv2.INTER_AREA)
+            image = np.asarray(small, np.uint8)
+        else:
+            large = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+            image = np.asarray(large, np.uint8)
     return np.ascontiguousarray(image)
 
 
