@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from typing import Any
 
 import click
 
@@ -17,6 +18,8 @@ from agent import __version__
 from agent.logs import flush_log
 
 GROUP = "normline.commands"
+# Raised for a group without a command, since click 8.2; before, click itself shows the help.
+NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 # Whose commands need more than a station has.
 OFF_THE_STATION = ("training", "deploy")
 OURS = ("agent", "training", "calibration", "deploy")
@@ -61,6 +64,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(cli.main(args=arguments, prog_name="normline", standalone_mode=False))
     except click.exceptions.Abort:
         sys.exit(130)
+    except NO_ARGUMENTS as error:
+        error.show()
+        sys.exit(2)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except ModuleNotFoundError as error:

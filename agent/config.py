@@ -144,16 +144,22 @@ class EvidenceSettings(Section):
 class Station(Section):
     """A station file."""
 
-    station: StationName = Field(description="where it stands")
-    product: Product = Field(description="what it inspects")
-    camera: CameraSettings = Field(description="where frames come from")
+    station: StationName = Field(
+        description="where it stands, such as {site: plant1, line: line3, name: st7}"
+    )
+    product: Product = Field(
+        description="what it inspects, such as {bundle: part.nlb, calibration: part.cal.json}"
+    )
+    camera: CameraSettings = Field(
+        description='where frames come from, such as {uri: "v4l2:///dev/video0", mode: triggered}'
+    )
     engine: EngineSettings = Field(
         default_factory=lambda: EngineSettings.model_validate({}), description="what runs the model"
     )
     publish: Publish = Field(
         default_factory=lambda: Publish.model_validate({}), description="where it is heard"
     )
-    journal: JournalSettings = Field(description="the durable record")
+    journal: JournalSettings = Field(description="the durable record, such as {path: journal.db}")
     evidence: EvidenceSettings = Field(
         default_factory=lambda: EvidenceSettings.model_validate({}),
         description="pictures of parts",

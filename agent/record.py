@@ -229,6 +229,10 @@ def read_record(path: Path) -> CalibrationRecord:
     path = Path(path)
     try:
         fields = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(
+            f"there is no calibration {path}: make it with normline calibrate"
+        ) from error
     except OSError as error:
         raise InputError(f"cannot read the calibration {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

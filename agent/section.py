@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -37,6 +38,7 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
 FilePath = Annotated[Path, Field(strict=False), AfterValidator(_beside_the_file)]
 # Names become levels of a topic, which end at a slash.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)]
+OF_A_NAME = "in letters, digits, dots, dashes and underscores"
 
 
 class Section(BaseModel):
@@ -48,9 +50,9 @@ class Section(BaseModel):
 class StationName(Section):
     """Where the station stands; the levels of its topics (ISA-95 equipment path)."""
 
-    site: Name = Field(description="the plant")
-    line: Name = Field(description="the production line")
-    name: Name = Field(description="the station on the line")
+    site: Name = Field(description=f"the plant, {OF_A_NAME}")
+    line: Name = Field(description=f"the production line, {OF_A_NAME}")
+    name: Name = Field(description=f"the station on the line, {OF_A_NAME}")
 
 
 Content = TypeVar("Content", bound=Section)
@@ -85,13 +87,13 @@ class _PlainYaml(yaml.SafeLoader):
         return node
 
 
-WHOLE = r"[-+]?(?:0|[1-9][0-9]*)"
-_PlainYaml.add_implicit_resolver(INT, re.compile(f"{WHOLE}$"), list("-+0123456789"))
-_PlainYaml.add_implicit_resolver(
-    FLOAT,
-    re.compile(rf"(?:{WHOLE}\.[0-9]*|[-+]?\.[0-9]+)(?:[eE][-+][0-9]+)?$|[-+]?\.inf$|\.nan$"),
-    list("-+.0123456789"),
+_WHOLE = r"[-+]?(?:0|[1-9][0-9]*)"
+WHOLE_NUMBER = re.compile(f"{_WHOLE}$")
+DECIMAL_NUMBER = re.compile(
+    rf"(?:{_WHOLE}\.[0-9]*|[-+]?\.[0-9]+)(?:[eE][-+][0-9]+)?$|[-+]?\.inf$|\.nan$"
 )
+_PlainYaml.add_implicit_resolver(INT, WHOLE_NUMBER, list("-+0123456789"))
+_PlainYaml.add_implicit_resolver(FLOAT, DECIMAL_NUMBER, list("-+.0123456789"))
 
 
 def read_yaml(path: Path, kind: type[Content], what: str) -> Content:
@@ -137,8 +139,23 @@ def _explain(error: ValidationError, kind: type[Section]) -> str:
         return f"{where or 'the file'}: expected a section with the keys {keys}"
     if problem["type"] == "value_error":
         return f"{where}: {problem['ctx']['error']}" if where else str(problem["ctx"]["error"])
-    message = problem["msg"]
-    return f"{where}: {message[:1].lower()}{message[1:]}, got {SHOWN.repr(problem['input'])}"
+    got = f"got {SHOWN.repr(problem['input'])}"
+    if problem["type"] == "string_pattern_mismatch":
+        field = _fields_at(kind, problem["loc"][:-1])[problem["loc"][-1]]
+        return f"{where}: expected {field.description}, {got}"
+    message, advice = problem["msg"], _advice(problem["type"], problem["input"])
+    return f"{where}: {message[:1].lower()}{message[1:]}, {got}{advice}"
+
+
+def _advice(problem: str, value: object) -> str:
+    """What to do where YAML takes a value for another type than was meant."""
+    if problem == "string_type" and isinstance(value, int | float | date):
+        return ": write it in quotes"
+    if problem in ("int_type", "float_type") and isinstance(value, str):
+        if WHOLE_NUMBER.match(value) or DECIMAL_NUMBER.match(value):
+            return ": write it without quotes"
+        return ": write a number, such as 80"
+    return ""
 
 
 def _fields_at(kind: type[Section], location: tuple[int | str, ...]) -> dict[Any, FieldInfo]:

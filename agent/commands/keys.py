@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -79,6 +80,8 @@ def create(name: str | None, roles: tuple[str, ...], out: Path | None, folder: P
         file = out or Path(f"{name}.key")
         keyring.admit(name, frozenset(map(Role, roles)), file)
         click.echo(f"{name} is admitted ({', '.join(roles)}); its key is in {file}")
+        if (user := os.environ.get("SUDO_USER")) is not None:
+            click.echo(f"only root can read it: sudo chown {user}: {file}, or whoever is to use it")
 
 
 @keys.command("list", short_help="show who is admitted")

@@ -17,7 +17,8 @@ def run(station: Path) -> None:
 
     One line on stdout says when it is ready; logs go to stderr, one JSON object a line. SIGTERM,
     Ctrl-C and a terminal that closes end it cleanly: open parts get no decision, and the journal
-    is complete.
+    is complete. Leave an installed station to systemctl: run once by root, it has files that its
+    service cannot open.
 
     \b
     Example:

@@ -10,11 +10,13 @@ from typing import Any
 
 import click
 
-from agent.commands.options import key_option
+from agent.commands.options import key_option, whether_admitted
 from agent.errors import InputError
 
 # What a command names, by the name of its field.
 NAMES = {"trigger": "part_id", "select": "product_id"}
+# What a key needs for it; the others need the role control.
+ROLES = {"state": "trigger or control", "trigger": "trigger"}
 
 
 @click.command(short_help="start, stop or trigger a station, or ask for its state")
@@ -53,9 +55,11 @@ def tell(
       normline tell tcp://127.0.0.1:5558 start
       normline tell tcp://127.0.0.1:5558 trigger A17
     """
-    if (what in NAMES) != (name is not None):
-        wanted = f"the {NAMES[what]}" if what in NAMES else "no name"
-        raise click.UsageError(f"{what} takes {wanted}")
+    if what in NAMES and name is None:
+        thing = NAMES[what].removesuffix("_id")
+        raise click.UsageError(f"{what} takes the {thing}'s id: normline tell ENDPOINT {what} ID")
+    if what not in NAMES and name is not None:
+        raise click.UsageError(f"{what} takes no name")
     if deadline_ms is not None and what != "trigger":
         raise click.UsageError("--deadline-ms is that of a trigger")
     for option, value in (("--deadline-ms", deadline_ms), ("--timeout", timeout_s)):
@@ -96,9 +100,10 @@ def _ask(endpoint: str, request: dict[str, Any], key: Path | None, timeout_s: fl
             socket.send_json(request)
             return socket.recv_json()
         except zmq.Again:
+            role = ROLES.get(request["op"], "control")
             raise InputError(
                 f"no answer from {endpoint} within {timeout_s:g} s: is the station running, is "
-                "this its endpoint publish.commands, and does it admit this key?"
+                f"this its endpoint publish.commands, and {whether_admitted(key, role)}"
             ) from None
         finally:
             socket.close()

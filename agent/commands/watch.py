@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from agent.client import Behind, Event, Gap, Position, Silence, Subscriber
-from agent.commands.options import key_option
+from agent.commands.options import key_option, whether_admitted
 from agent.errors import InputError
 from agent.messaging.status import DriftAlarm, Heartbeat, StateChange
 from agent.trouble import kind
@@ -59,11 +59,12 @@ def watch(
 ) -> None:
     """Follow the station whose verdicts are published at ENDPOINT, until Ctrl-C.
 
-    Prints each verdict, each finding that came too late, each change of state, faults and drift as
-    they come and go, counts of what was lost or refused as they grow, gaps in the sequence, and the
-    loss and return of the heartbeat. With --json: messages as they were published, of heartbeats
-    those in which a fault has changed or a count has grown, gaps as {"gap": …}, silence as
-    {"silent": true}, a station that has lost its clock and its journal as {"behind": …}.
+    Prints how the station is, then each verdict, each finding that came too late, each change of
+    state, faults and drift as they come and go, counts of what was lost or refused as they grow,
+    gaps in the sequence, and the loss and return of the heartbeat. With --json: messages as they
+    were published, of heartbeats the first and those in which a fault has changed or a count has
+    grown, gaps as {"gap": …}, silence as {"silent": true}, a station that has lost its clock and
+    its journal as {"behind": …}.
 
     \b
     Example:
@@ -77,12 +78,12 @@ def watch(
         if first is None:
             raise InputError(
                 f"nothing heard from {endpoint} within {timeout_s:g} s: is the station running, "
-                "is this its endpoint publish.verdicts, and does it admit this key?"
+                f"is this its endpoint publish.verdicts, and {whether_admitted(key, 'read')}"
             )
-        verdicts, alarms = 0, Alarms()
+        verdicts, pulse = 0, Pulse()
         for event in itertools.chain([first], station):
             if isinstance(event, Heartbeat):
-                for line in alarms.changed(event, as_json):
+                for line in pulse.lines(event, as_json):
                     click.echo(line)
             else:
                 _show(event, as_json)
@@ -100,22 +101,26 @@ def _first_sign_of_life(station: Subscriber, timeout_s: float) -> Event | None:
     return None
 
 
-class Alarms:
-    """What heartbeats say is wrong, told when it changes, but for what was measured."""
+class Pulse:
+    """What heartbeats say: first how the station is, which may have nothing else to say for hours;
+    then what is wrong, told when it changes, but for what was measured.
+    """
 
     def __init__(self) -> None:
+        self._heard = False
         self._before: dict[str, str | None] = {}
         self._counted = dict.fromkeys(COUNTS, 0)
 
-    def changed(self, heartbeat: Heartbeat, as_json: bool) -> list[str]:
-        """Lines to print, or the heartbeat itself: for each fault that has come or gone, and each
-        count that has grown.
+    def lines(self, heartbeat: Heartbeat, as_json: bool) -> list[str]:
+        """Lines to print, or the heartbeat itself: for the first, each fault that has come or gone,
+        and each count that has grown.
         """
         now: dict[str, str | None] = {name: getattr(heartbeat, name) for name in FAULTS}
         drift = heartbeat.drift
         drifts = drift is not None and drift.state == "DRIFT"
         now["drift"] = "; ".join(drift.changes) or "found" if drift and drifts else None
-        lines = []
+        lines = [] if self._heard else [_greeting(heartbeat)]
+        self._heard = True
         for name, fault in now.items():
             if kind(fault or "") != kind(self._before.get(name) or ""):
                 words = name.replace("_", " ")
@@ -127,6 +132,14 @@ class Alarms:
             if count > before:
                 lines.append(click.style(f"{name.replace('_', ' ')}: {count}", fg="yellow"))
         return [heartbeat.to_json().decode()] if lines and as_json else lines
+
+
+def _greeting(heartbeat: Heartbeat) -> str:
+    given = heartbeat.last_seq - heartbeat.first_seq + 1
+    return (
+        f"{heartbeat.sent_at}  {heartbeat.state.value}, camera {heartbeat.camera}, "
+        f"verdicts since the start: {given}, calibration {heartbeat.calibration[:12]}"
+    )
 
 
 Shown = Verdict | LateResult | StateChange | DriftAlarm | Gap | Silence | Behind

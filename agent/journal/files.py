@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import pwd
+import shlex
 from pathlib import Path
 from typing import IO
 
@@ -23,12 +26,12 @@ def hold(path: Path) -> IO[str]:
 
     Raises:
         JournalUnusable: its disk takes nothing.
-        InputError: its folder is missing, or another station has it open.
+        InputError: its folder is missing or another user's, or another station has it open.
     """
     try:
         lock = open(beside(path, ".lock"), "a")  # noqa: SIM115 (held open)
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        raise InputError(f"cannot open the journal {path}: {error.strerror}") from error
+        raise InputError(f"cannot open the journal {path}: {_why(error, path)}") from error
     except OSError as error:
         raise JournalUnusable(
             f"cannot open the journal {path}: {error.strerror}", corrupt=False
@@ -39,6 +42,30 @@ def hold(path: Path) -> IO[str]:
         lock.close()
         raise InputError(f"the journal {path} is in use by another station") from error
     return lock
+
+
+def _why(error: OSError, path: Path) -> str:
+    """In words, with what to do where another user, such as root, has run the station once."""
+    try:
+        owner = beside(path, ".lock").stat().st_uid
+    except OSError:
+        return str(error.strerror)
+    if owner == os.geteuid():
+        return str(error.strerror)
+    # By name: who may not look into the folder has no shell that finds them.
+    files = [str(each) for end in (*ENDS, ".lock") if (each := beside(path, end)).exists()]
+    user = _name(os.geteuid())
+    return (
+        f"{_name(owner)} owns its files, and has run the station or copied them: "
+        f"sudo chown {user}: {shlex.join(files)}, and run the station as {user} alone"
+    )
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def last_epoch(path: Path) -> int:

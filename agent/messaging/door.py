@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -17,11 +18,14 @@ from agent.errors import InputError
 from agent.keys import AllowList, Client, KeyFolder, Role
 from agent.messaging.memory import MARGIN, MemoryGuard
 from agent.messaging.sockets import PEER_TIMEOUT_MS, REQUESTS_WAITING, bind, open_socket
+from agent.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
 # How soon a change of the allow-list takes effect, and too much memory is noticed.
 LOOK_S = 0.1
+# ZeroMQ lets go of a port in some milliseconds; what takes it longer to be bound again is told.
+REBIND_S = 1.0
 EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
 
@@ -59,7 +63,8 @@ class Listener:
         self._door = door
         self._endpoint = endpoint
         self._renewals = door.renewals
-        self._bound = True
+        self._unbound_at_s: float | None = None
+        self._in_vain = Trouble("tried in vain to bind an endpoint again")
 
     def renew(self) -> None:
         """When the door asks for it, end every connection; peers connect again by themselves.
@@ -67,20 +72,25 @@ class Listener:
         ZeroMQ asks for a key once, when a connection is made, and keeps what a peer fills as long
         as it is connected. Unbinding ends all connections that were.
         """
-        if self._bound and self._renewals != self._door.renewals:
+        if self._unbound_at_s is None and self._renewals != self._door.renewals:
             self._renewals = self._door.renewals
             self.socket.unbind(self._endpoint)
-            self._bound = False
-        if not self._bound:
-            try:
-                self.socket.bind(self._endpoint)
-            except zmq.ZMQError as error:
-                # The port is free when ZeroMQ has let go of it, and the address there when its
-                # interface is up again: at the next call, then.
-                if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
-                    raise
-            else:
-                self._bound = True
+            self._unbound_at_s = time.monotonic()
+        if self._unbound_at_s is not None:
+            self._bind_again(self._unbound_at_s)
+
+    def _bind_again(self, unbound_at_s: float) -> None:
+        try:
+            self.socket.bind(self._endpoint)
+        except zmq.ZMQError as error:
+            # The port is free when ZeroMQ has let go of it, and the address there when its
+            # interface is up again: at the next call, then.
+            if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+                raise
+            if time.monotonic() - unbound_at_s >= REBIND_S:
+                self._in_vain.came(f"{self._endpoint}: {error.strerror}")
+        else:
+            self._unbound_at_s = None
 
     def client_of(self, frame: zmq.Frame) -> Client | None:
         """Who sent a frame; see `Door.client_of`."""

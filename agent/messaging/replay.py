@@ -36,6 +36,8 @@ MAX_WAITING_OF_ONE = 8
 IDLE_POLL_MS = 50
 STALLED_POLL_MS = 5
 STALLED_S = 10.0
+# How long the end waits for a page of a journal whose disk hangs.
+END_S = 5.0
 
 
 @dataclass
@@ -86,9 +88,12 @@ class ReplayServer:
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """End the thread and close the socket."""
+        """End the thread and close the socket; with a disk that hangs, they are left behind.
+
+        The socket is then the door's to close, as the thread stands in the journal.
+        """
         self._stop.set()
-        self._thread.join()
+        self._thread.join(END_S)
 
     def _serve(self) -> None:
         reader = self._journal.reader()
@@ -108,7 +113,8 @@ class ReplayServer:
                     self._jobs.clear()
                     self._acknowledgements.drop()
         except Exception:
-            log.exception("the replay service has ended")
+            if not self._stop.is_set():  # else it was left behind, without a socket
+                log.exception("the replay service has ended")
         finally:
             self._socket.close()
             reader.close()

@@ -28,6 +28,17 @@ def test_a_path_that_may_not_be_looked_at_is_one_line_and_exit_code_2(
     assert capsys.readouterr().err == "normline: error: /root/parts: Permission denied\n"
 
 
+@pytest.mark.parametrize("group", [[], ["keys"]])
+def test_a_command_of_commands_alone_shows_its_help(
+    group: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first thing that anybody types gave all of the help in one line, as an error."""
+    with pytest.raises(SystemExit):
+        cli.main(group)
+    shown = "".join(capsys.readouterr())
+    assert shown.startswith("Usage: normline") and "\nCommands:\n" in shown
+
+
 def test_an_error_is_the_last_line_whatever_was_logged(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,10 +62,22 @@ def test_a_trigger_has_a_deadline_unless_told_otherwise(
         ("site: plant1", "site: plant1, plant: 2", "unknown key station.plant (known here: site"),
         # a missing key, a missing section
         ("name: st7", "", "the key station.name is missing"),
-        ("journal: {path: journal.db}", "", "the key journal is missing"),
+        (
+            "journal: {path: journal.db}",
+            "",
+            "the key journal is missing: the durable record, such as {path: journal.db}",
+        ),
         # wrong types are not converted
-        ('uri: "synthetic://?rate=30"', "uri: 7", "camera.uri: input should be a valid string"),
-        ("{path: journal.db}", "{path: j.db, max_mb: '9999'}", "journal.max_mb: input should be"),
+        (
+            'uri: "synthetic://?rate=30"',
+            "uri: 7",
+            "camera.uri: input should be a valid string, got 7: write it in quotes",
+        ),
+        (
+            "{path: journal.db}",
+            "{path: j.db, max_mb: '9999'}",
+            "journal.max_mb: input should be a valid number, got '9999': write it without quotes",
+        ),
         ("{path: journal.db}", "journal.db", "journal: expected a section with the keys path"),
         ('rate=30"', 'rate=30", deadline_ms: -1', "camera.deadline_ms: input should be greater"),
         ('rate=30"', 'rate=30", deadline_ms: .nan', "camera.deadline_ms: input should be"),
@@ -75,7 +87,11 @@ def test_a_trigger_has_a_deadline_unless_told_otherwise(
             "camera.mode: input should be",
         ),
         # a name that would break a topic
-        ("line: line3", "line: a/b", "station.line: string should match pattern"),
+        (
+            "line: line3",
+            "line: a/b",
+            "station.line: expected the production line, in letters, digits",
+        ),
         # endpoints
         ("journal:", 'publish: {verdicts: "127.0.0.1:5556"}\njournal:', "expected tcp://HOST:PORT"),
         ("journal:", 'publish: {verdicts: "tcp://127.0.0.1:0"}\njournal:', "expected tcp://HOST"),

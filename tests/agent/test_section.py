@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import Field
 
 from agent.errors import InputError
 from agent.section import FilePath, Section, read_yaml
@@ -17,6 +18,8 @@ class Product(Section):
 class Camera(Section):
     deadline_ms: float = 0.0
     name: str = ""
+    pending: int = 0
+    uri: str = Field("file://", pattern="^file://", description="file:// with a film")
 
 
 class Station(Section):
@@ -100,3 +103,27 @@ def test_decimal_numbers_are_read(tmp_path: Path, text: str, number: float) -> N
     path.write_text(f"camera: {{deadline_ms: {text}, name: 0100}}")
     camera = read_yaml(path, Station, "station").camera
     assert (camera.deadline_ms, camera.name) == (number, "0100")
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("name: 7", "got 7: write it in quotes"),
+        ("name: yes", "got True: write it in quotes"),
+        ("name: 2026-01-01", "got datetime.date(2026, 1, 1): write it in quotes"),
+        ("name: [a]", "got ['a']"),
+        ("name:", "got None"),
+        ("deadline_ms: '200'", "got '200': write it without quotes"),
+        ("pending: '8'", "got '8': write it without quotes"),
+        ("deadline_ms: 200ms", "got '200ms': write a number, such as 80"),
+        ("deadline_ms: '0x50'", "got '0x50': write a number, such as 80"),
+        ("uri: film.mp4", "camera.uri: expected file:// with a film, got 'film.mp4'"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_to_write(tmp_path: Path, text: str, end: str) -> None:
+    """The engineer read a regular expression, or that 200 is no number."""
+    path = tmp_path / "station.yaml"
+    path.write_text(f"camera:\n  {text}\n")
+    with pytest.raises(InputError) as refused:
+        read_yaml(path, Station, "station")
+    assert str(refused.value).endswith(end)

@@ -38,6 +38,16 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
+def test_who_made_a_key_by_sudo_is_told_how_to_read_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    assert "chown" not in desk.create("mes", "read").output
+    monkeypatch.setenv("SUDO_USER", "eva")
+    key = desk.folder / "plc.key"
+    assert f"only root can read it: sudo chown eva: {key}" in desk.create("plc", "read").output
+
+
 def test_create_list_revoke(desk: Desk) -> None:
     assert desk.create("mes", "read").exit_code == 0
     assert desk.create("plc", "trigger", "control").exit_code == 0

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from agent.client import Subscriber
 from agent.commands.tell import tell
 from agent.errors import InputError
+from agent.keys import KeyFolder, Role
 from tests.agent.conftest import free_endpoint
 from tests.agent.service.process import StationProcess, write_station
 
@@ -53,7 +54,8 @@ def test_what_the_station_refuses_is_told_with_its_reason(station: StationProces
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("trigger",), "trigger takes the part_id"),
+        (("trigger",), "trigger takes the part's id: normline tell ENDPOINT trigger ID"),
+        (("select",), "select takes the product's id"),
         (("start", "A1"), "start takes no name"),
         (("stop", "--deadline-ms", "5"), "--deadline-ms is that of a trigger"),
         (("trigger", "A1", "--deadline-ms", "nan"), "--deadline-ms must be a number"),
@@ -72,3 +74,20 @@ def test_a_station_that_is_not_there_is_one_line() -> None:
     result = run(free_endpoint(), "trigger", "A1", "--timeout", "0.2")
     assert isinstance(result.exception, InputError)
     assert "no answer from" in str(result.exception)
+    assert "does it ask for a key (none was given)?" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("what", "role"),
+    [(("start",), "control"), (("trigger", "A1"), "trigger"), (("state",), "trigger or control")],
+)
+def test_a_key_that_is_not_let_in_is_told_which_role_it_needs(
+    tmp_path: Path, what: tuple[str, ...], role: str
+) -> None:
+    """A key with the role read is listed and good for verdicts, and gets no answer here."""
+    keys = KeyFolder(tmp_path / "keys")
+    keys.make()
+    keys.admit("mes", frozenset({Role.READ}), tmp_path / "mes.key")
+    key = tmp_path / "mes.key"
+    result = run(free_endpoint(), *what, "--timeout", "0.1", "--key", key)
+    assert f"does it list this key with the role {role}?" in str(result.exception)

@@ -14,11 +14,11 @@ import zmq
 from click.testing import CliRunner, Result
 
 from agent.client import Behind, Position, Subscriber
-from agent.commands.watch import Alarms, _show, watch
+from agent.commands.watch import Pulse, _show, watch
 from agent.errors import InputError
 from agent.messaging.door import Door
 from agent.messaging.publisher import Publisher
-from agent.messaging.status import DriftState
+from agent.messaging.status import DriftState, Heartbeat
 from agent.messaging.topics import Address
 from agent.verdict import LateResult, Outcome, Reason
 from tests.agent.factories import make_heartbeat, make_verdict
@@ -99,28 +99,65 @@ def test_for_programs_every_line_is_json(announce: Announce) -> None:
     assert (gap["first"], gap["last"]) == (2, 4)
 
 
+class Quiet:
+    """A triggered station that nobody triggers: heartbeats alone, for a while."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.beats = [make_heartbeat(first_seq=8, last_seq=9, calibration="5a" * 32)] * 3
+
+    def __enter__(self) -> Quiet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def receive(self, _timeout_s: float) -> Heartbeat:
+        return self.beats.pop()
+
+    def __iter__(self) -> Iterator[Heartbeat]:
+        return iter(self.beats)
+
+
+def test_a_station_that_has_nothing_to_say_is_seen_to_be_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not one byte was shown: who saw that took it for a hang, or the trigger for dead."""
+    monkeypatch.setattr("agent.commands.watch.Subscriber", Quiet)
+    (line,) = run("tcp://127.0.0.1:5556").output.splitlines()
+    said = "  Ready, camera running, verdicts since the start: 2, calibration 5a5a5a5a5a5a"
+    assert line.endswith(said)
+    (line,) = run("tcp://127.0.0.1:5556", "--json").output.splitlines()
+    assert json.loads(line)["state"] == "Ready"
+
+
+def heard_before() -> Pulse:
+    """Of a station on which all was well."""
+    pulse = Pulse()
+    pulse.lines(make_heartbeat(), False)
+    return pulse
+
+
 def test_what_a_heartbeat_says_is_wrong_is_told_when_it_comes_and_goes() -> None:
     """A full disk and a drift from before were in every heartbeat, and no command showed them."""
     drift = DriftState(
         state="DRIFT", evidence=120.0, changes=("darker by 12%",), parts=9, calibration="0" * 64
     )
     full = make_heartbeat(journal_fault="no space left", drift=drift)
-    alarms = Alarms()
-    assert alarms.changed(make_heartbeat(), False) == []
-    told = [click.unstyle(line) for line in alarms.changed(full, False)]
+    pulse = heard_before()
+    told = [click.unstyle(line) for line in pulse.lines(full, False)]
     assert told == ["journal fault: no space left", "drift: darker by 12%"]
-    assert alarms.changed(full, False) == []
-    over = [click.unstyle(line) for line in alarms.changed(make_heartbeat(drift=drift), False)]
+    assert pulse.lines(full, False) == []
+    over = [click.unstyle(line) for line in pulse.lines(make_heartbeat(drift=drift), False)]
     assert over == ["no journal fault"]
-    assert [json.loads(line) for line in alarms.changed(full, True)] == [json.loads(full.to_json())]
+    assert [json.loads(line) for line in pulse.lines(full, True)] == [json.loads(full.to_json())]
 
 
 def test_a_fault_that_is_measured_anew_with_every_picture_is_told_once() -> None:
     """A night of blurred pictures printed five lines a second."""
-    alarms = Alarms()
+    pulse = heard_before()
     told = []
     for fault in ("blurred: sharpness 0.031", "blurred: sharpness 0.1", "dark: mean level 9", None):
-        told += alarms.changed(make_heartbeat(picture_fault=fault), False)
+        told += pulse.lines(make_heartbeat(picture_fault=fault), False)
     assert [click.unstyle(line) for line in told] == [
         "picture fault: blurred: sharpness 0.031",
         "picture fault: dark: mean level 9",
@@ -130,9 +167,9 @@ def test_a_fault_that_is_measured_anew_with_every_picture_is_told_once() -> None
 
 def test_what_the_station_has_lost_or_refused_is_told_as_it_grows() -> None:
     """service.md says to look for it, and nothing showed it."""
-    alarms = Alarms()
+    pulse = heard_before()
     told = [
-        [click.unstyle(line) for line in alarms.changed(make_heartbeat(**counts), False)]
+        [click.unstyle(line) for line in pulse.lines(make_heartbeat(**counts), False)]
         for counts in (
             {"journal_forgotten": 3},  # from before
             {"journal_forgotten": 3},
@@ -184,6 +221,7 @@ def test_silence_from_the_start_is_an_error(endpoint: Callable[[], str]) -> None
     result = run(endpoint(), "--timeout", "0.1")
     assert isinstance(result.exception, InputError)
     assert "nothing heard from" in str(result.exception)
+    assert "does it ask for a key (none was given)?" in str(result.exception)
 
 
 def test_a_station_that_falls_silent_is_told(

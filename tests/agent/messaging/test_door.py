@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ from agent.errors import InputError
 from agent.journal import Journal
 from agent.keys import ClientKey, KeyFolder, Role
 from agent.keys.files import read_secret_file
+from agent.messaging import door as door_module
 from agent.messaging.door import Domain, Door
 from agent.messaging.publisher import Publisher
 from agent.messaging.replay import MAX_WAITING_OF_ONE, ReplayServer
@@ -300,6 +302,44 @@ def test_what_a_web_page_posts_is_no_command(door: Door) -> None:
     until(reached)
     assert [request.op for request in asked] == ["state"]
     assert door.malformed == 0
+
+
+def test_an_endpoint_that_cannot_be_bound_again_is_told(
+    door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another program had taken the port: the station said Ready, and nobody could hear it."""
+    endpoint = free_endpoint()
+    listener = door.open(zmq.XPUB, endpoint, Domain.VERDICTS)
+    real = listener.socket
+    taken = zmq.ZMQError(errno.EADDRINUSE)
+
+    class Taken:
+        """The port, in another program's hands as soon as it is let go of."""
+
+        def unbind(self, _endpoint: str) -> None:
+            real.unbind(endpoint)
+
+        def bind(self, _endpoint: str) -> None:
+            raise taken
+
+    monkeypatch.setattr(listener, "socket", Taken())
+    door.renewals += 1
+    monkeypatch.setattr(door_module, "REBIND_S", LIMIT_S)
+    listener.renew()
+    assert not caplog.messages
+    monkeypatch.setattr(door_module, "REBIND_S", 0.0)
+    listener.renew()
+    said = f"tried in vain to bind an endpoint again, 1 so far: {endpoint}: {taken.strerror}"
+    assert caplog.messages == [said]
+    monkeypatch.setattr(listener, "socket", real)
+    peer = connect(door.context, zmq.SUB, endpoint, None)
+
+    def heard_again() -> bool:
+        listener.renew()
+        return door.admitted == 1
+
+    until(heard_again)
+    peer.close()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

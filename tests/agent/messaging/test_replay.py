@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 import zmq
 
-from agent.journal import Journal, JournalReader
+from agent.journal import Journal, JournalReader, Stored
 from agent.journal import database as database_module
 from agent.journal import writer as writer_module
 from agent.messaging import acknowledgements as acknowledgements_module
+from agent.messaging import replay as replay_module
 from agent.messaging.door import Door
 from agent.messaging.replay import MAX_WAITING_OF_ONE, ReplayServer
 from agent.states import State
@@ -293,6 +294,41 @@ def test_only_so_many_acknowledgements_wait_for_the_disk(
     slow.is_done()
     answers = [acknowledging.recv_json() for _ in range(MAX_WAITING_OF_ONE)]
     assert {answer["op"] for answer in answers} == {"ack"}
+
+
+def test_a_disk_that_hangs_does_not_hold_up_the_end(
+    endpoint: Callable[[], str],
+    journal: Journal,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A replay under way stood in the journal, and the journal's own end was never reached."""
+    reading, goes_on = threading.Event(), threading.Event()
+
+    def page(*_: object) -> list[Stored]:
+        reading.set()
+        goes_on.wait(10.0)
+        return []
+
+    monkeypatch.setattr(JournalReader, "page", page)
+    monkeypatch.setattr(replay_module, "END_S", 0.01)
+    context: zmq.Context = zmq.Context()
+    door, where = Door(context, None), endpoint()
+    server = ReplayServer(door, where, journal, lambda: State.READY)
+    asking = dealer(context, where)
+    asking.send_json({"op": "replay", "epoch": journal.epoch, "from": 1, "to": 9})
+    reading.wait()
+    try:
+        server.close()
+        assert server.alive
+        asking.close(linger=0)
+        door.close()
+        context.term()  # waits for every socket that is still open
+    finally:
+        goes_on.set()
+    while server.alive:  # which has no socket any more
+        time.sleep(0.001)
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize(
