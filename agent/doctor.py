@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from agent import __version__
+from agent.age import shortcomings
 from agent.bundle import Bundle
 from agent.engine import (
     RUNTIMES,
@@ -68,6 +69,8 @@ class Report:
     runtimes: dict[str, Runtime]
     missing: dict[str, str]
     engines: list[EngineCheck] = field(default_factory=list)
+    # Of the bundle.
+    shortcomings: list[str] = field(default_factory=list)
 
     def healthy(self, *, with_bundle: bool, all_asked: bool = False) -> bool:
         """Whether a station can run here: with a bundle, one engine passes and none fails.
@@ -134,7 +137,8 @@ def examine(bundle: Bundle | None, wish: Wish | None = None) -> Report:
         "physical_cores": str(physical_cores()),
         "int8": int8_support(cpu_flags()),
     }
-    return Report(versions, cpu, runtimes, missing, engines)
+    lacks = [] if bundle is None else shortcomings(bundle.manifest)
+    return Report(versions, cpu, runtimes, missing, engines, lacks)
 
 
 def check_engine(bundle: Bundle, runtime: str, device: str, precision: str) -> EngineCheck:

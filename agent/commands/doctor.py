@@ -62,7 +62,8 @@ def _lines(report: Report) -> list[str]:
     for name, runtime in report.runtimes.items():
         lines.append(f"{name:<12} {runtime.version}, devices: {', '.join(runtime.devices)}")
     lines += [f"{name:<12} missing: {reason}" for name, reason in report.missing.items()]
-    return lines + [_engine_line(check) for check in report.engines]
+    lines += [_engine_line(check) for check in report.engines]
+    return lines + [f"{'bundle':<12} {each}" for each in report.shortcomings]
 
 
 def _engine_line(check: EngineCheck) -> str:

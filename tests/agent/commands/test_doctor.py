@@ -70,6 +70,15 @@ def test_a_person_reads_the_same(bundle: Path, capsys: pytest.CaptureFixture[str
     assert text.splitlines()[-1] == "healthy"
 
 
+def test_what_a_bundle_of_an_earlier_version_lacks_is_told(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It works, and nobody knew that its station took no notice of a camera set to grey."""
+    assert run(bundle) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("bundle ")]
+    assert len(said) == 2 and "shrunk otherwise" in said[0] and "CAMERA_FAULT" in said[1]
+
+
 def test_a_model_that_strays_is_not_healthy(
     strayed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
