@@ -7,18 +7,17 @@ from pathlib import Path
 
 import click
 
+from agent.age import shortcomings
 from agent.bundle import open_bundle
 from agent.engine import PRECISIONS, RUNTIMES
 from agent.errors import InputError
 from agent.files import check_apart, check_writable
 from calibration.evidence import Evidence, Promise
 from calibration.history import check_replaceable, replace_record
-from calibration.normals import Normals
 from calibration.rates import Rate
 from calibration.report import FORMATS, make_report, write_report
 from calibration.session import Options, checked_engine, from_folds, from_source
-from calibration.suspects import leave_one_out
-from calibration.words import describe
+from calibration.words import describe, look_at
 
 FILE = click.Path(path_type=Path)
 
@@ -102,9 +101,10 @@ def calibrate(
     IMAGES_OR_CAMERA is a folder of good images, a .txt file that names one a line (training
     leaves calibration.txt, the images it set aside), or a camera URI. The parts must be good, each
     different, and none that the model was trained on. Pictures that are dark, blurred, saturated
-    or of a part seen before are left out, and named. Use the runtime, device and precision that
-    the station will use: the record holds for no other. One that was in the file before is
-    kept beside it, for recalibrate --restore.
+    or of a part seen before are left out, and named. The parts that set the limit are named as
+    well: look at them, for a defect among them lifts it. Use the runtime, device and precision that
+    the station will use: the record holds for no other. One that was in the file before is kept
+    beside it, for recalibrate --restore.
 
     A camera that fails is opened again, and a line that stands is waited for, an hour at most.
     Where that ends early or is interrupted, the same command goes on with what --save has kept.
@@ -112,7 +112,8 @@ def calibrate(
     \b
     Example:
       normline calibrate tile.nlb tiles/test/good --false-reject-rate 2% --out tile.cal.json
-      normline calibrate tile.nlb v4l2:///dev/video0 --count 300 --save good \\
+      normline calibrate tile.nlb 'v4l2:///dev/video0?exposure=157&gain=0' --count 300 \\
+          --save good \\
           --false-reject-rate 1% --confidence 95% --out tile.cal.json --report tile.html
     """
     check_replaceable(out)
@@ -140,24 +141,16 @@ def calibrate(
         evidence = Evidence.of_normals(found.normals, cross=bool(folds))
         record = evidence.record(promise, model, found.engine, camera=found.camera, note=note)
         replace_record(out, record)
+        lines = [f"note: {bundle}: {lack}" for lack in shortcomings(model.manifest)]
+        lines += look_at(found.normals.parts, promise, record, shown=bool(reports))
         if reports:
             report = make_report(record, promise, found.normals, found.engine, model)
             for path in reports:
                 write_report(path, report)
-    _point_out(found.normals, promise)
+            lines += filter(None, [report.caution])
+    for line in lines:
+        click.echo(line, err=True)
     if as_json:
         click.echo(record.to_json())
     else:
         click.echo(f"{describe(record)}\nwritten to {', '.join(map(str, (out, *reports)))}")
-
-
-def _point_out(normals: Normals, promise: Promise) -> None:
-    """Name the parts that a person should look at."""
-    for part in leave_one_out(normals.parts, promise):
-        if part.suspect:
-            click.echo(
-                f"look at {part.name}: at {part.score:.4g} it stands apart from the other scores; "
-                f"without it the limit would be {part.threshold:.4g}. If it is a defect, name it "
-                "in a file for --exclude",
-                err=True,
-            )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import cv2
 import numpy as np
@@ -63,7 +64,8 @@ KINDS: dict[str, Callable[[tuple[int, int], tuple[int, int], float, Generator], 
 class Detection:
     """Of `tried` defects of one kind and size, `found` score above the threshold.
 
-    size_px: in the model's frame; low, high: 95 % interval for the share found (Clopper, Pearson).
+    size_px: in the model's frame; low, high: 95 % interval for the share found (Clopper, Pearson);
+    found_otherwise: with the threshold that there would be without the largest normal scores.
     """
 
     kind: str
@@ -72,6 +74,7 @@ class Detection:
     found: int
     low: float
     high: float
+    found_otherwise: int
 
 
 def detect(
@@ -79,6 +82,7 @@ def detect(
     view: View,
     canvases: Sequence[NDArray[np.uint8]],
     threshold: float,
+    otherwise: float,
     tried: int = TRIED,
 ) -> list[Detection]:
     """Draw defects of every kind and size on normal parts, and count what is found.
@@ -89,6 +93,7 @@ def detect(
         canvases: uint8 [H, W, 3] BGR, from `view.canvas`, of normal parts; used in turn. Without
             any nothing is tried.
         threshold: of the score.
+        otherwise: the threshold without the largest normal scores.
         tried: defects of each kind and size.
     """
     if not canvases:
@@ -99,21 +104,24 @@ def detect(
     for name, draw in KINDS.items():
         for share in SIZES:
             size = share * min(view.input_size)
-            found = 0
+            scores = []
             for index in range(tried):
                 canvas, spots = canvases[index % len(canvases)], places[index % len(canvases)]
                 y, x = spots[random.integers(len(spots))]
                 layer = draw(canvas.shape[:2], (int(x), int(y)), size, random)
-                found += _is_found(engine, view, _drawn(canvas, layer, (y, x)), threshold)
-            rows.append(Detection(name, round(size, 1), tried, found, *_interval(found, tried)))
+                scores.append(_score(engine, view, _drawn(canvas, layer, (y, x))))
+            found, more = (sum(s > limit for s in scores) for limit in (threshold, otherwise))
+            rows.append(
+                Detection(name, round(size, 1), tried, found, *_interval(found, tried), more)
+            )
     return rows
 
 
-def _is_found(engine: Engine, view: View, canvas: NDArray[np.uint8], threshold: float) -> bool:
+def _score(engine: Engine, view: View, canvas: NDArray[np.uint8]) -> float:
     try:
-        return inspect(engine, view, canvas).score > threshold
+        return inspect(engine, view, canvas).score
     except EngineFault:
-        return True  # No decision lets no part pass.
+        return inf  # No decision lets no part pass.
 
 
 def _drawn(canvas: NDArray[np.uint8], layer: Layer, at: tuple[int, int]) -> NDArray[np.uint8]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.errors import InputError
@@ -29,6 +31,7 @@ def list_good_images(folder: Path) -> list[Path]:
     """
     paths = list_images(folder)
     below = {parent for path in paths for parent in path.relative_to(folder).parents}
+    below -= _above_copies(paths, folder)
     if parts := [each for each in below if each.name.casefold() in DATA_SET]:
         names = ", ".join(sorted(map(str, parts))[:3])
         raise InputError(
@@ -47,6 +50,19 @@ def list_good_images(folder: Path) -> list[Path]:
                 f"would count as normal parts: give {folder / each}, or a list in a .txt file"
             )
     return paths
+
+
+def _above_copies(paths: Sequence[Path], folder: Path) -> set[Path]:
+    """Folders of the path to a `train/good` that all pictures were copied from, with that path.
+
+    It leads to a data set elsewhere. One whose `train` lies directly in the folder is that itself.
+    """
+    shared = Path(os.path.commonpath([path.parent for path in paths])).relative_to(folder)
+    for each in (shared, *shared.parents):
+        above = each.parent
+        if each.name.casefold() in GOOD and above.name.casefold() == "train" and above.parent.name:
+            return {above, *above.parents} - {Path()}
+    return set()
 
 
 def _is_bad(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 import click
@@ -10,9 +10,20 @@ import click
 
 def percent(rate: float) -> str:
     """1 %, 0.3 %, 250 ppm, 99.99 %: as short as it is exact to three digits, or to what is left."""
-    if rate < 1e-3:
-        return f"{rate * 1e6:.3g} ppm"
-    return f"{rate * 100:.6g} %" if rate > 0.99 else f"{rate * 100:.3g} %"
+    return _text(rate, ROUND_HALF_EVEN)
+
+
+def at_most(rate: float) -> str:
+    """A bound in the same form, rounded up: one rounded down would not hold, nor be granted."""
+    return _text(rate, ROUND_CEILING)
+
+
+def _text(rate: float, rounding: str) -> str:
+    # To 12 digits first: 0.01 is a little more than that in floats, and would be 1.01 %.
+    digits = Context(6 if rate > 0.99 else 3, rounding).create_decimal(f"{rate:.12g}")
+    if digits < Decimal("0.001"):
+        return f"{(digits * 1_000_000).normalize():f} ppm"
+    return f"{(digits * 100).normalize():f} %"
 
 
 class Rate(click.ParamType):

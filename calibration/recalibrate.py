@@ -20,11 +20,11 @@ from agent.record import SCHEMA, CalibrationRecord, check_record, check_repeated
 from calibration.evidence import Evidence, Promise
 from calibration.history import check_replaceable, find_former, former_records, on_trial
 from calibration.normals import Normals
-from calibration.rates import percent
+from calibration.rates import at_most
 from calibration.report import FORMATS, make_report, write_report
 from calibration.session import Options, checked_engine, from_source
 from calibration.threshold import chance_above
-from calibration.words import describe
+from calibration.words import describe, look_at
 
 FILE = click.Path(path_type=Path)
 # A station beats five times a second and looks for a new record twice a second.
@@ -85,6 +85,13 @@ def recalibrate(
     if show:
         _list(path)
         return
+    if settings.keys is not None and key is None:
+        raise InputError(
+            f"{station} has keys: without one nobody hears whether the station takes the record "
+            "over. Give --key of a client with the role read (normline keys create NAME --role "
+            "read --out FILE)"
+        )
+    listener = Subscriber(settings.publish.verdicts, key=key)
     if images is not None and "://" in images:
         raise InputError(
             f"{images} is a camera: give a folder or a list of pictures that a person has looked "
@@ -107,7 +114,7 @@ def recalibrate(
     click.echo(describe(record))
     # Kept for good, the next start would find what the station has just refused.
     with on_trial(path, record, former):
-        heard = _heard(settings, record, key)
+        heard = _heard(listener, settings, record)
     click.echo(f"written to {path}\n{heard}")
 
 
@@ -157,8 +164,13 @@ def _with_new_parts(
         if former.camera_settings is None and not replace:
             digest = former.camera_settings_digest
             record = record.model_copy(update={"camera_settings_digest": digest})
+        lines = look_at(normals.parts, promise, record, shown=report is not None)
         if report is not None:
-            write_report(report, make_report(record, promise, normals, engine, bundle))
+            content = make_report(record, promise, normals, engine, bundle)
+            write_report(report, content)
+            lines += filter(None, [content.caution])
+    for line in lines:
+        click.echo(line, err=True)
     return record
 
 
@@ -232,7 +244,7 @@ def _warn_if_chosen(normals: Normals, former: CalibrationRecord) -> None:
     if chance_above(former.n, rank, count, above) < ODD:
         click.echo(
             f"warning: {above} of {count} new parts are above the limit in force, "
-            f"{percent(former.supported_false_reject_rate)} was promised. If they were picked "
+            f"{at_most(former.supported_false_reject_rate)} was promised. If they were picked "
             "because they had been rejected, the new promise is void: give parts as they came. If "
             "the line has changed, use --replace.",
             err=True,
@@ -250,16 +262,16 @@ def _show(name: str, record: CalibrationRecord) -> None:
     confirmed = f"confirmed {record.confirmed_at}  " if record.confirmed_at else ""
     click.echo(
         f"{name:<14}{record.created_at}  limit {record.threshold:.6g}  n {record.n}  "
-        f"{percent(record.supported_false_reject_rate)}  bundle {record.bundle_sha256[:8]}  "
+        f"{at_most(record.supported_false_reject_rate)}  bundle {record.bundle_sha256[:8]}  "
         f"{confirmed}{record.note}".rstrip()
     )
 
 
-def _heard(settings: Station, record: CalibrationRecord, key: Path | None) -> str:
+def _heard(listener: Subscriber, settings: Station, record: CalibrationRecord) -> str:
     """Whether the running station says that the record is in force."""
     end_s = time.monotonic() + HEAR_S
     heard = False
-    with Subscriber(settings.publish.verdicts, key=key) as station:
+    with listener as station:
         while (left_s := end_s - time.monotonic()) > 0:
             event = station.receive(left_s)
             heard = heard or isinstance(event, Heartbeat)
@@ -270,4 +282,8 @@ def _heard(settings: Station, record: CalibrationRecord, key: Path | None) -> st
             "the station has not taken the new record over, its log says why: the former one is "
             "in the file again"
         )
-    return f"no station is heard at {settings.publish.verdicts}: it is used from the next start on"
+    asked = "" if settings.keys is None else " (if one runs: does it admit this key?)"
+    return (
+        f"no station is heard at {settings.publish.verdicts}{asked}: it is used from the next "
+        "start on"
+    )

@@ -16,6 +16,8 @@ from calibration.tail import LEAST_TAIL, TAIL_SHARE
 from calibration.threshold import conformal_threshold
 
 LOOKED_AT = 5
+# By a slip a defect or two get among the normals: without so many parts the limit is free of them.
+LARGEST = 3
 SIGNIFICANCE = 0.01
 KNOWN_BEFORE = "(of the calibration before)"
 
@@ -65,6 +67,14 @@ def leave_one_out(
         name = alike.pop(0) if alike else KNOWN_BEFORE
         found.append(LeftOut(name, ordered[index], without.value, chance))
     return found
+
+
+def limit_without_largest(scores: Sequence[float], promise: Promise) -> float:
+    """What the limit would be if the LARGEST parts were left out; scores: ascending."""
+    rest = scores[:-LARGEST] or scores[:1]
+    return conformal_threshold(
+        rest, promise.stopped_rate, promise.confidence, best_effort=True
+    ).value
 
 
 def gap_chances(scores: Sequence[float]) -> list[float]:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agent.record import CalibrationRecord
-from calibration.rates import percent
+from calibration.defects import Detection
+from calibration.evidence import Promise
+from calibration.normals import Normal
+from calibration.rates import at_most, percent
+from calibration.suspects import LARGEST, leave_one_out
 from calibration.tail import estimate_limit
 from calibration.threshold import rank, samples_needed, supported_rate
 
 CONFIDENCE = 0.95
 SURE = "95 % confidence"
+# Of the largest drawn defects: hardly one is found; where so few are, and without the parts of the
+# largest scores so many would be, these are to blame. Limits of textures on which drawn defects
+# are hard to see find a quarter, and without these parts a half.
+HARDLY, FEW, MANY = 0.1, 0.5, 0.75
 
 
 def promise(record: CalibrationRecord) -> list[str]:
     """What is promised, of what, and how sure that is; a sentence each."""
-    n, rate = record.n, percent(record.supported_false_reject_rate)
+    n, rate = record.n, at_most(record.supported_false_reject_rate)
     held = "are rejected" if record.review is None else "are rejected outright"
     parts = "of normal parts like these that can be judged"
     if record.method == "cross":
@@ -35,7 +45,7 @@ def promise(record: CalibrationRecord) -> list[str]:
         sure = None if record.method == "cross" else record.confidence
         alone = "" if sure is None else f" ({percent(sure)} confidence for either by itself)"
         lines.append(
-            f"Together with those held for review, {bound} {percent(record.review.stopped_rate)} "
+            f"Together with those held for review, {bound} {at_most(record.review.stopped_rate)} "
             f"do not pass{alone}; {percent(band / n) if band else 'none'} of these {n} lie in the "
             "review band."
         )
@@ -64,8 +74,8 @@ def reach(record: CalibrationRecord) -> list[str]:
     k = _rank(record)
     lines = [
         f"The other reading: {_reading(n, k, record.confidence)}",
-        f"The lowest rate that {n} samples support is {percent(supported_rate(n, 1))} on average, "
-        f"{percent(supported_rate(n, 1, CONFIDENCE))} with {SURE}.",
+        f"The lowest rate that {n} samples support is {at_most(supported_rate(n, 1))} on average, "
+        f"{at_most(supported_rate(n, 1, CONFIDENCE))} with {SURE}.",
     ]
     for rate in (asked, asked / 2, asked / 10):
         more = [samples_needed(rate, sure) - n for sure in (None, CONFIDENCE)]
@@ -73,6 +83,69 @@ def reach(record: CalibrationRecord) -> list[str]:
             average, sure = (f"{each} more samples" if each > 0 else "no more" for each in more)
             lines.append(f"{percent(rate)} needs {average} on average, {sure} with {SURE}.")
     return lines
+
+
+def set_by(parts: Sequence[Normal], record: CalibrationRecord) -> str | None:
+    """Which parts the limit is owed to; None where it is none of these, but some known before.
+
+    Args:
+        parts: those that there are pictures of.
+        record: made of them, or of them and others.
+    """
+    limit = record.threshold
+    ranking = sorted(parts, key=lambda part: -part.score)
+    named = [part for part in ranking[:LARGEST] if part.score in record.scores[-LARGEST:]]
+    named += [part for part in ranking[LARGEST:] if part.score == limit][:1]
+    if not named:
+        return None
+    names = ", ".join(
+        f"{part.name} ({part.score:.4g}{', the limit' if part.score == limit else ''})"
+        for part in named
+    )
+    return (
+        f"The limit of {limit:.4g} is set by the largest scores: {names}. See that these are good "
+        "parts: a defect among them lifts the limit, and others like it pass."
+    )
+
+
+def look_at(
+    parts: Sequence[Normal], promise: Promise, record: CalibrationRecord, *, shown: bool
+) -> list[str]:
+    """Which parts a person should look at, and why, for a terminal.
+
+    Args:
+        parts, record: as for `set_by`.
+        promise: what was asked of the record.
+        shown: there is a report, with their pictures.
+    """
+    lines = []
+    if (text := set_by(parts, record)) is not None:
+        lines.append(text if shown else f"{text} --report FILE.html shows them.")
+    lines += [
+        f"look at {part.name}: at {part.score:.4g} it stands apart from the other scores; "
+        f"without it the limit would be {part.threshold:.4g}. If it is a defect, name it in a "
+        "file for --exclude"
+        for part in leave_one_out(parts, promise, record.scores)
+        if part.suspect
+    ]
+    return lines
+
+
+def caution(detection: Sequence[Detection]) -> str | None:
+    """A word on a limit that finds few of the largest drawn defects; None where it does not."""
+    largest = [row for row in detection if row.size_px == max(row.size_px for row in detection)]
+    tried, found, otherwise = (
+        sum(getattr(row, name) for row in largest) for name in ("tried", "found", "found_otherwise")
+    )
+    blamed = found < FEW * tried and otherwise >= MANY * tried
+    if not (found < HARDLY * tried or blamed):
+        return None
+    return (
+        f"CAUTION: of the {tried} largest drawn defects this limit finds {found}, and {otherwise} "
+        f"where the {LARGEST} parts of the largest scores are left out. See that these are good "
+        "parts (what is a defect goes into a file for --exclude), and that all pictures are of "
+        "what the model was trained for, in its light and size."
+    )
 
 
 def estimate(record: CalibrationRecord) -> str | None:
@@ -113,5 +186,5 @@ def _rank(record: CalibrationRecord) -> int:
 def _reading(n: int, k: int, confidence: float | None) -> str:
     if confidence is None:
         sure = supported_rate(n, k, CONFIDENCE)
-        return f"with {SURE} at most {percent(sure)} of normal parts are above it."
-    return f"on average at most {percent(supported_rate(n, k))} of normal parts are above it."
+        return f"with {SURE} at most {at_most(sure)} of normal parts are above it."
+    return f"on average at most {at_most(supported_rate(n, k))} of normal parts are above it."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.record import CalibrationRecord
 from calibration.defects import CONTRAST, Detection
-from calibration.rates import percent
+from calibration.rates import at_most, percent
 from calibration.report.content import Report
 from calibration.report.histogram import histogram
 from calibration.report.pictures import picture_pair
@@ -22,7 +22,7 @@ def to_html(report: Report) -> str:
     sections = [
         _headline(report),
         _section("Normal scores and the limit", histogram(record.scores, _limits(record))),
-        _section("What the samples support", _paragraphs(report.reach) + _estimate(report)),
+        _section("What the samples support", _paragraphs(report.reach) + _warning(report.estimate)),
         _leave_one_out(report),
         _largest(report),
         _detection(report.detection),
@@ -40,7 +40,7 @@ def to_html(report: Report) -> str:
 
 def _headline(report: Report) -> str:
     record = report.record
-    rate = percent(record.supported_false_reject_rate)
+    rate = at_most(record.supported_false_reject_rate)
     if record.method == "cross":
         sure = "cross-conformal, without a proven bound"
     elif record.confidence is None:
@@ -54,7 +54,7 @@ def _headline(report: Report) -> str:
         f"<header><h1>Calibration of {escape(report.product)}</h1>"
         f'<p class="rate{" short" if short else ""}">{about} {rate} of good parts rejected</p>'
         f'<p class="sure">{sure}; {asked}; {record.n} normal parts</p>'
-        f"{_paragraphs(report.promise)}</header>"
+        f"{_paragraphs(report.promise)}{_warning(report.caution)}</header>"
     )
 
 
@@ -67,8 +67,8 @@ def _limits(record: CalibrationRecord) -> list[tuple[str, float]]:
     ]
 
 
-def _estimate(report: Report) -> str:
-    return f'<p class="warn">{escape(report.estimate)}</p>' if report.estimate else ""
+def _warning(text: str | None) -> str:
+    return f'<p class="warn">{escape(text)}</p>' if text else ""
 
 
 def _leave_one_out(report: Report) -> str:
@@ -83,7 +83,7 @@ def _leave_one_out(report: Report) -> str:
         for each in report.largest
     ]
     head = ("picture", "score", "limit without it", "so far out by chance", "")
-    text = "<p>No score stands so far apart from the others that it must be a defect.</p>"
+    text = "<p>By number alone none must be a defect. Look at the pictures below all the same.</p>"
     if any(each.suspect for each in report.largest):
         text = (
             '<p class="warn">Some parts score so far above the rest that they may not be normal. '
@@ -91,6 +91,7 @@ def _leave_one_out(report: Report) -> str:
             "file for <code>--exclude</code>; a good part must stay, however unusual: leaving it "
             "out breaks the promise.</p>"
         )
+    text = _paragraphs(filter(None, [report.set_by])) + text
     return _section("Do the normals hold a defect?", text + _table(head, rows))
 
 
@@ -102,12 +103,13 @@ def _largest(report: Report) -> str:
     cards = []
     for name, score, shown in report.shown:
         plain, marked = picture_pair(shown, limit, least)
-        above = " above the limit" if score > record.threshold else ""
+        place = " above the limit" if score > record.threshold else ""
+        place = " the limit" if score == record.threshold else place
         odd = " suspect" if name in suspects else ""
         cards.append(
             f'<figure class="card{odd}"><div><img src="{plain}" alt="the part">'
             f'<img src="{marked}" alt="the part with its map"></div>'
-            f"<figcaption><b>{score:.4f}</b>{above}{' · suspect' if odd else ''}<br>"
+            f"<figcaption><b>{score:.4f}</b>{place}{' · suspect' if odd else ''}<br>"
             f"{escape(name)}</figcaption></figure>"
         )
     text = "Right: where the model looks twice; outlined, what is above the pixel limit."

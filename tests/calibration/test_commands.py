@@ -275,6 +275,23 @@ def test_a_report_is_written_beside_the_record(bundle: Path, normals: Path, tmp_
     assert "new &lt;lamp&gt;" in page.read_text()
 
 
+@pytest.mark.parametrize("spoiled", [False, True], ids=["good", "one defect"])
+def test_a_defect_among_the_parts_is_named_and_its_limit_cautioned_against(
+    bundle: Path, normals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoiled: bool
+) -> None:
+    """The commonest mistake of the first day: the limit is its score, and hardly a defect found."""
+    folder = shutil.copytree(normals, tmp_path / "parts")
+    if spoiled:
+        assert cv2.imwrite(str(folder / "odd.png"), tiny_frames(2, (64, 64), seed=9)[1])
+    report = tmp_path / "tiny.json"
+    options = ("--out", tmp_path / "c.json", "--report", report)
+    assert calibrate(bundle, folder, "--false-reject-rate", "4%", *options) == 0
+    said, content = capsys.readouterr().err, json.loads(report.read_text())
+    assert content["limit_set_by"] in said
+    assert ("odd.png (" in said) == spoiled
+    assert ("CAUTION" in said) == spoiled == (content["caution"] is not None)
+
+
 def test_a_report_that_fails_costs_no_calibration(
     bundle: Path, normals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list:
         # Between them lies the score of every plain part.
         view = View.of(bundle)
         return [
-            detect(engine, view, frames, threshold, 10) for threshold in (1000.0, -3.2, -1000.0)
+            detect(engine, view, frames, threshold, -3.2, 10)
+            for threshold in (1000.0, -3.2, -1000.0)
         ]
     finally:
         engine.close()
@@ -45,6 +46,12 @@ def test_larger_defects_are_found_more_often(found: list) -> None:
     spots = [row.found for row in found[1] if row.kind == "spot"]
     assert spots == sorted(spots) and spots[-1] == 10 > spots[0]
     assert all(row.low <= row.found / row.tried <= row.high for row in found[1])
+
+
+def test_what_another_threshold_would_find_is_counted_beside_it(found: list) -> None:
+    of_that = [row.found for row in found[1]]
+    assert 0 < sum(of_that) < 90
+    assert all([row.found_otherwise for row in rows] == of_that for rows in found)
 
 
 def test_where_only_the_paint_is_told_from_the_border_defects_lie_beside_it() -> None:

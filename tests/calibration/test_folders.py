@@ -45,6 +45,22 @@ def make_images(folder: Path, names: Sequence[str]) -> Path:
             r"it has tile/ground_truth, tile/test\)",
             id="root of several",
         ),
+        pytest.param(["train/good/a.png"], "a whole data set", id="root with nothing else"),
+        pytest.param(
+            ["home/tile/train/good/a.png", "home/tile/test/dent/b.png"],
+            r"a whole data set \(it has home/tile/test, home/tile/train\)",
+            id="root copied with its path",
+        ),
+        pytest.param(
+            ["home/tile/train/good/a.png", "home/tile/train/good/NOK/b.png"],
+            "good/NOK is named",
+            id="bad within a copy",
+        ),
+        pytest.param(
+            ["home/tile/train/good/a.png", "home/tile/train/crack/b.png"],
+            "a whole data set",
+            id="kinds within a copy",
+        ),
     ],
 )
 def test_what_its_names_call_no_good_part_is_refused(
@@ -53,6 +69,24 @@ def test_what_its_names_call_no_good_part_is_refused(
     """They counted as normal parts, and lifted the limit to their own scores."""
     folder = make_images(tmp_path / "parts", names)
     with pytest.raises(InputError, match=message):
+        list_good_images(folder)
+
+
+@pytest.mark.parametrize("at", [".", "home/rejects 2/tile/train/good"], ids=["copy", "part"])
+def test_pictures_that_training_set_aside_may_be_copied_with_their_path(
+    tmp_path: Path, at: str
+) -> None:
+    """The README's `cp --parents` of what calibration.txt names: a whole data set, it was told."""
+    names = [f"home/rejects 2/tile/train/good/{part}/1.png" for part in "ab"]
+    folder = make_images(tmp_path / "usb", names)
+    assert list_good_images(folder / at) == [folder / name for name in names]
+
+
+def test_a_folder_of_bad_parts_is_refused_though_what_is_copied_into_it_was_good(
+    tmp_path: Path,
+) -> None:
+    folder = make_images(tmp_path / "NOK", ["home/tile/train/good/a.png"])
+    with pytest.raises(InputError, match="NOK is named as a folder of bad parts"):
         list_good_images(folder)
 
 

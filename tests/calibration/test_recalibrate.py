@@ -13,6 +13,7 @@ import yaml
 
 from agent.camera import Settings, settings_digest
 from agent.client import Event, Subscriber
+from agent.keys import KeyFolder, Role
 from agent.messaging.status import Heartbeat
 from agent.record import SCHEMA, Review, read_record, write_record
 from calibration.evidence import Promise
@@ -82,6 +83,20 @@ def test_pictures_that_are_in_the_record_already_count_once(
     assert read_record(tmp_path / "tiny.cal.json") == before
 
 
+def test_the_parts_that_set_a_new_limit_are_named(
+    station: Path, tmp_path: Path, nobody_answers: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = write_parts(tmp_path / "new", 3, 40)
+    report = tmp_path / "r.json"
+    options = ("--replace", "--report", report)
+    assert normline("recalibrate", station, new, *options) == 0
+    said = capsys.readouterr().err
+    assert "is set by the largest scores: " in said and str(new) in said
+    rough = write_parts(tmp_path / "rough", 4, 1, lambda f: np.clip(f + 12 * NOISE, 0, 255))
+    assert normline("recalibrate", station, rough) == 0
+    assert f"is set by the largest scores: {rough / '000.png'} (" in capsys.readouterr().err
+
+
 def test_parts_picked_from_the_rejects_are_pointed_out(
     station: Path, tmp_path: Path, nobody_answers: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,6 +132,40 @@ def test_one_new_part_does_not_say_that_pictures_repeat_each_other(
     record = read_record(tmp_path / "tiny.cal.json")
     assert record.n == 61 and record.picture is not None
     assert record.picture.difference.percentile(0) > 0
+
+
+def test_a_station_with_keys_is_not_changed_without_one_to_hear_it(
+    station: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A record that it had refused stayed in the file: the next start failed, until when the line
+    ran on the old limit, and the words were "no station is heard".
+    """
+    path, keys = tmp_path / "tiny.cal.json", KeyFolder(tmp_path / "keys")
+    keys.make()
+    keys.admit("mes", frozenset({Role.READ}), tmp_path / "mes.key")
+    station.write_text(f"{station.read_text()}keys: keys\n")
+    before = path.read_bytes()
+    for key, message in (
+        ((), "has keys: without one nobody hears whether the station takes the record over"),
+        (("--key", tmp_path / "none.key"), "cannot read"),
+    ):
+        assert normline("recalibrate", station, tmp_path / "nowhere", *key) == 2
+        assert message in capsys.readouterr().err
+        assert normline("recalibrate", station, "--confirm", *key) == 2
+        assert path.read_bytes() == before
+    assert normline("recalibrate", station, "--list") == 0
+
+
+def test_who_is_not_heard_may_not_admit_the_key(
+    station: Path, tmp_path: Path, nobody_answers: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = KeyFolder(tmp_path / "keys")
+    keys.make()
+    keys.admit("mes", frozenset({Role.READ}), tmp_path / "mes.key")
+    station.write_text(f"{station.read_text()}keys: keys\n")
+    assert normline("recalibrate", station, "--confirm", "--key", tmp_path / "mes.key") == 0
+    said = capsys.readouterr().out
+    assert "does it admit this key?): it is used from the next start on" in said
 
 
 @pytest.mark.parametrize(

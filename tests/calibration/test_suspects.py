@@ -8,7 +8,7 @@ import pytest
 from agent.picture import Look
 from calibration.evidence import Promise
 from calibration.normals import Normal
-from calibration.suspects import KNOWN_BEFORE, leave_one_out
+from calibration.suspects import KNOWN_BEFORE, leave_one_out, limit_without_largest
 
 LOOK = Look(100, 0.1, 0, np.zeros((64, 64), np.float32))
 
@@ -57,3 +57,11 @@ def test_new_parts_are_looked_at_among_all_that_the_limit_rests_on() -> None:
     # Of 302 parts left, 1 % allows for two above the limit.
     assert first.threshold == pytest.approx(np.sort(former)[-3])
     assert second.name == KNOWN_BEFORE and not second.suspect
+
+
+def test_the_limit_without_the_three_largest_is_what_the_rest_would_give() -> None:
+    scores = [*map(float, range(60)), 90.0, 95.0, 99.0]
+    assert limit_without_largest(scores, Promise(0.02)) == 59.0
+    assert limit_without_largest(scores, Promise(0.1, review_rate=0.1)) == 48.0
+    assert limit_without_largest(scores[:40], Promise(0.01)) == 36.0  # which so few do not support
+    assert limit_without_largest([1.0, 2.0], Promise(0.5)) == 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -37,18 +38,24 @@ def record() -> CalibrationRecord:
 
 
 @pytest.fixture
-def page(record: CalibrationRecord) -> str:
+def report(record: CalibrationRecord) -> Report:
     shown = Shown(np.full((32, 32, 3), 90, np.uint8), np.zeros((32, 32), np.float32))
-    report = Report(
+    return Report(
         record,
         "bracket",
         words.promise(record),
+        "CAUTION: hardly <one> is found",
         words.reach(record),
         words.estimate(record),
+        f"The limit is set by {NAME}",
         [LeftOut(NAME, 5.0, 2.5, 1e-4)],
-        [Detection("spot", 5.1, 20, 13, 0.41, 0.85)],
-        [(NAME, 5.0, shown)],
+        [Detection("spot", 5.1, 20, 13, 0.41, 0.85, 14)],
+        [(NAME, 5.0, shown), ("least.png", record.threshold, shown)],
     )
+
+
+@pytest.fixture
+def page(report: Report) -> str:
     return to_html(report)
 
 
@@ -87,6 +94,10 @@ def test_nothing_is_fetched_and_no_script_runs(page: str) -> None:
         "With 95 % confidence",
         "Estimate WITHOUT guarantee",
         "odd&lt;1&gt;.png",
+        "hardly &lt;one&gt; is found</p></header>",
+        "The limit is set by odd",
+        "</b> above the limit",
+        "</b> the limit<br>least.png",
         "limit without it",
         "65%",
         "blurred: sharpness 0.01",
@@ -100,6 +111,15 @@ def test_nothing_is_fetched_and_no_script_runs(page: str) -> None:
 )
 def test_the_page_says(page: str, words: str) -> None:
     assert words.lower() in page.lower()
+
+
+def test_it_does_not_reassure_where_numbers_cannot_know(report: Report) -> None:
+    """Of a limit that a dented part had set it said: no score stands so far apart."""
+    unsuspected = replace(report, largest=[LeftOut(NAME, 5.0, 2.5, 0.08)])
+    page = to_html(unsuspected)
+    assert "By number alone none must be a defect. Look at the pictures below all the same" in page
+    assert page.index("The limit is set by") < page.index("By number alone")
+    assert "By number alone" not in to_html(report)
 
 
 def test_names_cannot_break_the_page(page: str) -> None:
