@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from agent.camera import uri as address
-from agent.camera.base import Camera, CameraFault, EndOfStream, Frame, Settings, settings_digest
+from agent.camera.base import (
+    Camera,
+    CameraFault,
+    EndOfStream,
+    Frame,
+    Settings,
+    is_same,
+    settings_digest,
+)
 from agent.camera.folder import open_folder
 from agent.camera.live import open_rtsp, open_v4l2
 from agent.camera.synthetic import open_synthetic
@@ -16,6 +24,7 @@ __all__ = [
     "EndOfStream",
     "Frame",
     "Settings",
+    "is_same",
     "open_camera",
     "settings_digest",
 ]

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 Settings = dict[str, str | int | float]
@@ -26,15 +27,25 @@ class EndOfStream(Exception):
 class Frame:
     """One picture.
 
-    image: uint8 or uint16 [H, W, 3] BGR; frame_id: counts from 0 since the camera was opened;
-    name: the same for the same picture on every run where the source has such a name (an index, a
-    file), else the frame id; captured_ns: monotonic clock, when the picture was there to be read.
+    image: uint8 or uint16 [H, W, 3] BGR; frame_id: counts from 0 since the camera was opened, with
+    the pictures that came and could not be given; name: the same for the same picture on every run
+    where the source has such a name (an index, a file), else the frame id; captured_ns: monotonic
+    clock, when the picture was there to be read; repeats: the camera gave the very same picture the
+    time before, where that was looked at.
     """
 
     image: NDArray[Any]
     frame_id: int
     name: str
     captured_ns: int
+    repeats: bool = False
+
+
+def is_same(image: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two images agree in every pixel, as no two exposures do."""
+    # A coarse grid first: it nearly always settles the matter.
+    coarse = np.array_equal(image[::16, ::16], other[::16, ::16])
+    return coarse and np.array_equal(image, other)
 
 
 class Camera(ABC):

@@ -7,6 +7,7 @@ because drivers round and ignore what they are asked, and no stale frames after 
 from __future__ import annotations
 
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from agent.errors import InputError
 
 OPEN_TIMEOUT_MS = 5000
 READ_TIMEOUT_MS = 1500
-# A frame that was there before it was asked for has waited in a buffer. A fresh one takes a
-# good part of a period to arrive.
+# A frame that was there before it was asked for has waited in a buffer. For a fresh one a good part
+# of a period is waited; decoding it, as FFmpeg does at once, is none of that.
 FRESH_SHARE = 0.25
 MOST_STALE = 300
 # As many as there are between two key pictures, ten seconds apart at 30 a second.
@@ -33,6 +34,8 @@ MOST_DAMAGED = 300
 USUAL_PERIOD_S = 0.2
 # V4L2 waits so long for a frame; then there was none, which is no fault where each is a part.
 V4L2_WAITS_S = 10.0
+# The most that OpenCV asks V4L2 for.
+MOST_BUFFERS = 10
 # FFmpeg's name for a picture that is told as the change since others.
 CHANGES = (ord("P"), ord("B"))
 # Drivers round to what the sensor can do; a request is met within this share of it.
@@ -88,7 +91,7 @@ class LiveCamera(Camera):
         self._uri = uri
         self._capture = capture
         self._frame_id = 0
-        self._grab = self._grab_next if every_frame else self._grab_fresh
+        self._grab = self._grab_first if every_frame else self._grab_fresh
         try:
             if every_frame:
                 self._size = _announced_size(capture, uri)
@@ -125,12 +128,25 @@ class LiveCamera(Camera):
 
     def _grab_fresh(self) -> None:
         for _ in range(MOST_STALE):
-            began = time.monotonic()
+            waits, began_s = _waits(), _idle_s()
             if not self._capture.grab():
                 raise self._no_frame()
-            if time.monotonic() - began >= self._fresh_s:
+            # Who had to wait for a core alone was idle as well.
+            if _waits() > waits and _idle_s() - began_s >= self._fresh_s:
                 return
-        raise CameraFault(f"camera {self._uri.shown}: its frames never catch up with the present")
+        raise CameraFault(
+            f"camera {self._uri.shown}: its frames never catch up with the present: where decoding "
+            "them takes most of the time between two, have it send fewer or smaller ones"
+        )
+
+    def _grab_first(self) -> None:
+        # OpenCV throws the first picture away and waits for another; only when it has waited for
+        # the first in vain, it gives all. It tells when its last one came.
+        self._grab = self._grab_next
+        there = self._capture.grab()
+        self._frame_id = int(there or self._capture.get(cv2.CAP_PROP_POS_MSEC) > 0)
+        if not there:
+            self._grab_next()
 
     def _grab_next(self) -> None:
         began = time.monotonic()
@@ -171,9 +187,9 @@ def open_v4l2(uri: CameraUri, *, every_frame: bool = False) -> Camera:
     # No time-outs: V4L2 knows none, and refuses to open when given any. The capture process is
     # killed when it hangs.
     capture = open_capture(uri, str(path), cv2.CAP_V4L2, [])
-    if not every_frame:
-        # The oldest frame in a short queue is young.
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    # The oldest frame in a short queue is young. Where each is a part, what finds no place in it is
+    # lost without a word.
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, MOST_BUFFERS if every_frame else 1)
     if options.exposure is not None:
         capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, MANUAL_EXPOSURE)
     if options.white_balance is not None:
@@ -210,6 +226,16 @@ def open_rtsp(uri: CameraUri, *, every_frame: bool = False) -> Camera:
         READ_TIMEOUT_MS,
     ]
     return LiveCamera(uri, open_capture(uri, uri.text, cv2.CAP_FFMPEG, params), {})
+
+
+def _idle_s() -> float:
+    """A clock that stands still while this thread works."""
+    return time.monotonic() - time.thread_time()
+
+
+def _waits() -> int:
+    """How often this thread has waited for something, a core not counted."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def _reach_a_whole_picture(capture: cv2.VideoCapture, uri: CameraUri) -> None:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from types import TracebackType
 
 from agent.camera.base import Frame, Settings
 from agent.camera.uri import parse
 from agent.capture.contract import (
+    Cancel,
     Captured,
     CaptureState,
     CaptureStatus,
     Ended,
     Failed,
     FromChild,
+    Missed,
     Mode,
     Opened,
     Ready,
     Trigger,
     Want,
 )
-from agent.capture.stream import LEAST_STALL_S, UNREACHABLE, Stream
+from agent.capture.stream import LEAST_STALL_S, LOOK_S, UNREACHABLE, Stream
 from agent.errors import InputError
 
 # For a slow machine that loads everything for the first time.
@@ -30,8 +31,6 @@ OPEN_LIMIT_S = 30.0
 # would wait for its end. Each that fails gives the next twice the time.
 LEAST_REOPEN_S = 1.0
 REOPEN_TIMES = 3
-# How often to look whether the process lives while nothing comes.
-LOOK_S = 0.05
 FIRST_BACK_OFF_S = 0.1
 # With the second that opening takes, a camera is back within 3 s of its return.
 LONGEST_BACK_OFF_S = 1.0
@@ -43,10 +42,11 @@ class Capture:
     """A supervised camera. For one thread; all supervising happens inside `take`.
 
     In free run `take` gives the newest frame. In triggered mode it gives, for each accepted
-    trigger in order, one frame captured after it; camera-triggered, every frame there is, and
-    `missed_parts` tells how many could not be kept. After a failure the camera is opened again
-    until it works; a frame of an earlier opening is never given, nor one that shows the past, and
-    `lost_tokens` tells the triggers that will stay without one.
+    trigger in order, one frame captured after it, unless it was told to forget it;
+    camera-triggered, every frame there is, and `missed_parts` tells how many could not be kept.
+    After a failure the camera is opened again until it works; a frame of an earlier opening is
+    never given, nor one that shows the past, and `lost_tokens` tells the triggers that will stay
+    without one.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Capture:
         self._reason = ""
         self._epoch = 0
         self._wanted = False
-        self._pending: deque[Trigger] = deque()
+        self._pending: dict[str, Trigger] = {}
         self._lost: list[str] = []
         self._missed = 0
         self._frames = 0
@@ -164,9 +164,14 @@ class Capture:
         # A source that waits has nothing on its way.
         latency_ns = 0 if self._waits else self._latency_ns
         trigger = Trigger(token, time.monotonic_ns() + latency_ns)
-        self._pending.append(trigger)
+        self._pending[token] = trigger
         self._stream.send(trigger)
         return True
+
+    def forget(self, token: str) -> None:
+        """No frame is needed for this trigger any more: the next one is that of a later part."""
+        if self._stream is not None and self._pending.pop(token, None) is not None:
+            self._stream.send(Cancel(token))
 
     def take(self, timeout_s: float, *, want: bool = True) -> Captured | None:
         """Wait for a frame, and supervise the process meanwhile.
@@ -236,7 +241,9 @@ class Capture:
     def _handle(self, stream: Stream, message: FromChild) -> Captured | None:
         if isinstance(message, Ready):
             return self._captured(stream, message)
-        if isinstance(message, Opened):
+        if isinstance(message, Missed):
+            self._count_skipped(message.skipped)
+        elif isinstance(message, Opened):
             self._open_limit_s = max(LEAST_REOPEN_S, REOPEN_TIMES * stream.age_s)
             self._begin(message)
         elif isinstance(message, Ended):
@@ -257,9 +264,7 @@ class Capture:
 
     def _captured(self, stream: Stream, ready: Ready) -> Captured | None:
         self._wanted = False
-        if self._mode == "camera_triggered":
-            self._missed += ready.skipped - self._skipped
-        self._skipped = ready.skipped
+        self._count_skipped(ready.skipped)
         try:
             image = stream.take_image(ready)
         except (OSError, MemoryError) as error:
@@ -268,7 +273,10 @@ class Capture:
             why = str(error) or type(error).__name__
             self._fail(Failed(f"a frame cannot be taken over: {why}", False))
             return None
-        trigger = self._pending.popleft() if ready.token is not None else None
+        trigger = self._pending.pop(ready.token, None) if ready.token is not None else None
+        if trigger is None and self._mode == "triggered":
+            # It was on its way when its trigger was forgotten.
+            return None
         if self._is_stale(stream, ready, trigger):
             self._stale += 1
             if trigger is not None:
@@ -276,8 +284,13 @@ class Capture:
             return None
         self._frames += 1
         self._newest_ns = ready.captured_ns
-        frame = Frame(image, ready.frame_id, ready.name, ready.captured_ns)
+        frame = Frame(image, ready.frame_id, ready.name, ready.captured_ns, ready.repeats)
         return Captured(frame, ready.token)
+
+    def _count_skipped(self, skipped: int) -> None:
+        if self._mode == "camera_triggered":
+            self._missed += skipped - self._skipped
+        self._skipped = skipped
 
     def _is_stale(self, stream: Stream, ready: Ready, trigger: Trigger | None) -> bool:
         """Whether a frame shows what was there before: an earlier frame, trigger or moment."""
@@ -312,5 +325,5 @@ class Capture:
         self._skipped_before += self._skipped
         self._skipped = 0
         self._wanted = False
-        self._lost += [trigger.token for trigger in self._pending]
+        self._lost += self._pending
         self._pending.clear()

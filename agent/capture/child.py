@@ -18,11 +18,13 @@ from multiprocessing.connection import Connection
 
 import cv2
 
-from agent.camera import Camera, CameraFault, EndOfStream, Frame, decoder, open_camera
+from agent.camera import Camera, CameraFault, EndOfStream, Frame, decoder, is_same, open_camera
 from agent.capture.contract import (
+    Cancel,
     Ended,
     Failed,
     FromChild,
+    Missed,
     Mode,
     Opened,
     Ready,
@@ -79,6 +81,7 @@ class Recorder:
         # What passes before the line has started is not missed by it.
         self._line_started = False
         self._skipped = 0
+        self._told = 0
 
     def hear(self, message: ToChild) -> None:
         """Take in what the line says."""
@@ -87,10 +90,19 @@ class Recorder:
                 self._wanted = self._line_started = True
             elif isinstance(message, Release):
                 self._free.append(message.slot)
+                self._tell_missed()
+            elif isinstance(message, Cancel):
+                self._forget(message.token)
             else:
                 self._triggers.append(message)
             self._hand_over()
             self._change.notify()
+
+    def _forget(self, token: str) -> None:
+        self._triggers = deque(each for each in self._triggers if each.token != token)
+        # Its place in the ring is that of another trigger, which may come at once.
+        self._free += [each.slot for each in self._kept if each.token == token]
+        self._kept = deque(each for each in self._kept if each.token != token)
 
     def record(self) -> None:
         """Read the camera until it ends or fails, and say which, or until the line has gone."""
@@ -105,9 +117,9 @@ class Recorder:
             self._send(Opened(camera.settings(), camera.period_s, camera.waits))
             opened = True
             if first is None:
-                while True:
-                    self._keep(camera.read())
-            self._read_on(camera, first)
+                self._keep_all(camera)
+            else:
+                self._read_on(camera, first)
         except EndOfStream:
             self._finish() if opened else self._send(Failed("the camera gives no frame", True))
         except (InputError, CameraFault) as error:
@@ -117,22 +129,35 @@ class Recorder:
         except Exception as error:  # Whatever else a driver raises: to the line it is a fault.
             self._send(Failed(f"{type(error).__name__}: {error}", False))
 
+    def _keep_all(self, camera: Camera) -> None:
+        due = 0
+        while True:
+            frame = camera.read()
+            with self._change:
+                self._skipped += frame.frame_id - due
+            due = frame.frame_id + 1
+            self._keep(frame)
+
     def _read_on(self, camera: Camera, first: Frame) -> None:
         if camera.waits:
             # It was read to see that the camera works; it counts as captured when asked for.
             self._await_demand()
-            self._keep(replace(first, captured_ns=time.monotonic_ns()))
+            now_ns = time.monotonic_ns()
+            self._keep(replace(first, captured_ns=now_ns), now_ns)
         elif self._mode == "free_run":
             self._keep(first)
+        before = first.image
         while True:
             if camera.waits:
                 self._await_demand()
             began_ns = time.monotonic_ns()
             frame = camera.read()
             self._ring.beat(time.monotonic_ns())
-            # A picture that was on its way when the trigger came may show what was there before.
-            if self._mode == "free_run" or camera.waits or self._triggered_before(began_ns):
-                self._keep(frame)
+            if not camera.waits and self._is_triggered(began_ns):
+                # One that the camera gives again may be from before the trigger.
+                frame = replace(frame, repeats=is_same(frame.image, before))
+            self._keep(frame, began_ns)
+            before = frame.image
 
     def _await_demand(self) -> None:
         """Wait until the line wants a frame, or a part is in place."""
@@ -147,14 +172,19 @@ class Recorder:
                 self._change.wait(IDLE_BEAT_S)
             self._ring.beat(time.monotonic_ns())
 
-    def _triggered_before(self, began_ns: int) -> bool:
+    def _is_triggered(self, began_ns: int) -> bool:
+        """Whether a part was in place when a picture began; an earlier one may show another."""
         with self._change:
             return bool(self._triggers) and self._triggers[0].after_ns <= began_ns
 
-    def _keep(self, frame: Frame) -> None:
+    def _keep(self, frame: Frame, began_ns: int = 0) -> None:
         height, width, channels = frame.image.shape
         with self._change:
-            token = self._triggers.popleft().token if self._mode == "triggered" else None
+            token = None
+            if self._mode == "triggered":
+                if not self._is_triggered(began_ns):
+                    return
+                token = self._triggers.popleft().token
             if self._mode == "free_run" and self._kept:
                 self._free.append(self._kept.popleft().slot)
                 self._skipped += self._line_started
@@ -162,6 +192,7 @@ class Recorder:
                 # Camera-triggered, and the line has taken nothing for as many parts as may wait.
                 self._skipped += 1
                 return
+            self._told = self._skipped
             slot = self._free.pop()
             self._ring.write(slot, frame.image)
             self._kept.append(
@@ -174,9 +205,16 @@ class Recorder:
                     frame.captured_ns,
                     token,
                     self._skipped,
+                    frame.repeats,
                 )
             )
             self._hand_over()
+
+    def _tell_missed(self) -> None:
+        # No next frame may come that tells of them.
+        if self._mode == "camera_triggered" and self._skipped > self._told:
+            self._told = self._skipped
+            self._connection.send(Missed(self._skipped))
 
     def _hand_over(self) -> None:
         if self._kept and (self._wanted or self._mode == "camera_triggered"):
@@ -190,4 +228,5 @@ class Recorder:
     def _send(self, message: FromChild) -> None:
         with self._change:
             self._ring.beat(time.monotonic_ns())
+            self._tell_missed()
             self._connection.send(message)

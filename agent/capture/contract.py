@@ -80,6 +80,14 @@ class Ready:
     captured_ns: int
     token: str | None
     skipped: int
+    repeats: bool
+
+
+@dataclass(frozen=True)
+class Missed:
+    """Camera-triggered frames that came and could not be given; all since the camera was opened."""
+
+    skipped: int
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ class Failed:
     wrong_input: bool
 
 
-FromChild = Opened | Ready | Ended | Failed
+FromChild = Opened | Ready | Missed | Ended | Failed
 
 # From the line to the capture process. End of the pipe means: stop.
 
@@ -123,4 +131,11 @@ class Trigger:
     after_ns: int
 
 
-ToChild = Want | Release | Trigger
+@dataclass(frozen=True)
+class Cancel:
+    """The part of this token needs no frame any more."""
+
+    token: str
+
+
+ToChild = Want | Release | Trigger | Cancel

@@ -28,6 +28,8 @@ UNREACHABLE = (FileNotFoundError, ConnectionRefusedError)
 # Below it, an operating system that is busy elsewhere would be taken for a fault.
 LEAST_STALL_S = 0.15
 STALL_PERIODS = 3
+# How often to look whether the process lives while nothing comes.
+LOOK_S = 0.05
 # For a killed process to be gone. It is waited for in the line's own thread, which must not fall
 # silent; one that is stuck in the kernel is left behind.
 KILL_WAIT_S = 0.1
@@ -57,6 +59,7 @@ class Stream:
         self._started_s = time.monotonic()
         self._ring = Ring(slots)
         self._read: int | None = None
+        self._looked_ns = self._silent_ns = 0
         with ExitStack() as half_made:
             half_made.callback(self._ring.close)
             self._connection, childs_end = FORKS.Pipe()
@@ -145,7 +148,13 @@ class Stream:
             if self.age_s > self._open_limit_s:
                 return Failed(f"the camera did not open within {self._open_limit_s:.1f} s", False)
             return None
-        silent_s = (time.monotonic_ns() - self.last_beat_ns) / 1e9
+        now_ns, beat_ns = time.monotonic_ns(), self.last_beat_ns
+        heard = beat_ns > self._looked_ns
+        seen_ns = now_ns - (beat_ns if heard else self._looked_ns)
+        # A line that looks late has stood still, and maybe the whole machine with it.
+        self._silent_ns = (0 if heard else self._silent_ns) + min(seen_ns, int(LOOK_S * 1e9))
+        self._looked_ns = now_ns
+        silent_s = self._silent_ns / 1e9
         if silent_s > self.stall_s:
             return Failed(
                 f"no frame for {silent_s:.2f} s, expected within {self.stall_s:.2f} s", False

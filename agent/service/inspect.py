@@ -107,7 +107,7 @@ class Inspector:
         except InputError as error:
             return self._none(frame, str(error)), Durations(queue=queue_ms)
         glance = glance_at(seen.canvas)
-        fault = standard.check.fault(frame.image, glance, previous)
+        fault = standard.check.fault(frame.image, glance, previous, frame.repeats)
         if fault is not None:
             return self._none(frame, fault), Durations(queue=queue_ms)
         try:

@@ -17,7 +17,6 @@ from agent.service.parts import OpenParts, Part
 from agent.service.worker import Finding
 from agent.sleep import SleepWatch
 from agent.states import State, StateMachine
-from agent.trouble import Trouble
 from agent.verdict import Durations, Reason, Verdict, elapsed_ms
 
 log = logging.getLogger(__name__)
@@ -45,7 +44,8 @@ class Line:
         self._waiting: deque[tuple[str, Captured]] = deque()
         # The verdict on the part that is still being inspected, when that came too late.
         self._overdue: dict[str, Verdict] = {}
-        self._unneeded = Trouble("a frame came for a part that was answered already")
+        # The token of the last inspection that was told to hang.
+        self._hung: str | None = None
         self._camera_parts = 0
         self._ready_ns = 0
         # When the machine was last found to have slept, monotonic.
@@ -103,6 +103,11 @@ class Line:
         if not self._worker.is_hung:
             self._equipment.herald.beat(
                 self.state, self._capture.status, self._faults, self._worker.drift
+            )
+        elif self._worker.token != self._hung:
+            self._hung = self._worker.token
+            log.error(
+                "the inspection of a part does not end: the engine hangs, no heartbeat is sent"
             )
         ended = self._capture.status.state is CaptureState.ENDED and not self.is_busy
         return not ended and self._halt is None
@@ -222,11 +227,9 @@ class Line:
 
     def _admit(self, captured: Captured) -> None:
         """Let a frame wait for the worker, under the token of its part."""
-        token = captured.token
-        if token is not None:
-            if not self._open.holds_token(token):
-                self._unneeded.came(f"frame {captured.frame.name}")
-                return
+        if captured.token is not None:
+            # Of a part that is open: the triggers of the others were forgotten.
+            token = captured.token
         elif (refused := self._refusal(captured)) is not None:
             if self._equipment.mode == "camera_triggered":
                 part = self._camera_part(captured.frame.captured_ns)
@@ -284,6 +287,7 @@ class Line:
             if part is not None:
                 self._give(part, Decision.none(Reason.CAMERA_FAULT))
         for token, part in self._open.take_late(time.monotonic_ns()):
+            self._capture.forget(token)
             verdict = self._give(part, Decision.none(Reason.DEADLINE))
             if token == self._worker.token:
                 self._overdue[token] = verdict
@@ -329,5 +333,6 @@ class Line:
                 self.start()
 
     def _give_up(self) -> None:
-        for part in self._open.take_all():
+        for token, part in self._open.take_all():
+            self._capture.forget(token)
             self._give(part, Decision.none(Reason.INTERRUPTED))

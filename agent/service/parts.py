@@ -72,8 +72,8 @@ class OpenParts:
         late = [token for token, part in self._parts.items() if part.is_late(now_ns)]
         return [(token, self._parts.pop(token)) for token in late]
 
-    def take_all(self) -> list[Part]:
-        """All, open no more."""
-        parts = list(self._parts.values())
+    def take_all(self) -> list[tuple[str, Part]]:
+        """All with their tokens, open no more."""
+        parts = list(self._parts.items())
         self._parts.clear()
         return parts

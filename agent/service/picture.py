@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.camera import is_same
 from agent.picture import Glance
 from agent.record import Picture, Spread
 
@@ -50,16 +51,22 @@ class PictureCheck:
         self._repeats = normal is not None and normal.difference.percentile(0) == 0
 
     def fault(
-        self, image: NDArray[np.uint8], seen: Glance, previous: NDArray[np.uint8] | None
+        self,
+        image: NDArray[np.uint8],
+        seen: Glance,
+        previous: NDArray[np.uint8] | None,
+        repeats: bool = False,
     ) -> str | None:
         """What is wrong with a picture; None when it can be judged.
 
         Args:
             image: of the camera, uint8 [H, W, 3].
             seen: of what the model gets of it.
-            previous: the camera's image before this one; None where there was none.
+            previous: the camera's image that was looked at before; None where there was none.
+            repeats: as of the frame.
         """
-        if not self._repeats and previous is not None and _same(image, previous):
+        again = repeats or (previous is not None and is_same(image, previous))
+        if again and not self._repeats:
             # No two exposures agree in every pixel's noise.
             return "frozen: the same picture as before"
         if self._limits is not None and (fault := _beyond(self._limits, seen)) is not None:
@@ -88,9 +95,3 @@ def _bounds(normal: Spread) -> tuple[float, float]:
         return lowest, 2 * highest - lowest
     room = min(lowest / highest, ROOM)
     return lowest * room, highest / room
-
-
-def _same(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    # A coarse grid first: it nearly always settles the matter.
-    coarse = np.array_equal(image[::16, ::16], other[::16, ::16])
-    return coarse and np.array_equal(image, other)

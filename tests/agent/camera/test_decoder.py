@@ -16,13 +16,14 @@ from tests.agent.camera.films import DAMAGED, KEY_EVERY, PICTURES, cut, jpeg_fil
 
 ROOT = Path(__file__).parents[3]
 CAMERA = """
-import os, sys
+import itertools, os, sys
 from agent.camera import CameraFault, decoder, live
 from agent.camera.opencv import open_capture
 from agent.camera.uri import parse
 
 path, backend, every_frame = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "every_frame"
-live.FRESH_SHARE = 0
+# A film is there at once.
+live.FRESH_SHARE, live._waits = -1, itertools.count().__next__
 decoder.listen()
 for descriptor in (1, 2):
     os.write(descriptor, b"Corrupt JPEG data: 2 extraneous bytes before marker 0xd9 s3cret\\n")

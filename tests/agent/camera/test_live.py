@@ -20,14 +20,28 @@ class Driver:
     """An opened cv2.VideoCapture whose clock moves by what each grab takes.
 
     properties: what it has, whatever it is asked; takes_s: seconds for each grab, the last one
-    for all that follow; after `frames` grabs there is nothing more.
+    for all that follow; decodes_s: of these for decoding; after `frames` grabs there is nothing
+    more.
     """
 
-    def __init__(self, properties=None, takes_s=(0.1,), frames=1000, images=(IMAGE,)):
+    RUSAGE_THREAD = 1
+    # A grab that takes so long has waited for a core alone.
+    held_up_s = 0.0901
+
+    def __init__(
+        self, properties=None, takes_s=(0.1,), frames=1000, images=(IMAGE,), decodes_s=0.0
+    ):
         self.properties = {cv2.CAP_PROP_FPS: 10.0, **(properties or {})}
         self.takes_s, self.frames, self.images = list(takes_s), frames, list(images)
         self.now, self.grabbed, self.released = 0.0, 0, False
         self.asked: list[tuple[int, float]] = []
+        self.decodes_s, self.worked_s, self.ru_nvcsw = decodes_s, 0.0, 0
+
+    def thread_time(self) -> float:
+        return self.worked_s
+
+    def getrusage(self, of: int) -> Driver:
+        return self
 
     def monotonic(self) -> float:
         return self.now
@@ -46,7 +60,10 @@ class Driver:
         return self.properties.get(name, 0.0)
 
     def grab(self) -> bool:
-        self.now += self.takes_s.pop(0) if len(self.takes_s) > 1 else self.takes_s[0]
+        takes_s = self.takes_s.pop(0) if len(self.takes_s) > 1 else self.takes_s[0]
+        self.now += takes_s
+        self.worked_s += self.decodes_s
+        self.ru_nvcsw += takes_s not in (0, self.decodes_s, self.held_up_s)
         self.grabbed += 1
         return self.grabbed <= self.frames
 
@@ -65,6 +82,7 @@ def open_driver(monkeypatch: pytest.MonkeyPatch):
     def open_driver(driver: Driver, query: str = "") -> live.LiveCamera:
         monkeypatch.setattr(opencv.cv2, "VideoCapture", lambda *_: driver)
         monkeypatch.setattr(live, "time", driver)
+        monkeypatch.setattr(live, "resource", driver)
         monkeypatch.setattr(rate, "time", driver)
         return live.open_v4l2(parse(f"v4l2:///dev/null{query}"))
 
@@ -91,6 +109,14 @@ def test_frames_that_waited_in_a_buffer_are_passed_over(open_driver):
     assert driver.grabbed == 5
     assert frame.frame_id == 0
     assert frame.captured_ns == driver.monotonic_ns()
+
+
+def test_frames_that_waited_are_passed_over_however_long_they_take_to_decode(open_driver):
+    """Decoding passed for waiting, and each was half a second old; so did waiting for a core."""
+    driver = Driver(takes_s=[0.1, 0.05, 0.055, Driver.held_up_s, 0.05, 0.1], decodes_s=0.05)
+    camera = open_driver(driver)
+    assert [camera.read().frame_id for _ in range(2)] == [0, 1]
+    assert driver.grabbed == 7
 
 
 def test_a_camera_that_never_catches_up_is_a_fault(open_driver):
@@ -261,11 +287,23 @@ def test_a_camera_with_its_own_trigger_opens_without_a_part_and_gives_every_one(
     driver = OwnTrigger([False, True, True, False, True])
     camera = open_own_trigger(driver)
     assert driver.grabbed == 0
+    # While nobody reads, none of as many as the driver can keep is lost.
+    assert driver.asked == [(cv2.CAP_PROP_BUFFERSIZE, 10)]
     assert [camera.read().frame_id for _ in range(3)] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("comes", [[True, True], [False, False, True, False, True]])
+def test_a_part_whose_picture_opencv_threw_away_is_counted(open_own_trigger, comes: list[bool]):
+    """It does so with the first, also where it then waits in vain for the next; whoever counted
+    parts had each verdict for the part before."""
+    driver = OwnTrigger(comes)
+    driver.properties[cv2.CAP_PROP_POS_MSEC] = 1234.5  # when the last one came
+    camera = open_own_trigger(driver)
+    assert [camera.read().frame_id for _ in range(2)] == [1, 2]
+
+
 def test_a_camera_with_its_own_trigger_that_is_gone_is_a_fault(open_own_trigger):
-    camera = open_own_trigger(OwnTrigger([False], waits_s=0.01))
+    camera = open_own_trigger(OwnTrigger([False, False], waits_s=0.01))
     with pytest.raises(CameraFault, match="no frame"):
         camera.read()
 

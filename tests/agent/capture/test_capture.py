@@ -14,7 +14,7 @@ import pytest
 
 from agent.camera import product
 from agent.capture import Capture, Captured, CaptureState
-from agent.capture.contract import Mode, Opened, Ready, ToChild
+from agent.capture.contract import Missed, Mode, Opened, Ready, ToChild
 from agent.capture.stream import LEAST_STALL_S
 from tests.agent.capture.taking import be_busy, make_capture, take_frame, take_until
 
@@ -100,6 +100,20 @@ def test_every_trigger_gets_its_own_later_frame_in_order(query: str):
         assert capture.take(0.1) is None
 
 
+def test_the_first_part_of_a_camera_that_has_frozen_is_told_from_one_that_it_saw(tmp_path: Path):
+    """No part before it had this picture, and it passed on what was there before its trigger."""
+    faults = tmp_path / "faults"
+    with make_capture(f"synthetic://?rate=50&faults={faults}", "triggered") as capture:
+        capture.start()
+        assert capture.trigger("a")
+        assert not take_frame(capture).frame.repeats
+        new = tmp_path / "new"
+        new.write_text("frozen")
+        new.rename(faults)
+        assert capture.trigger("b")
+        assert take_frame(capture).frame.repeats
+
+
 def test_too_many_triggers_are_refused_until_a_frame_is_taken():
     with make_capture("synthetic://?rate=0", "triggered", pending_limit=2) as capture:
         capture.start()
@@ -107,6 +121,18 @@ def test_too_many_triggers_are_refused_until_a_frame_is_taken():
         assert take_frame(capture).token == "a"
         assert capture.trigger("d")
         assert [take_frame(capture).token for _ in range(2)] == ["b", "d"]
+
+
+def test_triggers_that_are_forgotten_leave_the_next_picture_to_the_next_part():
+    with make_capture("synthetic://?rate=50", "triggered", pending_limit=2) as capture:
+        capture.start()
+        for late in ("ab", "cd"):
+            assert all(capture.trigger(token) for token in late)
+            for token in late:
+                capture.forget(token)
+        assert capture.trigger("e")
+        assert take_frame(capture).token == "e"
+        assert capture.lost_tokens() == ()
 
 
 def test_every_frame_of_a_camera_that_is_triggered_itself_is_given(pictures: Path):
@@ -201,7 +227,7 @@ def deliver(
     capture: Capture, token: str | None, captured_ns: int, skipped: int = 0
 ) -> Captured | None:
     shape, dtype = (2, 2, 3), np.dtype(np.uint8)
-    ready = Ready(0, shape, dtype, 0, "000000", captured_ns, token, skipped)
+    ready = Ready(0, shape, dtype, 0, "000000", captured_ns, token, skipped, False)
     return capture._captured(capture._stream, ready)
 
 
@@ -219,6 +245,16 @@ def test_a_picture_from_before_its_trigger_is_never_given():
     # Nor is one picture given to two parts.
     assert deliver(capture, "c", now_ns) is None
     assert (capture.lost_tokens(), capture.status.stale) == (("c",), 2)
+
+
+def test_the_picture_of_a_forgotten_trigger_that_was_on_its_way_is_nobody_s():
+    capture = make_running("triggered")
+    assert all(capture.trigger(token) for token in "ab")
+    capture.forget("a")
+    assert deliver(capture, "a", time.monotonic_ns()) is None
+    captured = deliver(capture, "b", time.monotonic_ns())
+    assert captured is not None and captured.token == "b"
+    assert (capture.lost_tokens(), capture.status.stale) == ((), 0)
 
 
 @pytest.mark.parametrize(("waits", "lost"), [(False, ("a",)), (True, ())])
@@ -279,10 +315,14 @@ def test_each_part_that_was_missed_is_told_once_and_also_by_the_next_process():
         return capture.missed_parts()
 
     assert [missed(skipped) for skipped in (0, 2, 2, 3)] == [0, 2, 0, 1]
+    # Of those after which no frame comes it tells by themselves.
+    assert capture._handle(capture._stream, Missed(5)) is None
+    assert capture.missed_parts() == 2
+    assert missed(5) == 0
     capture._close()
     capture._stream = Hand()
     assert [missed(skipped) for skipped in (0, 1)] == [0, 1]
-    assert capture.status.skipped == 4
+    assert capture.status.skipped == 6
 
 
 def test_the_server_that_forks_loads_no_library_from_the_folder_it_is_started_in():

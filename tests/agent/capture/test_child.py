@@ -12,7 +12,7 @@ import pytest
 
 from agent.camera import EndOfStream, Frame
 from agent.capture import child
-from agent.capture.contract import Ready, Trigger, Want
+from agent.capture.contract import Cancel, Ended, Missed, Ready, Release, Trigger, Want
 from agent.capture.ring import Ring
 
 
@@ -83,4 +83,110 @@ def test_a_picture_that_was_on_its_way_when_the_trigger_came_is_not_the_part_s()
     with pytest.raises(EndOfStream):
         recorder._read_on(SimpleNamespace(waits=False, read=read), read())
     assert [(ready.frame_id, ready.token) for ready in sent] == [(3, "a")]
+    ring.close()
+
+
+def test_parts_whose_pictures_the_camera_could_not_give_are_missed() -> None:
+    """A driver had thrown one away: every verdict from then on was counted for the part before."""
+    sent: list[Ready] = []
+    ring = Ring(4)
+    recorder = child.Recorder(
+        "v4l2:///dev/video0", "camera_triggered", SimpleNamespace(send=sent.append), ring
+    )
+    numbers = iter([1, 2, 5])
+
+    def read() -> Frame:
+        number = next(numbers, None)
+        if number is None:
+            raise EndOfStream
+        return Frame(np.zeros((2, 2, 3), np.uint8), number, str(number), time.monotonic_ns())
+
+    with pytest.raises(EndOfStream):
+        recorder._keep_all(SimpleNamespace(read=read))
+    assert [(ready.frame_id, ready.skipped) for ready in sent] == [(1, 1), (2, 1), (5, 3)]
+    ring.close()
+
+
+@pytest.mark.parametrize("then", ["room", "end"])
+def test_parts_that_found_no_room_are_told_when_none_comes_after_them(then: str) -> None:
+    """The belt had stopped: they had no verdict, and the next part after the break their number."""
+    sent: list[object] = []
+    ring = Ring(2)
+    recorder = child.Recorder(
+        "v4l2:///dev/video0", "camera_triggered", SimpleNamespace(send=sent.append), ring
+    )
+    for number in range(4):
+        recorder._keep(Frame(np.zeros((2, 2, 3), np.uint8), number, str(number), 0))
+    for each in sent[:2] if then == "room" else []:
+        recorder.hear(Release(each.slot))
+    if then == "end":
+        recorder._finish()
+    assert sent[2:] == [Missed(2), *([Ended()] if then == "end" else [])]
+    recorder._free = [0]
+    recorder._keep(Frame(np.zeros((2, 2, 3), np.uint8), 4, "4", 0))
+    assert sent[-1].skipped == 2
+    ring.close()
+
+
+def test_a_part_that_needs_no_picture_any_more_takes_none_and_no_room() -> None:
+    """Each took one, and all that came after it had that of a later part."""
+    sent: list[Ready] = []
+    ring = Ring(1)
+    recorder = child.Recorder(
+        "v4l2:///dev/video0", "triggered", SimpleNamespace(send=sent.append), ring
+    )
+    heard = iter(
+        [
+            [Trigger("kept", 0), Trigger("waiting", 0)],
+            [Cancel("kept"), Cancel("waiting")],
+            [Trigger("next", 0)],
+        ]
+    )
+    numbers = itertools.count()
+
+    def read() -> Frame:
+        messages = next(heard, None)
+        if messages is None:
+            raise EndOfStream
+        for message in messages:
+            recorder.hear(message)
+        number = next(numbers)
+        image = np.full((2, 2, 3), number, np.uint8)
+        return Frame(image, number, str(number), time.monotonic_ns())
+
+    first = Frame(np.full((2, 2, 3), 9, np.uint8), 9, "9", 0)
+    with pytest.raises(EndOfStream):
+        recorder._read_on(SimpleNamespace(waits=False, read=read), first)
+    recorder.hear(Want())
+    assert [(ready.frame_id, ready.token) for ready in sent] == [(2, "next")]
+    ring.close()
+
+
+def test_a_picture_that_the_camera_gives_again_says_so() -> None:
+    """Of a camera that had frozen, the part got the last picture from before its trigger."""
+    sent: list[Ready] = []
+    ring = Ring(4)
+    recorder = child.Recorder(
+        "v4l2:///dev/video0", "triggered", SimpleNamespace(send=sent.append), ring
+    )
+    levels = iter([1, 2, 2, 3])
+    numbers = itertools.count()
+
+    def read() -> Frame:
+        level = next(levels, None)
+        if level is None:
+            raise EndOfStream
+        number = next(numbers)
+        image = np.full((32, 32, 3), level, np.uint8)
+        recorder.hear(Want())
+        recorder.hear(Trigger(str(number), 0))
+        return Frame(image, number, str(number), time.monotonic_ns())
+
+    with pytest.raises(EndOfStream):
+        recorder._read_on(SimpleNamespace(waits=False, read=read), read())
+    assert [(ready.frame_id, ready.repeats) for ready in sent] == [
+        (1, False),
+        (2, True),
+        (3, False),
+    ]
     ring.close()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from multiprocessing import forkserver
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,6 +18,8 @@ import pytest
 
 from agent.capture import Capture, CaptureState
 from agent.capture import capture as capture_module
+from agent.capture import stream as stream_module
+from agent.capture.contract import Opened
 from agent.capture.stream import KILL_WAIT_S, LEAST_STALL_S
 from agent.client.subscriber import SILENT_S
 from agent.errors import InputError
@@ -55,6 +58,29 @@ def test_a_dead_or_hung_process_is_a_fault_and_the_camera_comes_back(death: sign
         assert capture.status.reason == ""
         assert capture.status.restarts >= 1
         assert gone(first_pid)
+
+
+def test_a_pause_of_the_whole_machine_costs_no_camera(monkeypatch: pytest.MonkeyPatch):
+    """The line woke up first and killed a healthy camera for its silence."""
+    clock = SimpleNamespace(now_ms=0, beat_ms=0)
+    monkeypatch.setattr(
+        stream_module, "time", SimpleNamespace(monotonic_ns=lambda: clock.now_ms * 1_000_000)
+    )
+    stream = stream_module.Stream.__new__(stream_module.Stream)
+    stream.opened, stream._least_stall_s = Opened({}, 0.033, waits=False), LEAST_STALL_S
+    stream._ring = SimpleNamespace(last_beat_ns=lambda: clock.beat_ms * 1_000_000)
+    stream._looked_ns = stream._silent_ns = 0
+
+    def is_lost(now_ms: int, beat_ms: int) -> bool:
+        clock.now_ms, clock.beat_ms = now_ms, beat_ms
+        return stream._stall() is not None
+
+    assert not is_lost(1020, 1000)
+    assert not is_lost(3000, 1000)  # both had stood still
+    assert not is_lost(3040, 3030)
+    # One that is silent while the line looks is lost as ever.
+    assert [is_lost(now_ms, 3050) for now_ms in (3100, 3150, 3200)] == [False] * 3
+    assert is_lost(3201, 3050)
 
 
 def test_a_process_that_is_stuck_in_the_kernel_is_left_behind(monkeypatch: pytest.MonkeyPatch):

@@ -63,6 +63,10 @@ class HandCamera:
         self.pending.append(token)
         return True
 
+    def forget(self, token: str) -> None:
+        if token in self.pending:
+            self.pending.remove(token)
+
     descriptor = None
 
     def take(self, timeout_s: float, *, want: bool = True) -> Captured | None:
@@ -76,12 +80,14 @@ class HandCamera:
         missed, self.missed = self.missed, 0
         return missed
 
-    def deliver(self, shape: tuple[int, ...] = (*SIZE, 3), triggered: bool = True) -> None:
+    def deliver(
+        self, shape: tuple[int, ...] = (*SIZE, 3), triggered: bool = True, repeats: bool = False
+    ) -> None:
         """A frame: for the oldest trigger, or of a free run."""
         token = self.pending.popleft() if triggered else None
         # A picture like no other, as every exposure is.
         image = np.full(shape, self.delivered % 251, np.uint8)
-        frame = Frame(image, self.delivered, f"{self.delivered:06d}", time.monotonic_ns())
+        frame = Frame(image, self.delivered, f"{self.delivered:06d}", time.monotonic_ns(), repeats)
         self.waiting.append(Captured(frame, token))
         self.delivered += 1
 

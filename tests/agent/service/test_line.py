@@ -231,8 +231,8 @@ def test_a_line_that_has_a_part_in_every_turn_beats(make_rig: MakeRig) -> None:
     assert len(rig.heartbeats) > beats
 
 
-def test_an_engine_that_hangs_silences_the_heartbeat(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+def test_an_engine_that_hangs_silences_the_heartbeat_and_is_told_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(worker_module, "LEAST_HUNG_S", 0.05)
     rig.engine.goes_on.clear()
@@ -245,6 +245,9 @@ def test_an_engine_that_hangs_silences_the_heartbeat(
     while time.monotonic() < due_s:
         rig.line.turn()
     assert len(rig.heartbeats) == beats
+    assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == [
+        "the inspection of a part does not end: the engine hangs, no heartbeat is sent"
+    ]
 
 
 def test_systemd_is_not_told_of_a_station_whose_inspections_do_not_end(
@@ -332,6 +335,15 @@ def test_the_same_picture_again_is_a_fault_of_the_camera_and_passes_with_the_nex
         ("CAMERA_FAULT", "frozen: the same picture as before"),
         (None, None),
     ]
+
+
+def test_a_picture_that_the_camera_had_given_before_its_trigger_passes_no_part(rig: Rig) -> None:
+    """The first part after it froze was judged on what stood there before."""
+    rig.line.trigger("A", None)
+    rig.camera.deliver(repeats=True)
+    rig.turn()
+    assert rig.verdicts == [("A", NONE, "CAMERA_FAULT")]
+    assert rig.line._faults.picture == "frozen: the same picture as before"
 
 
 def test_a_station_that_must_not_run_without_its_journal_decides_nothing_meanwhile(

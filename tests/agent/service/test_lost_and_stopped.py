@@ -55,8 +55,6 @@ def test_a_stopped_station_answers_not_ready_until_it_is_started(rig: Rig) -> No
     rig.line.trigger("A", None)
     rig.line.stop()
     assert rig.line.trigger("B", None) is Reason.NOT_READY
-    rig.camera.deliver()
-    rig.turn()
     assert rig.verdicts == [("A", NONE, "INTERRUPTED"), ("B", NONE, "NOT_READY")]
     rig.line.start()
     rig.line.trigger("C", None)
@@ -80,7 +78,6 @@ def test_parts_that_were_open_when_the_machine_fell_asleep_get_no_decision(
         rig.line.turn()
     assert rig.verdicts == [("A", NONE, "INTERRUPTED"), ("B", NONE, "INTERRUPTED")]
     rig.engine.goes_on.set()
-    rig.camera.deliver()
     rig.turn()
     rig.line.trigger("C", None)
     rig.camera.deliver()
