@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import dropwhile
 
+from agent.gate.speed import STEPS_S, Speed
 from agent.trouble import Trouble
 
 # A belt that moves on by half a window in less time, or back by as much, has not moved: its
 # encoder was set anew, or lost.
 FASTEST_S = 0.005
-# A count that is brought in steps is brought so often at least.
-STEPS_S = 0.1
 # An encoder that has not counted for so long, and for so many times as long as between its last
 # counts, stands still.
 STILL_S, STILL_STEPS = 0.1, 4
@@ -24,11 +24,16 @@ MOST_PARTS = 10_000
 
 @dataclass
 class _Part:
-    """due: where the belt stands when the part is at the gate; refused outranks passed."""
+    """due: where the belt stands when the part is at the gate; refused outranks passed.
+
+    It came to the sensor between since_ns and entered_ns, so it may be due from due_from on.
+    """
 
     part_id: str
     due: int
-    entered_ns: int = field(default_factory=lambda: time.monotonic_ns())
+    due_from: float
+    since_ns: int
+    entered_ns: int
     passed: bool = False
     refused: bool = False
 
@@ -39,19 +44,18 @@ class Counts:
 
     passed: int = 0
     rejected: int = 0
-    late: int = 0
-    """PASS that came when its part was at the gate, or not on the belt."""
 
 
 class Belt:
     """Parts on their way. Its position is a number that grows: nanoseconds, or encoder counts.
 
     A part is at the gate while the position is within half a window of where it is due. Whatever
-    is doubtful is refused: two parts at the gate at once, unless both may pass; a part id that is
-    on the belt twice; all that is on the belt when its position jumps, or when a part comes while
-    the encoder stands still or where another one has come: the belt has brought it, unseen by the
-    encoder, and how far it has moved is unknown. Nothing passes while the encoder stands still:
-    the belt does as well, or what is at the gate is unknown.
+    is doubtful is refused: a part while another one may be at the gate as well, unless both may
+    pass; a part id that is on the belt twice; all that is on the belt when its position jumps, or
+    when a part comes while the encoder stands still or where another one has come: the belt has
+    brought it, unseen by the encoder, and how far it has moved is unknown. Nothing passes while
+    the encoder stands still: the belt does as well, or what is at the gate is unknown. Until that
+    is known the belt may have gone on from its last count, as fast as it came there.
     """
 
     def __init__(self, travel: int, window: int, *, counted: bool) -> None:
@@ -69,6 +73,7 @@ class Belt:
         # Between its last two moves, and before each of these.
         self._step_s = 0.0
         self._pauses_s: deque[float] = deque((0.0, 0.0), maxlen=2)
+        self._speed = Speed()
         self._jumped = Trouble(
             "the encoder jumps (set anew, or begun again after its highest count?), and all that "
             "is on the belt is rejected"
@@ -80,10 +85,17 @@ class Belt:
         self._backwards = Trouble("the encoder counts backwards, and no part comes to the gate")
         self.counts = Counts()
 
-    def enter(self, part_id: str, position: int) -> None:
-        """A part begins its way."""
+    def enter(self, part_id: str, position: int, since_ns: int | None = None) -> None:
+        """A part begins its way.
+
+        since_ns: on the monotonic clock; it has not come before this. Without it, it comes now.
+        """
         self.move(position)
-        part = _Part(part_id, position + self._travel)
+        entered_ns = time.monotonic_ns()
+        since_ns = entered_ns if since_ns is None else min(since_ns, entered_ns)
+        due = position + self._travel
+        read_late = self._way_in(entered_ns - since_ns)
+        part = _Part(part_id, due, due - read_late, since_ns, entered_ns)
         for other in self._parts:
             if other.part_id == part_id:
                 other.refused = part.refused = True
@@ -99,23 +111,45 @@ class Belt:
             self.counts.rejected += len(self._parts)
             self._parts.clear()
 
-    def age_ms(self, part_id: str) -> float | None:
-        """Milliseconds since a part entered; None when none of this id is on the belt."""
-        for part in self._parts:
-            if part.part_id == part_id:
-                return (time.monotonic_ns() - part.entered_ns) / 1e6
+    def doubt(self, part_id: str, ago_ms: float, in_view_ms: float) -> str | None:
+        """Why a picture that was taken so long ago, or before, may show another part.
+
+        None when it shows this one, or this one is not on the belt.
+        """
+        taken_ns = time.monotonic_ns() - ago_ms * 1e6
+        from_it_on = list(dropwhile(lambda part: part.part_id != part_id, self._parts))
+        if not from_it_on:
+            return None
+        part = from_it_on[0]
+        if taken_ns < part.entered_ns:
+            return "its picture was taken before it had come to the sensor"
+        after_ms = (taken_ns - part.since_ns) / 1e6
+        if after_ms > in_view_ms:
+            return (
+                f"its picture may have been taken {after_ms:.0f} ms after it had come to the "
+                f"sensor, in_view_ms is {in_view_ms:g}"
+            )
+        for other in from_it_on:
+            is_bounce = other.entered_ns - part.since_ns <= BOUNCE_NS
+            if other.part_id != part_id and not is_bounce and other.since_ns < taken_ns:
+                return (
+                    f"its picture may have been taken after the next part, {other.part_id}, had "
+                    "come to the sensor"
+                )
         return None
 
-    def allow(self, part_id: str, position: int) -> None:
-        """A PASS. It counts when the part is not at the gate yet."""
+    def allow(self, part_id: str, position: int) -> str | None:
+        """A PASS, which counts when the part is not at the gate yet; why it does not count."""
         self.move(position)
         on_belt = [part for part in self._parts if part.part_id == part_id]
-        for part in on_belt:
-            if position < part.due - self._half:
-                part.passed = True
-            else:
-                self.counts.late += 1
-        self.counts.late += not on_belt
+        in_time = [part for part in on_belt if position < part.due - self._half]
+        for part in in_time:
+            part.passed = True
+        if not in_time:
+            return "it is at the gate already, or not on the belt"
+        if any(part.refused for part in in_time):
+            return "it is refused: its id is on the belt twice, or what was said is taken back"
+        return None
 
     def refuse(self, part_id: str) -> None:
         """Anything but a PASS; no PASS after it counts."""
@@ -133,8 +167,13 @@ class Belt:
         self.move(position)
         if self._stands_still():
             return False
-        at_gate = [part for part in self._parts if abs(position - part.due) <= self._half]
-        return bool(at_gate) and all(part.passed and not part.refused for part in at_gate)
+        # Its count opens the gate; whoever may be there by the way since then shuts it.
+        reach: float = position + self._half
+        if self._counted:
+            reach += self._way_in((time.monotonic() - self._moved_s) * 1e9)
+        near = [p for p in self._parts if position - self._half <= p.due and p.due_from <= reach]
+        is_any_there = any(part.due <= position + self._half for part in near)
+        return is_any_there and all(part.passed and not part.refused for part in near)
 
     def move(self, position: int) -> None:
         """Take in where the belt stands; parts behind the gate are forgotten."""
@@ -145,6 +184,10 @@ class Belt:
                 self._jumped.came(f"from {self._position} to {position}")
                 self.counts.rejected += len(self._parts)
                 self._parts.clear()
+                self._speed.begin_anew()
+            elif self._stands_still():
+                self._speed.begin_anew()
+            self._speed.moved(now_s, position)
             self._pauses_s.append(now_s - self._moved_s)
             self._moved_s, self._step_s = now_s, min(now_s - self._moved_s, STEPS_S)
         self._position = position
@@ -156,6 +199,10 @@ class Belt:
                 self.counts.passed += 1
             else:
                 self.counts.rejected += 1
+
+    def _way_in(self, ns: float) -> float:
+        """How far the belt goes meanwhile: nanoseconds, or counts."""
+        return ns / 1e9 * self._speed.per_s if self._counted else ns
 
     def _came_unseen(self, part: _Part) -> bool:
         """Whether the belt has brought a part and the encoder has not counted."""

@@ -47,7 +47,9 @@ class Output(Section):
 class Travel(Section):
     """From where a part is seen to the gate: in time, or in counts of an encoder."""
 
-    delay_ms: Milliseconds | None = Field(None, description="for a steady belt")
+    delay_ms: Milliseconds | None = Field(
+        None, description="for a belt that never stops: after any stop wrong parts are let through"
+    )
     window_ms: Milliseconds | None = Field(None, description="how long a part is at the gate")
     encoder: str | None = Field(
         None, pattern=r"^file://", description="file:// with the count, for a belt that may stop"
@@ -94,8 +96,8 @@ class GateFile(Section):
     output: Output = Field(description="what it drives")
     travel: Travel = Field(description="from the sensor to the gate")
     in_view_ms: Milliseconds = Field(
-        description="how long after the sensor a part is still before the camera: a picture "
-        "taken later may show another part, and lets nothing through",
+        description="how long after the sensor a part is still before the camera, where the belt "
+        "is fastest: a picture taken later may show another part, and lets nothing through",
     )
     accept_simulated: bool = Field(
         False, description="let parts through on pictures that no camera took; for trials only"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 
 import zmq
@@ -48,6 +49,7 @@ class RejectGate:
     Attributes:
         malformed: verdicts that could not be read.
         refused: triggers that the station did not accept.
+        unused: PASSes that let nothing through.
     """
 
     def __init__(self, gate: GateFile, sensor: Sensor, output: Output, position: Position) -> None:
@@ -65,12 +67,17 @@ class RejectGate:
         self._belt = Belt(travel.distance, travel.window, counted=travel.encoder is not None)
         self._context = client_context()
         # Nothing was heard yet.
-        self._heard_at_s = -SILENT_S
+        self._heard_at_s = -math.inf
         self._silent = True
         self._sleep = SleepWatch()
         self.malformed = Trouble("a verdict cannot be read (is the station newer than the gate?)")
         self.refused = Trouble("the station does not accept a trigger")
+        self.unused = Trouble("a PASS is not used")
         self._unheard = Trouble("the station does not hear a trigger")
+        self._never_heard = Trouble(
+            "nothing is heard from the station, and all is rejected (is it running, are site, line "
+            "and name as in its station file, and where it has keys, may this gate's read?)"
+        )
         self._connect()
 
     @property
@@ -78,9 +85,9 @@ class RejectGate:
         """What was let through and what not, and what went wrong, in words."""
         counts = self._belt.counts
         return (
-            f"{counts.passed} passed, {counts.rejected} rejected, {counts.late} PASS too late; "
-            f"{self.malformed.count} verdicts not readable, {self.refused.count} triggers not "
-            f"accepted, {self._sensor.malformed} lines without a part id"
+            f"{counts.passed} passed, {counts.rejected} rejected, {self.unused.count} PASS not "
+            f"used; {self.malformed.count} verdicts not readable, {self.refused.count} triggers "
+            f"not accepted, {self._sensor.malformed} lines without a part id"
         )
 
     def turn(self) -> None:
@@ -95,9 +102,12 @@ class RejectGate:
         poller.register(self._sensor.descriptor, zmq.POLLIN)
         poller.poll(LOOK_MS)
         try:
-            for part_id in self._sensor.parts():
-                self._enter(part_id)
-            self._listen()
+            # Before the sensor is read: of each picture it is known then who had come before it.
+            heard = self._receive()
+            for part_id, since_ns in self._sensor.parts():
+                self._enter(part_id, since_ns)
+            for frames in heard:
+                self._hear(frames)
             self._supervise()
             self._output.drive(self._belt.may_pass(self._position()) and not self._silent)
         except BaseException:
@@ -121,22 +131,22 @@ class RejectGate:
             self._context, zmq.DEALER, endpoints.commands, self._key, immediate=True
         )
 
-    def _enter(self, part_id: str) -> None:
-        self._belt.enter(part_id, self._position())
+    def _enter(self, part_id: str, since_ns: int) -> None:
+        self._belt.enter(part_id, self._position(), since_ns)
         try:
             self._commands.send_json({"op": "trigger", "part_id": part_id}, zmq.NOBLOCK)
         except zmq.Again:
             self._unheard.came(f"part {part_id}")
 
-    def _listen(self) -> None:
+    def _receive(self) -> list[list[bytes]]:
         while self._commands.poll(0):
             answer = self._commands.recv()
             if not _is_accepted(answer):
                 self.refused.came(answer[:EXAMPLE_BYTES])
-        for _ in range(MESSAGES_A_TURN):
-            if not self._verdicts.poll(0):
-                return
-            self._hear(self._verdicts.recv_multipart())
+        heard: list[list[bytes]] = []
+        while len(heard) < MESSAGES_A_TURN and self._verdicts.poll(0):
+            heard.append(self._verdicts.recv_multipart())
+        return heard
 
     def _hear(self, frames: list[bytes]) -> None:
         self._heard_at_s = time.monotonic()
@@ -149,26 +159,24 @@ class RejectGate:
             self.malformed.came(frames[-1][:EXAMPLE_BYTES])
             self._belt.refuse_all()
             return
-        if self._is_valid_pass(verdict):
-            self._belt.allow(verdict.part_id, self._position())
-        else:
-            self._belt.refuse(verdict.part_id)
-
-    def _is_valid_pass(self, verdict: Verdict) -> bool:
         if verdict.verdict is not Outcome.PASS or verdict.late:
-            return False
+            self._belt.refuse(verdict.part_id)
+        elif (doubt := self._doubt(verdict)) is not None:
+            self._belt.refuse(verdict.part_id)
+            self.unused.came(f"part {verdict.part_id}: {doubt}")
+        elif (too_late := self._belt.allow(verdict.part_id, self._position())) is not None:
+            self.unused.came(f"part {verdict.part_id}: {too_late}")
+
+    def _doubt(self, verdict: Verdict) -> str | None:
+        """Why a PASS is none for the part of its id."""
         if verdict.simulated and not self._gate.accept_simulated:
-            return False
+            return "no camera took its picture (for trials: accept_simulated)"
         stages = verdict.durations_ms
         if stages.queue is None or stages.inference is None or stages.decide is None:
-            return False
-        age_ms = self._belt.age_ms(verdict.part_id)
-        if age_ms is None:
-            return True  # for the belt to count as late
-        # The picture was taken at least so long ago as its stages lasted: by the gate's own clock,
-        # no later than this after the part had entered. One taken before shows another part.
-        taken_ms = age_ms - (stages.queue + stages.inference + stages.decide)
-        return 0 <= taken_ms <= self._gate.in_view_ms
+            return "when its picture was taken is not told"
+        # The picture was taken at least so long ago as its stages lasted, by the gate's own clock.
+        ago_ms = stages.queue + stages.inference + stages.decide
+        return self._belt.doubt(verdict.part_id, ago_ms, self._gate.in_view_ms)
 
     def _supervise(self) -> None:
         if self._sleep.has_slept():
@@ -179,6 +187,10 @@ class RejectGate:
         if silent:
             self._belt.refuse_all()
             if now_s - self._connected_at_s > CONNECT_AGAIN_S:
+                if self._heard_at_s == -math.inf:
+                    place = self._gate.station
+                    where = f"{place.site}/{place.line}/{place.name}"
+                    self._never_heard.came(f"{where} at {self._gate.endpoints.verdicts}")
                 self._verdicts.close(linger=0)
                 self._commands.close(linger=0)
                 self._connect()

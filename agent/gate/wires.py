@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import stat
@@ -17,13 +18,19 @@ from agent.errors import InputError
 from agent.names import Identifier
 from agent.trouble import Trouble
 
+log = logging.getLogger(__name__)
+
 # As in a trigger.
 PART_ID = TypeAdapter(Identifier)
 READ_BYTES, EXAMPLE_BYTES = 4096, 128
+# No pipe holds more (fs.pipe-max-size).
+PIPE_BYTES = 1 << 20
 # Whoever rewrites a file empties it first, and has written it again so soon.
 REWRITTEN_S, READ_AGAIN_S = 0.1, 0.001
 
 Position = Callable[[], int]
+# A part id, and the time on the monotonic clock in nanoseconds before which it has not come.
+Seen = tuple[str, int]
 
 
 class Sensor(Protocol):
@@ -35,7 +42,7 @@ class Sensor(Protocol):
     def malformed(self) -> int:
         """What it brought that is no part."""
 
-    def parts(self) -> list[str]: ...
+    def parts(self) -> list[Seen]: ...
 
     def close(self) -> None: ...
 
@@ -68,32 +75,52 @@ class FifoSensor:
             self.descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise InputError(f"cannot open the sensor {path}: {error.strerror}") from error
-        self._rest = b""
+        # When the pipe was read empty last: what it brings next has come since.
+        self._since_ns = time.monotonic_ns()
+        self._rest = self._empty(path)
         self._malformed = Trouble("the sensor brings what is no part id")
 
     @property
     def malformed(self) -> int:
         return self._malformed.count
 
-    def parts(self) -> list[str]:
+    def parts(self) -> list[Seen]:
         """The ids that have come; what is none is told, and its part will find no PASS."""
-        try:
-            *lines, self._rest = (self._rest + os.read(self.descriptor, READ_BYTES)).split(b"\n")
-        except BlockingIOError:
-            return []
+        began_ns, since_ns = time.monotonic_ns(), self._since_ns
+        read = self._read(READ_BYTES)
+        *lines, self._rest = (self._rest + read).split(b"\n")
         found = []
         if len(self._rest) > READ_BYTES:
             self._malformed.came(self._rest[:EXAMPLE_BYTES])
             self._rest = b""
+        if len(read) < READ_BYTES and not self._rest:
+            self._since_ns = began_ns
         for line in lines:
             try:
-                found.append(PART_ID.validate_python(line.decode()))
+                found.append((PART_ID.validate_python(line.decode()), since_ns))
             except ValueError:
                 self._malformed.came(line[:EXAMPLE_BYTES])
         return found
 
     def close(self) -> None:
         os.close(self.descriptor)
+
+    def _read(self, at_most: int) -> bytes:
+        try:
+            return os.read(self.descriptor, at_most)
+        except BlockingIOError:
+            return b""
+
+    def _empty(self, path: Path) -> bytes:
+        """Drop the ids that have waited, and return the beginning of one that is just coming."""
+        *lines, rest = self._read(PIPE_BYTES).split(b"\n")
+        if lines:
+            log.warning(
+                "what waited in %s is dropped, as its parts have gone by: %d lines",
+                path,
+                len(lines),
+            )
+        return rest
 
 
 class GpioSensor:
@@ -112,15 +139,15 @@ class GpioSensor:
         self._start = secrets.token_hex(4)
         self._number = 0
 
-    def parts(self) -> list[str]:
+    def parts(self) -> list[Seen]:
         try:
             events = self._request.read_edge_events() if self._request.wait_edge_events(0) else []
         except OSError as error:
             raise InputError(f"cannot read the sensor's GPIO line: {error.strerror}") from error
         found = []
-        for _ in events:
+        for event in events:
             self._number += 1
-            found.append(f"{self._start}-{self._number}")
+            found.append((f"{self._start}-{self._number}", event.timestamp_ns))
         return found
 
     def close(self) -> None:

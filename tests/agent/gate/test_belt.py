@@ -197,8 +197,7 @@ def test_what_was_on_the_belt_when_its_encoder_was_set_anew_does_not_come_back(
     belt.enter("A", 0)
     for position in range(1, 51):
         belt.move(position)
-    assert belt.age_ms("A") is not None
-    belt.allow("A", 50)
+    assert belt.allow("A", 50) is None
     assert [belt.may_pass(position) for position in range(51, 101)][-1]
 
 
@@ -256,13 +255,167 @@ def test_an_encoder_that_dies_soon_after_a_stop_closes_the_gate(clock: SimpleNam
     assert not belt.may_pass(TRAVEL)
 
 
-def test_a_part_is_as_old_as_the_milliseconds_since_it_entered(
+def test_a_picture_shows_a_part_from_when_it_came_until_it_is_out_of_view(
     belt: Belt, clock: SimpleNamespace
 ) -> None:
     belt.enter("A", 0)
     clock.s += 0.25
-    assert belt.age_ms("A") == 250.0
-    assert belt.age_ms("B") is None
+    doubts = [belt.doubt("A", ago_ms, in_view_ms=100.0) for ago_ms in (251.0, 249.0, 151.0, 149.0)]
+    assert [doubt is None for doubt in doubts] == [False, True, True, False]
+    assert "before it had come" in str(doubts[0])
+    assert "taken 101 ms after" in str(doubts[3]) and "in_view_ms is 100" in str(doubts[3])
+    assert belt.doubt("B", 0.0, in_view_ms=100.0) is None  # it is not on the belt
+
+
+def test_a_part_whose_edge_was_read_late_is_out_of_view_by_its_edge(
+    belt: Belt, clock: SimpleNamespace
+) -> None:
+    """The gate was held up: by its reading alone a picture of the part behind looked in time."""
+    clock.s = 0.05
+    belt.enter("B", 50, since_ns=0)
+    clock.s = 0.15
+    assert "taken 140 ms after" in str(belt.doubt("B", 10.0, in_view_ms=100.0))
+    assert belt.doubt("B", 51.0, in_view_ms=100.0) is None
+
+
+def test_a_picture_that_was_taken_when_the_next_part_had_come_may_show_that(
+    belt: Belt, clock: SimpleNamespace
+) -> None:
+    """The belt was faster than in_view_ms was set for, and the next part's PASS was this one's."""
+    belt.enter("A", 0)
+    clock.s = 0.2
+    belt.enter("B", 50)
+    clock.s = 0.25
+    assert "the next part, B, had come" in str(belt.doubt("A", 49.0, in_view_ms=300.0))
+    assert belt.doubt("A", 51.0, in_view_ms=300.0) is None
+    assert belt.doubt("B", 49.0, in_view_ms=300.0) is None
+
+
+def test_an_edge_of_the_same_part_is_no_next_part(belt: Belt, clock: SimpleNamespace) -> None:
+    belt.enter("A", 0)
+    clock.s = 0.09
+    belt.enter("A trembles", 90)
+    clock.s = 0.15
+    assert belt.doubt("A", 10.0, in_view_ms=300.0) is None
+
+
+def test_of_two_edges_that_were_read_late_the_second_may_be_the_next_part(
+    belt: Belt, clock: SimpleNamespace
+) -> None:
+    clock.s = 0.13
+    belt.enter("A", 130, since_ns=0)
+    belt.enter("B", 130, since_ns=0)
+    clock.s = 0.15
+    assert "the next part, B" in str(belt.doubt("A", 10.0, in_view_ms=300.0))
+    assert belt.doubt("B", 10.0, in_view_ms=300.0) is None
+
+
+def test_a_part_that_was_read_late_closes_the_gate_from_when_it_may_be_there(
+    clock: SimpleNamespace,
+) -> None:
+    """Both were read late, the rejected one later still: it was there in its neighbour's window."""
+    belt = Belt(850_000_000, 120_000_000, counted=False)
+
+    def at(ms: int) -> int:
+        clock.s = ms / 1000
+        return ms * 1_000_000
+
+    belt.enter("A", at(80), since_ns=0)
+    belt.allow("A", at(100))
+    belt.enter("B", at(225), since_ns=130_000_000)
+    belt.refuse("B")
+    open_at = [ms for ms in range(700, 1200) if belt.may_pass(at(ms))]
+    assert open_at == list(range(870, 920))  # B may be there from 130 + 850 - 60 on
+
+
+@pytest.mark.parametrize("step", [1, 20])
+def test_an_encoder_whose_count_is_late_closes_the_gate_when_the_part_behind_may_be_there(
+    clock: SimpleNamespace, step: int
+) -> None:
+    """What wrote it was held up for 95 ms: the gate stayed open, and the reject went through."""
+    belt = Belt(850, 120, counted=True)
+    open_at = []
+    for ms in range(985):
+        clock.s = ms / 1000
+        count = min(ms, 890) // step * step
+        if ms == 0:
+            belt.enter("A", count)
+            belt.allow("A", count)
+        if ms == 130:
+            belt.enter("B", 130)
+            belt.refuse("B")
+        if belt.may_pass(count):
+            open_at.append(ms)
+    # The window of A, and what is left until that of B.
+    assert open_at[0] in range(790, 790 + step)
+    assert open_at[-1] in range(900, 921)
+
+
+def test_a_count_that_is_late_as_the_belt_runs_again_closes_the_gate_as_well(
+    clock: SimpleNamespace,
+) -> None:
+    """The standstill before is not how slowly it runs."""
+    belt = Belt(TRAVEL, WINDOW, counted=True)
+    belt.enter("A", 0)
+    for part, passes_by in (("A", range(1, 31)), ("B", range(31, 91))):
+        for position in passes_by:
+            clock.s += 0.001
+            belt.move(position)
+        if part == "A":
+            belt.allow("A", 30)
+            belt.enter("B", 30)
+            belt.refuse("B")
+    clock.s += 60.0
+    for position in range(91, 96):
+        clock.s += 0.001
+        assert belt.may_pass(position)
+    clock.s += 0.024
+    assert belt.may_pass(95)
+    clock.s += 0.002
+    assert not belt.may_pass(95)
+
+
+def test_a_count_that_is_late_after_a_jump_closes_the_gate_as_well(
+    clock: SimpleNamespace,
+) -> None:
+    """The way back to nought is not how slowly it runs."""
+    belt = Belt(60, WINDOW, counted=True)
+    belt.move(1000)
+    belt.move(1001)
+    open_at = []
+    for ms in range(100):
+        clock.s += 0.001
+        count = min(ms, 70)
+        if ms == 1:
+            belt.enter("A", count)
+            belt.allow("A", count)
+        if ms == 31:
+            belt.enter("B", count)
+            belt.refuse("B")
+        if belt.may_pass(count):
+            open_at.append(ms)
+    assert open_at == list(range(51, 81))
+
+
+def test_a_sensor_that_dates_by_another_clock_brings_no_part_later(
+    belt: Belt, clock: SimpleNamespace
+) -> None:
+    belt.enter("A", 0)
+    belt.allow("A", 0)
+    belt.enter("B", 15, since_ns=10**18)
+    belt.refuse("B")
+    assert [belt.may_pass(position) for position in (90, 104, 105)] == [True, True, False]
+    assert "before it had come" in str(belt.doubt("B", 1.0, in_view_ms=100.0))
+
+
+def test_a_pass_that_does_not_count_is_told_why(belt: Belt) -> None:
+    belt.enter("A", 0)
+    assert belt.allow("A", 50) is None
+    assert "at the gate already, or not on the belt" in str(belt.allow("A", 95))
+    assert "at the gate already, or not on the belt" in str(belt.allow("B", 95))
+    belt.enter("C", 95)
+    belt.refuse_all()
+    assert "is refused" in str(belt.allow("C", 96))
 
 
 def test_a_slow_belt_with_a_coarse_encoder_does_not_stand_still(clock: SimpleNamespace) -> None:

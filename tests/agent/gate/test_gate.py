@@ -24,11 +24,13 @@ from agent.gate.wires import (
     PART_ID,
     FifoSensor,
     FileOutput,
+    Sensor,
     open_output,
     open_position,
     open_sensor,
 )
 from agent.messaging.topics import Address
+from agent.section import StationName
 from agent.verdict import Durations, Outcome, Reason
 from tests.agent.conftest import free_endpoint
 from tests.agent.factories import make_verdict
@@ -209,7 +211,7 @@ def test_a_pass_that_comes_at_the_gate_is_too_late(rig: Rig) -> None:
     rig.move(95)
     rig.say("A17")
     assert not any(open_at(rig, count) for count in range(95, 120, 5))
-    assert "1 PASS too late" in rig.gate.counts
+    assert "1 PASS not used" in rig.gate.counts
 
 
 def test_a_picture_taken_when_the_part_was_gone_opens_nothing(rig: Rig) -> None:
@@ -232,7 +234,83 @@ def test_a_pass_for_a_part_that_has_left_is_counted(rig: Rig) -> None:
     rig.enter("A17")
     assert not open_at(rig, 111)
     rig.say("A17")
-    assert "1 PASS too late" in rig.gate.counts
+    assert "1 PASS not used" in rig.gate.counts
+
+
+def test_a_part_that_came_before_a_picture_is_known_when_its_verdict_is_judged(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate was held up after it had read the sensor, and the picture was the next part's."""
+    monkeypatch.setattr("agent.gate.belt.BOUNCE_NS", 0)
+    rig.enter("A17")
+    read = rig.sensor.parts
+
+    def is_held_up() -> list[tuple[str, int]]:
+        monkeypatch.setattr(rig.sensor, "parts", read)
+        found = read()
+        rig.at(10)
+        rig.pipe.write_text("A18\n")
+        verdict = make_verdict(part_id="A17", durations_ms=STAGES)
+        rig.publisher.send_multipart([ADDRESS.verdict("tiny"), verdict.to_json()])
+        assert rig.gate._verdicts.poll(LIMIT_S * 1000)
+        return found
+
+    monkeypatch.setattr(rig.sensor, "parts", is_held_up)
+    part = rig.gate._belt._parts[0]
+    rig.turn_until(lambda: part.passed or part.refused)
+    assert part.refused
+
+
+def test_a_part_is_as_old_as_its_sensor_says(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    came = [("A17", time.monotonic_ns() - 61 * 10**9)]
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.sensor, "parts", lambda: came)
+        rig.gate.turn()
+    rig.say("A17")
+    assert not open_at(rig, 100)
+    assert rig.gate.unused.count == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings", "why"),
+    [
+        ({"simulated": True}, {"accept_simulated": False}, "no camera took its picture"),
+        ({}, {"in_view_ms": 0.001}, "in_view_ms is 0.001"),
+        ({"durations_ms": Durations()}, {}, "when its picture was taken is not told"),
+        ({"part_id": "A16"}, {}, "at the gate already, or not on the belt"),
+    ],
+)
+def test_a_pass_that_is_not_used_is_told_with_its_reason(
+    rig: Rig,
+    caplog: pytest.LogCaptureFixture,
+    changes: dict[str, Any],
+    settings: dict[str, Any],
+    why: str,
+) -> None:
+    """The station passed every part, the gate rejected them all, and nobody said why."""
+    rig.gate._gate = rig.gate._gate.model_copy(update=settings)
+    rig.enter("A17")
+    rig.say(**{"part_id": "A17", **changes})
+    (line,) = told(caplog, "a PASS is not used")
+    assert why in line
+    assert "1 PASS not used" in rig.gate.counts
+    rig.say("A17", verdict=Outcome.REJECT)
+    assert rig.gate.unused.count == 1
+
+
+def test_a_gate_that_never_hears_its_station_says_so(
+    rig: Rig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file named another station: triggered and passed, every part was rejected in silence."""
+    monkeypatch.setattr("agent.gate.gate.CONNECT_AGAIN_S", 0.0)
+    settings = rig.gate._gate.model_copy(
+        update={"station": StationName(site="a", line="b", name="d")}
+    )
+    gate = RejectGate(settings, rig.sensor, rig.output, lambda: 0)
+    gate.turn()
+    gate.close()
+    (line,) = told(caplog, "nothing is heard from the station")
+    assert f"a/b/d at {rig.endpoints['verdicts']}" in line
 
 
 def test_a_simulated_picture_opens_nothing_unless_it_is_a_trial(rig: Rig) -> None:
@@ -277,7 +355,7 @@ def test_a_trigger_that_nobody_hears_does_not_wait_for_the_station(rig: Rig) -> 
     away = Endpoints(verdicts=free_endpoint(), commands=free_endpoint())
     settings = rig.gate._gate.model_copy(update={"endpoints": away})
     gate = RejectGate(settings, rig.sensor, rig.output, lambda: 0)
-    gate._enter("A17")
+    gate._enter("A17", 0)
     assert gate._unheard.count == 1
     gate.close()
 
@@ -386,6 +464,10 @@ def test_what_is_no_part_id_enters_nothing_and_is_told(
     assert "5 lines without a part id" in rig.gate.counts
 
 
+def ids(sensor: Sensor) -> list[str]:
+    return [part_id for part_id, _ in sensor.parts()]
+
+
 @pytest.fixture
 def pipe(tmp_path: Path) -> Iterator[tuple[FifoSensor, int]]:
     """A sensor, and where its reader of codes writes."""
@@ -401,9 +483,52 @@ def test_a_part_id_that_comes_in_two_pieces_is_one(pipe: tuple[FifoSensor, int])
     """A serial line brings it so: its end alone is the id of another part."""
     sensor, writer = pipe
     os.write(writer, b"A16\nA1")
-    assert sensor.parts() == ["A16"]
+    assert ids(sensor) == ["A16"]
     os.write(writer, b"7\n")
-    assert sensor.parts() == ["A17"]
+    assert ids(sensor) == ["A17"]
+
+
+def test_an_id_has_not_come_before_the_pipe_was_read_empty(
+    pipe: tuple[FifoSensor, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gate that is held up reads late what came at some time since its look before."""
+    sensor, writer = pipe
+    now = SimpleNamespace(ns=100)
+    monkeypatch.setattr("agent.gate.wires.time.monotonic_ns", lambda: now.ns)
+
+    def look(ns: int, text: bytes = b"") -> list[tuple[str, int]]:
+        if text:
+            os.write(writer, text)
+        now.ns = ns
+        return sensor.parts()
+
+    look(100)
+    assert look(200, b"A1\nA2\n") == [("A1", 100), ("A2", 100)]
+    assert look(300) == []
+    assert look(400, b"A3\nA") == [("A3", 300)]
+    assert look(500, b"4\n") == [("A4", 300)]  # it had begun to come before 400
+    assert look(600, b"A5\n") == [("A5", 500)]
+    line = b"x" * 63 + b"\n"
+    assert len(look(700, line * 65)) == 64  # as much as one look takes
+    assert [since for _, since in look(800)] == [600]
+    assert look(900, b"A6\n") == [("A6", 800)]
+
+
+def test_ids_that_waited_for_the_gate_are_dropped_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each of them triggered the station: parts long gone got verdicts on what was in view."""
+    path = tmp_path / "codes"
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR)
+    os.write(writer, b"A17\n" * 2000 + b"A1")
+    sensor = FifoSensor(path)
+    assert ids(sensor) == []
+    assert told(caplog, "have gone by: 2000 lines")
+    os.write(writer, b"8\n")
+    assert ids(sensor) == ["A18"]
+    os.close(writer)
+    sensor.close()
 
 
 def test_a_line_without_an_end_is_told_once_and_fills_no_memory(
@@ -415,7 +540,7 @@ def test_a_line_without_an_end_is_told_once_and_fills_no_memory(
         assert sensor.parts() == []
     assert (sensor.malformed, sensor._rest) == (1, b"")
     os.write(writer, b"\nA17\n")
-    assert sensor.parts() == ["A17"]
+    assert ids(sensor) == ["A17"]
 
 
 def test_a_reader_of_codes_that_ends_leaves_the_gate_its_core(
@@ -477,8 +602,8 @@ def test_a_station_that_hears_no_triggers_is_told_and_does_not_fill_the_log(
         raise zmq.Again
 
     monkeypatch.setattr(rig.gate, "_commands", SimpleNamespace(send_json=unheard))
-    rig.gate._enter("A1")
-    rig.gate._enter("A2")
+    rig.gate._enter("A1", 0)
+    rig.gate._enter("A2", 0)
     assert told(caplog, "does not hear") == [
         "the station does not hear a trigger, 1 so far: part A1"
     ]
@@ -497,9 +622,8 @@ def test_parts_at_a_gpio_line_have_other_ids_after_a_boot_without_a_clock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """They began again at the same second, and one part's PASS was there for another."""
-    request = SimpleNamespace(
-        fd=0, wait_edge_events=lambda _: True, read_edge_events=lambda: ["up", "up"]
-    )
+    edges = [SimpleNamespace(timestamp_ns=5), SimpleNamespace(timestamp_ns=7)]
+    request = SimpleNamespace(fd=0, wait_edge_events=lambda _: True, read_edge_events=lambda: edges)
     gpiod = SimpleNamespace(
         LineSettings=lambda **_: None,
         line=SimpleNamespace(Direction=SimpleNamespace(INPUT=0), Edge=SimpleNamespace(RISING=0)),
@@ -507,9 +631,10 @@ def test_parts_at_a_gpio_line_have_other_ids_after_a_boot_without_a_clock(
     )
     monkeypatch.setitem(sys.modules, "gpiod", gpiod)
     monkeypatch.setattr("time.time", lambda: 0.0)
-    ids = [each for _ in range(2) for each in open_sensor("gpio:///dev/gpiochip0/4").parts()]
-    assert len(set(ids)) == 4
-    assert all(PART_ID.validate_python(each) and len(each) < 20 for each in ids)
+    parts = [each for _ in range(2) for each in open_sensor("gpio:///dev/gpiochip0/4").parts()]
+    assert [since_ns for _, since_ns in parts] == [5, 7, 5, 7]  # when its edge was, not the look
+    assert len({part_id for part_id, _ in parts}) == 4
+    assert all(PART_ID.validate_python(each) and len(each) < 20 for each, _ in parts)
 
 
 def test_a_gpio_line_is_active_only_while_it_is_driven(monkeypatch: pytest.MonkeyPatch) -> None:
