@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import secrets
@@ -55,6 +56,19 @@ class Output(Protocol):
     def close(self) -> None: ...
 
 
+def _claim(descriptor: int, path: Path) -> None:
+    """Keep another gate away: of two, each knows a half of the parts, and both drive the output.
+
+    Raises:
+        InputError: one has it; this descriptor is closed.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise InputError(f"another gate uses {path}: stop that one, or give another") from None
+
+
 class FifoSensor:
     """A named pipe into which a reader of codes writes one part id a line."""
 
@@ -73,6 +87,7 @@ class FifoSensor:
                 raise InputError(f"{path} is not a named pipe: give another sensor")
             # Open for both: the pipe does not end with the last of its writers.
             self.descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            _claim(self.descriptor, path)
         except OSError as error:
             raise InputError(f"cannot open the sensor {path}: {error.strerror}") from error
         # When the pipe was read empty last: what it brings next has come since.
@@ -190,6 +205,7 @@ class FileOutput:
     def __init__(self, path: Path) -> None:
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            _claim(self._descriptor, path)
         except OSError as error:
             raise InputError(f"cannot open the output {path}: {error.strerror}") from error
         self._path = path

@@ -562,6 +562,16 @@ def test_the_group_may_write_into_the_pipe_whatever_the_umask(tmp_path: Path) ->
     assert (tmp_path / "codes").stat().st_mode & 0o777 == 0o620
 
 
+@pytest.mark.parametrize("wire", [FifoSensor, FileOutput])
+def test_two_gates_share_no_wire(wire: type[FifoSensor] | type[FileOutput], tmp_path: Path) -> None:
+    """Each had half of the parts, and two that came to the gate at once were one to either."""
+    first = wire(tmp_path / "wire")
+    with pytest.raises(InputError, match="another gate uses .*wire"):
+        wire(tmp_path / "wire")
+    first.close()
+    wire(tmp_path / "wire").close()
+
+
 def test_a_file_is_no_sensor(tmp_path: Path) -> None:
     (tmp_path / "codes").write_text("A17\n")
     with pytest.raises(InputError, match="is not a named pipe"):
