@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import zmq
 
+from agent.age import shortcomings
 from agent.bundle import Bundle, open_bundle
 from agent.camera import Settings, settings_digest
 from agent.camera.uri import parse
@@ -164,6 +165,8 @@ def _checked_engine(station: Station, bundle: Bundle, record: CalibrationRecord)
         engine.close()
         raise
     log.info("%s: scores within %.3g of the golden ones", engine.fingerprint, deviation.score)
+    for lack in shortcomings(bundle.manifest):
+        log.warning("the bundle: %s", lack)
     return engine
 
 

@@ -68,6 +68,13 @@ def make(station: Path) -> None:
         run_station(station, lambda _: pytest.fail("it is ready"))
 
 
+def test_the_log_tells_what_a_bundle_of_an_earlier_version_lacks(
+    tmp_path: Path, given: dict[str, dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    make(write_station(tmp_path, TRIGGERED))
+    assert "the bundle: its model was trained on pictures that were shrunk otherwise" in caplog.text
+
+
 def test_every_setting_reaches_what_it_is_for(
     tmp_path: Path, given: dict[str, dict[str, Any]]
 ) -> None:
