@@ -143,7 +143,7 @@ def test_a_table_says_what_it_is_of(plates: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(
         f"{bundle.path} ({bundle.sha256[:12]}) on {plates}: 2 good and 2 defective images\n"
-        "agree: with the verdicts of onnxruntime fp32 on CPU\n"
+        "agree: with the verdicts of onnxruntime fp32 on CPU, on all images\n"
     )
     found = json.loads(kept.read_text())
     rows = found.pop("rows")
