@@ -13,8 +13,9 @@ from agent.camera.base import (
     settings_digest,
 )
 from agent.camera.folder import open_folder
-from agent.camera.live import open_rtsp, open_v4l2
+from agent.camera.rtsp import open_rtsp
 from agent.camera.synthetic import open_synthetic
+from agent.camera.v4l2 import open_v4l2
 from agent.camera.video import open_video
 from agent.errors import InputError
 

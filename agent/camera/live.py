@@ -1,29 +1,24 @@
-"""USB cameras (V4L2) and network cameras (RTSP) through OpenCV.
+"""Cameras that show the world as it goes by, through OpenCV.
 
-What OpenCV does not do is done here: time-outs short enough for a line, settings read back
-because drivers round and ignore what they are asked, and no stale frames after a stall.
+What OpenCV does not do is done here: no stale frames after a stall, none that is damaged, and none
+of another size.
 """
 
 from __future__ import annotations
 
-import os
 import resource
 import time
-from pathlib import Path
 
 import cv2
-from pydantic import Field
 
 from agent.camera import decoder
 from agent.camera.base import Camera, CameraFault, Frame, Settings
-from agent.camera.opencv import as_uint8, first_image, open_capture, told_period_s
+from agent.camera.opencv import as_uint8, first_image, told_period_s
+from agent.camera.properties import read_back
 from agent.camera.rate import measured_period_s
-from agent.camera.uri import CameraUri, Options
-from agent.camera.uvc import shows_incomplete
+from agent.camera.uri import CameraUri
 from agent.errors import InputError
 
-OPEN_TIMEOUT_MS = 5000
-READ_TIMEOUT_MS = 1500
 # A frame that was there before it was asked for has waited in a buffer. For a fresh one a good part
 # of a period is waited; decoding it, as FFmpeg does at once, is none of that.
 FRESH_SHARE = 0.25
@@ -34,40 +29,8 @@ MOST_DAMAGED = 300
 USUAL_PERIOD_S = 0.2
 # V4L2 waits so long for a frame; then there was none, which is no fault where each is a part.
 V4L2_WAITS_S = 10.0
-# The most that OpenCV asks V4L2 for.
-MOST_BUFFERS = 10
 # FFmpeg's name for a picture that is told as the change since others.
 CHANGES = (ord("P"), ord("B"))
-# Drivers round to what the sensor can do; a request is met within this share of it.
-READ_BACK_TOLERANCE = 0.02
-
-
-class V4l2Options(Options):
-    """All as the driver counts them; what is left out stays as it is."""
-
-    format: str | None = Field(
-        None, pattern="^[ -~]{4}$", description="of the pixels as they are sent, as in YUYV, MJPG"
-    )
-    width: int | None = Field(None, gt=0, description="pixels")
-    height: int | None = Field(None, gt=0, description="pixels")
-    fps: float | None = Field(None, gt=0, description="frames a second")
-    exposure: float | None = Field(None, gt=0, description="turns automatic exposure off")
-    gain: float | None = Field(None, ge=0, description="of the sensor")
-    white_balance: float | None = Field(None, gt=0, description="kelvin; turns automatic off")
-
-
-# In the order they are set: a rate or a size may be there in one format alone.
-PROPERTIES = {
-    "format": cv2.CAP_PROP_FOURCC,
-    "width": cv2.CAP_PROP_FRAME_WIDTH,
-    "height": cv2.CAP_PROP_FRAME_HEIGHT,
-    "fps": cv2.CAP_PROP_FPS,
-    "exposure": cv2.CAP_PROP_EXPOSURE,
-    "gain": cv2.CAP_PROP_GAIN,
-    "white_balance": cv2.CAP_PROP_WB_TEMPERATURE,
-}
-# V4L2's V4L2_EXPOSURE_MANUAL; a fixed exposure is ignored while the automatic one is on.
-MANUAL_EXPOSURE = 1
 
 
 class LiveCamera(Camera):
@@ -103,7 +66,7 @@ class LiveCamera(Camera):
                 usual_s = told_s or measured_period_s(capture, uri)
                 self.period_s = told_s or max(usual_s, USUAL_PERIOD_S)
                 self._fresh_s = FRESH_SHARE * usual_s
-            self._settings = _read_back(capture, uri, asked)
+            self._settings = read_back(capture, uri, asked)
         except InputError:
             capture.release()
             raise
@@ -168,66 +131,6 @@ class LiveCamera(Camera):
         self._capture.release()
 
 
-def open_v4l2(uri: CameraUri, *, every_frame: bool = False) -> Camera:
-    """A camera for `v4l2:///dev/video0?width=1280&height=720&fps=30&exposure=157`.
-
-    every_frame: as of `LiveCamera`.
-
-    Raises:
-        InputError: it does not open, gives no frame, or does not take a setting.
-    """
-    options = uri.options(V4l2Options)
-    path = Path(uri.local_path())
-    if not path.exists():
-        raise InputError(
-            f"camera {uri.shown}: there is no such device: is it plugged in, and for the service "
-            "opened with install.py install … --device v4l2?"
-        )
-    asked: Settings = options.model_dump(exclude_none=True)
-    # No time-outs: V4L2 knows none, and refuses to open when given any. The capture process is
-    # killed when it hangs.
-    capture = open_capture(uri, str(path), cv2.CAP_V4L2, [])
-    # The oldest frame in a short queue is young. Where each is a part, what finds no place in it is
-    # lost without a word.
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, MOST_BUFFERS if every_frame else 1)
-    if options.exposure is not None:
-        capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, MANUAL_EXPOSURE)
-    if options.white_balance is not None:
-        capture.set(cv2.CAP_PROP_AUTO_WB, 0)
-    for name, value in asked.items():
-        capture.set(PROPERTIES[name], _number(value))
-    taken = _shown("format", capture.get(cv2.CAP_PROP_FOURCC))
-    if shows_incomplete(path, taken):
-        capture.release()
-        raise InputError(
-            f"camera {uri.shown} sends {taken}, and of such a picture that did not come whole this "
-            "kernel gives the rest of the one before: ask for format=MJPG, or have "
-            "`options uvcvideo nodrop=0` in /etc/modprobe.d where the kernel still knows that"
-        )
-    return LiveCamera(uri, capture, asked, every_frame=every_frame)
-
-
-def open_rtsp(uri: CameraUri, *, every_frame: bool = False) -> Camera:
-    """A camera for `rtsp://user:password@host/path`; raises InputError, also for `every_frame`.
-
-    What follows a `?` is the camera's own and goes to it unread.
-    """
-    if every_frame:
-        raise InputError(
-            f"camera {uri.shown} is a stream, not a picture for each part: use mode triggered "
-            "or free_run"
-        )
-    # What UDP loses is made up from the picture before.
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;tcp"
-    params = [
-        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-        OPEN_TIMEOUT_MS,
-        cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-        READ_TIMEOUT_MS,
-    ]
-    return LiveCamera(uri, open_capture(uri, uri.text, cv2.CAP_FFMPEG, params), {})
-
-
 def _idle_s() -> float:
     """A clock that stands still while this thread works."""
     return time.monotonic() - time.thread_time()
@@ -265,32 +168,3 @@ def _announced_size(capture: cv2.VideoCapture, uri: CameraUri) -> tuple[int, ...
     if height <= 0 or width <= 0:
         raise InputError(f"camera {uri.shown} does not tell the size of its frames")
     return height, width, 3
-
-
-def _read_back(capture: cv2.VideoCapture, uri: CameraUri, asked: Settings) -> Settings:
-    """The settings that decide the picture as the driver has them; InputError on a mismatch."""
-    found: Settings = {}
-    for name, value in asked.items():
-        has, wanted = capture.get(PROPERTIES[name]), _number(value)
-        tolerance = 0.0 if isinstance(value, str) else READ_BACK_TOLERANCE
-        if abs(has - wanted) > tolerance * wanted:
-            asked_for, there = (_shown(name, each) for each in (wanted, has))
-            raise InputError(
-                f"camera {uri.shown}: asked for {name} {asked_for}, the camera has {there}: "
-                "ask for what it supports"
-            )
-        if name != "fps":
-            found[name] = value if isinstance(value, str) else round(has, 3)
-    return found
-
-
-def _number(value: str | float) -> float:
-    """As OpenCV takes it: of four letters, the number that their bytes are."""
-    return float(int.from_bytes(value.encode(), "little") if isinstance(value, str) else value)
-
-
-def _shown(name: str, number: float) -> str:
-    if name != "format":
-        return f"{number:g}"
-    letters = (int(number) & 0xFFFFFFFF).to_bytes(4, "little").decode("latin-1")
-    return letters if letters.isascii() and letters.isprintable() else "none that it tells"

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.camera import CameraFault, live, open_camera, opencv, rate
+from agent.camera import CameraFault, live, open_camera, opencv, rate, v4l2
 from agent.camera.uri import parse
 from agent.errors import InputError
 
@@ -84,7 +84,7 @@ def open_driver(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(live, "time", driver)
         monkeypatch.setattr(live, "resource", driver)
         monkeypatch.setattr(rate, "time", driver)
-        return live.open_v4l2(parse(f"v4l2:///dev/null{query}"))
+        return v4l2.open_v4l2(parse(f"v4l2:///dev/null{query}"))
 
     return open_driver
 
@@ -94,7 +94,7 @@ def test_a_camera_that_may_show_a_part_of_the_picture_before_is_refused(
 ) -> None:
     """Half of the good part before it passed for the part that was there."""
     asked: list[object] = []
-    monkeypatch.setattr(live, "shows_incomplete", lambda *given: asked.append(given) or True)
+    monkeypatch.setattr(v4l2, "shows_incomplete", lambda *given: asked.append(given) or True)
     driver = Driver({cv2.CAP_PROP_FOURCC: YUYV})
     with pytest.raises(InputError, match=r"sends YUYV.*ask for format=MJPG"):
         open_driver(driver)
