@@ -30,7 +30,9 @@ def reject_gate(gate: Path) -> None:
     """
     # Here, so that `normline --help` does not load what only a gate needs.
     from agent.gate import RejectGate, load_gate
-    from agent.gate.wires import open_output, open_position, open_sensor
+    from agent.gate.encoder import open_position
+    from agent.gate.output import open_output
+    from agent.gate.sensor import open_sensor
     from agent.service.notify import Notifier
     from agent.signals import on_end
 

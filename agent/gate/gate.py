@@ -12,7 +12,9 @@ from pydantic import BaseModel, ValidationError
 from agent.client.connection import client_context, connect
 from agent.gate.belt import Belt
 from agent.gate.config import GateFile
-from agent.gate.wires import Output, Position, Sensor
+from agent.gate.encoder import Position
+from agent.gate.output import Output
+from agent.gate.sensor import Sensor
 from agent.keys.files import ClientKey, read_secret_file
 from agent.messaging.topics import Address, kind_of
 from agent.sleep import SleepWatch

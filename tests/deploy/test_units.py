@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.gate.wires import FifoSensor
+from agent.gate.sensor import FifoSensor
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy/systemd"
 UNITS = ["normline.service", "normline-gate.service"]

@@ -20,15 +20,9 @@ import zmq
 from agent.errors import InputError
 from agent.gate import RejectGate, load_gate
 from agent.gate.config import Endpoints
-from agent.gate.wires import (
-    PART_ID,
-    FifoSensor,
-    FileOutput,
-    Sensor,
-    open_output,
-    open_position,
-    open_sensor,
-)
+from agent.gate.encoder import open_position
+from agent.gate.output import FileOutput, open_output
+from agent.gate.sensor import PART_ID, FifoSensor, Sensor, open_sensor
 from agent.messaging.topics import Address
 from agent.section import StationName
 from agent.verdict import Durations, Outcome, Reason
@@ -146,7 +140,7 @@ def rig(tmp_path: Path, context: zmq.Context, monkeypatch: pytest.MonkeyPatch) -
     # A busy machine takes its time: `test_belt` tells what a belt that stands means.
     monkeypatch.setattr("agent.gate.belt.STILL_S", LIMIT_S)
     monkeypatch.setattr("agent.gate.gate.SILENT_S", LIMIT_S)
-    monkeypatch.setattr("agent.gate.wires.REWRITTEN_S", LIMIT_S)
+    monkeypatch.setattr("agent.gate.encoder.REWRITTEN_S", LIMIT_S)
     rig = Rig(tmp_path, context)
     rig.connect()
     yield rig
@@ -427,7 +421,7 @@ def test_an_encoder_that_is_just_being_rewritten_counts_what_it_did(rig: Rig) ->
 def test_an_encoder_that_stays_empty_rejects_and_ends_the_gate(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.gate.wires.REWRITTEN_S", 0.01)
+    monkeypatch.setattr("agent.gate.encoder.REWRITTEN_S", 0.01)
     rig.count.write_text("")
     with pytest.raises(InputError, match="cannot read the encoder .*: it is empty"):
         rig.turn_until(lambda: False)
@@ -439,8 +433,8 @@ def test_a_gate_that_starts_while_its_encoder_is_being_rewritten_reads_it_again(
 ) -> None:
     count = tmp_path / "count"
     count.touch()
-    monkeypatch.setattr("agent.gate.wires.REWRITTEN_S", LIMIT_S)
-    monkeypatch.setattr("agent.gate.wires.time.sleep", lambda _: count.write_text("7\n"))
+    monkeypatch.setattr("agent.gate.encoder.REWRITTEN_S", LIMIT_S)
+    monkeypatch.setattr("agent.gate.encoder.time.sleep", lambda _: count.write_text("7\n"))
     assert open_position(f"file://{count}")() == 7
 
 
@@ -494,7 +488,7 @@ def test_an_id_has_not_come_before_the_pipe_was_read_empty(
     """A gate that is held up reads late what came at some time since its look before."""
     sensor, writer = pipe
     now = SimpleNamespace(ns=100)
-    monkeypatch.setattr("agent.gate.wires.time.monotonic_ns", lambda: now.ns)
+    monkeypatch.setattr("agent.gate.sensor.time.monotonic_ns", lambda: now.ns)
 
     def look(ns: int, text: bytes = b"") -> list[tuple[str, int]]:
         if text:
