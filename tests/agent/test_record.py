@@ -239,7 +239,7 @@ def test_a_record_from_which_the_seal_was_taken_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("runtime", "name"), [("openvino", "056694b4324c"), ("onnxruntime", "91131a8563c9")]
+    ("runtime", "name"), [("openvino", "b559ed5644ef"), ("onnxruntime", "0b26b4fb45f6")]
 )
 def test_the_shipped_records_keep_their_seal_and_their_name(runtime: str, name: str) -> None:
     """As must every record that is on a line when normline is updated.
