@@ -83,7 +83,7 @@ def _leave_one_out(report: Report) -> str:
         for each in report.largest
     ]
     head = ("picture", "score", "limit without it", "so far out by chance", "")
-    text = "<p>By number alone none must be a defect. Look at the pictures below all the same.</p>"
+    text = "<p>None is so far out that it must be a defect. Look at the pictures all the same.</p>"
     if any(each.suspect for each in report.largest):
         text = (
             '<p class="warn">Some parts score so far above the rest that they may not be normal. '
