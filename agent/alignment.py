@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.errors import NoPart
-from agent.imaging import decode_grey, halve, resize
+from agent.imaging import decode_grey, halve
 from agent.silhouette import ANGLES, RADII, THIN, find_part, shrink, spectrum, turn, zoom
 
 # The model sees nothing of what lies beyond the window. A part may reach so far out of it, in
@@ -137,7 +137,7 @@ class Aligner:
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        return resize(np.asarray(window, np.uint8), size), to_image
+        return _halved(np.asarray(window, np.uint8), size), to_image
 
     def _beyond(self, outline: NDArray[np.float64], angle: float) -> float:
         """How far a part's outline [n, 2], from its centre, reaches out of the window."""
@@ -164,6 +164,15 @@ def _turned(angle: float) -> NDArray[np.float64]:
 def _finer(scale: float) -> int:
     """How much finer than wanted it is turned: 1, 2, 4, … so that interpolating drops no pixel."""
     return 1 << max(0, round(math.log2(scale)))
+
+
+def _halved(window: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A window that is finer than `size` by powers of two; sharply, as turning has blurred it."""
+    while window.shape[:2] != size:
+        height, width = (max(a // 2, b) for a, b in zip(window.shape[:2], size, strict=True))
+        half = cv2.resize(window, (width, height), interpolation=cv2.INTER_CUBIC)
+        window = np.asarray(half, np.uint8)
+    return window
 
 
 def _between_centres(affine: NDArray[np.float64]) -> NDArray[np.float64]:
