@@ -121,10 +121,10 @@ class Aligner:
         [2, 3], from it to the image, in pixels from the first one's edge.
         """
         settings = self.settings
-        turned = _turned(pose.angle)
-        corner = turned @ (settings.left, settings.top) + (pose.x, pose.y)
+        lying = turned(pose.angle)
+        corner = lying @ (settings.left, settings.top) + (pose.x, pose.y)
         scale = settings.width / size[1], settings.height / size[0]
-        to_image = np.column_stack((turned * scale, corner))
+        to_image = np.column_stack((lying * scale, corner))
         to_smaller = to_image
         # Halved before it is turned for as long as the window is smaller, and what is left after
         # it: every pixel counts.
@@ -143,7 +143,7 @@ class Aligner:
     def _beyond(self, outline: NDArray[np.float64], angle: float) -> float:
         """How far a part's outline [n, 2], from its centre, reaches out of the window."""
         settings = self.settings
-        points = outline @ _turned(angle)
+        points = outline @ turned(angle)
         low = np.array((settings.left, settings.top))
         high = low + (settings.width, settings.height)
         return float(max((low - points).max(initial=0.0), (points - high).max(initial=0.0)))
@@ -165,7 +165,7 @@ def _decode(text: str) -> NDArray[np.uint8]:
     return np.asarray(polar, np.uint8)
 
 
-def _turned(angle: float) -> NDArray[np.float64]:
+def turned(angle: float) -> NDArray[np.float64]:
     """What turns points [2] of the part turned back to how it lies."""
     cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     return np.array([[cos, -sin], [sin, cos]])

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.alignment import Alignment, encode_polar
+from training.alignment import Alignment, encode_polar, turned
 from training.images import covered
 from training.silhouette import ANGLES, THIN, Silhouette, find_part, shrink, spectrum, turn
 from training.synthesis.foreground import background_colour, outlining_cut
@@ -58,7 +58,7 @@ def choose_alignment(images: Iterable[NDArray[np.uint8]]) -> Alignment | None:
     angles, polar = _angles(parts, reach)
     zoom = covered(size, small.shape[1:3])[1] / small.shape[2]
     left, top, width, height = _window(kept, angles, zoom)
-    if width * height > (LARGE_WINDOW if polar is None else 1) * size[0] * size[1]:
+    if polar is None and width * height > LARGE_WINDOW * size[0] * size[1]:
         return None
     areas = [float(part.mask.mean()) for part in parts]
     return Alignment(
@@ -101,7 +101,7 @@ def _window(
     """
     corners = _outlines([part for part, _ in kept], angles)
     thin = [
-        _turned(_attached(part, differs), -angle)
+        _attached(part, differs) @ turned(angle)
         for (part, differs), angle in zip(kept, angles, strict=True)
     ]
     lowest, highest = ([end(points, axis=0) for points in thin] for end in (np.min, np.max))
@@ -166,7 +166,7 @@ def _spread(angles: list[float]) -> float:
 def _outlines(parts: list[Silhouette], angles: list[float]) -> NDArray[np.float64]:
     """The outlines of all parts, turned back, from their centres: [n, 2]."""
     pairs = zip(parts, angles, strict=True)
-    return np.concatenate([_turned(part.outline(THIN), -angle) for part, angle in pairs])
+    return np.concatenate([part.outline(THIN) @ turned(angle) for part, angle in pairs])
 
 
 def _attached(part: Silhouette, differs: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -181,10 +181,3 @@ def _attached(part: Silhouette, differs: NDArray[np.bool_]) -> NDArray[np.float6
     rows, columns = np.nonzero(whole)
     pixels = np.column_stack((columns + 0.5 - part.x, rows + 0.5 - part.y))
     return np.asarray(pixels, np.float64)
-
-
-def _turned(points: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
-    """Points [n, 2] turned around (0, 0) by an angle, degrees clockwise as seen."""
-    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    turned = points @ np.array([[cos, sin], [-sin, cos]])
-    return np.asarray(turned, np.float64)
